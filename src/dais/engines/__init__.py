@@ -1,0 +1,1 @@
+"""What starts containers. Engines know the contract, and neither database nor jobs."""

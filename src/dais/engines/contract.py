@@ -1,0 +1,242 @@
+"""The engine contract: small, idempotent, with an opaque handle that is all a restarted server needs.
+
+One suite (`tests/contract`) runs on every engine, the fake first. Calls return at once: what takes time is told
+through `poll`, or pushed through `watch`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+
+Handle = dict[str, Any]
+"""JSON that names a launched container to its engine, also after a restart of the server. Opaque to everybody else."""
+
+STDOUT, STDERR, SYSTEM = 1, 2, 3
+"""Log streams. SYSTEM carries marks such as "output beyond 1 GiB was discarded"."""
+
+
+class Bind(msgspec.Struct, frozen=True, kw_only=True):
+    """A host directory or file at a path in the container; the server has checked and created it."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Cores, bytes, counts and seconds; None is no limit. `grace` is the time between TERM and KILL, in seconds."""
+
+    cpu: float | None = None
+    memory: int | None = None
+    pids: int | None = 4096
+    shm: int = 64 << 20
+    open_files: int = 65_536
+    log: int = 1 << 30
+    time: float | None = None
+    grace: float = 10.0
+
+
+class Terminal(msgspec.Struct, frozen=True, kw_only=True):
+    """A pseudo-terminal's size and type."""
+
+    rows: int = 24
+    cols: int = 80
+    term: str = "xterm-256color"
+
+
+class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that an engine needs to start one container.
+
+    `root` is "host" (the machine's own tools, read-only) or a registered root directory. `ro_host` are host paths
+    bound read-only at the same place (an interpreter's prefix). `env` is the whole environment. `isolation` is
+    "sandbox" or "process". `uid` and `gid` are what a root supervisor drops to.
+    """
+
+    attempt_id: str
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    workdir: str | None = None
+    root: str = "host"
+    binds: tuple[Bind, ...] = ()
+    ro_host: tuple[str, ...] = ()
+    network: str = "none"
+    hostname: str = "dais"
+    uid: int | None = None
+    gid: int | None = None
+    pty: Terminal | None = None
+    limits: Limits = Limits()
+    isolation: str = "sandbox"
+
+
+class Phase(enum.StrEnum):
+    """Where a container is. `LOST` means the engine cannot know any more how it ended; nothing of it is left."""
+
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDED = "ended"
+    LOST = "lost"
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine knows of one attempt. Instants are µs since the epoch.
+
+    `reason`, once ended: exit-code, signal, out-of-memory, time-limit, command-not-found, launch-failed, stopped,
+    node-lost. `stop_reason` echoes what `stop` was given.
+    """
+
+    attempt_id: str
+    phase: Phase
+    reason: str | None = None
+    stop_reason: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    detail: str | None = None
+    node: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    isolation: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    memory_peak: int | None = None
+    cpu_seconds: float | None = None
+    log_bytes: int = 0
+    log_truncated: bool = False
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Changes that an engine tells of its own accord; `token` is given back once they are committed."""
+
+    statuses: tuple[Status, ...]
+    token: Any = None
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A chunk of output: nanoseconds since the epoch, stream, bytes (not necessarily whole lines)."""
+
+    time_ns: int
+    stream: int
+    data: bytes
+
+
+class LogChunk(msgspec.Struct, frozen=True):
+    """Frames from a cursor on. `eof`: the container has ended and nothing follows."""
+
+    frames: list[Frame]
+    cursor: str
+    eof: bool
+    truncated: bool = False
+
+
+class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A machine as its engine sees it: whole slots, not what is free. `isolation` is the probe's result."""
+
+    name: str
+    cpu: float
+    memory: int
+    gpus: tuple[str, ...] = ()
+    isolation: dict[str, Any] = {}
+
+
+class LaunchRefused(Exception):
+    """The engine can never start this spec; `args[0]` says why."""
+
+
+class Engine(Protocol):
+    """What every engine can do. All calls are idempotent; a handle whose container is long gone is no error."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Connect to whatever runs the containers; called once, before anything else."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect. Containers go on."""
+        ...
+
+    async def launch(self, specs: Sequence[LaunchSpec]) -> list[Handle]:
+        """Start containers; the same `attempt_id` twice gives the same handle and one container.
+
+        Returns before they run. A spec that cannot be started is reported as ended with `launch-failed`.
+        Raises `Unavailable`-like OSError when the engine cannot be reached: nothing is known, try again.
+        """
+        ...
+
+    async def poll(self, handles: Sequence[Handle]) -> list[Status]:
+        """The state of each, in the same order. A handle that the engine never saw is `LOST`."""
+        ...
+
+    def watch(self) -> AsyncIterator[Batch]:
+        """Changes as they happen; engines that must be asked yield nothing and only `poll` tells."""
+        ...
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """The batch is committed: the engine may forget that it told it."""
+        ...
+
+    async def stop(self, handle: Handle, *, grace: float, reason: str) -> None:
+        """TERM, then KILL after `grace` seconds; also covers what has not started yet. Absent means success."""
+        ...
+
+    async def logs(self, handle: Handle, cursor: str | None, *, limit: int = 1 << 20) -> LogChunk:
+        """Output from `cursor` (None: the beginning), at most about `limit` bytes; does not wait for more."""
+        ...
+
+    async def forget(self, handles: Sequence[Handle]) -> None:
+        """The server holds log and result: remove what the engine still keeps of these."""
+        ...
+
+    async def nodes(self) -> list[NodeInfo]:
+        """The machines."""
+        ...
+
+
+class ExecStream(Protocol):
+    """A command running inside a container."""
+
+    async def send(self, data: bytes) -> None:
+        """Bytes to its stdin; waits while it does not read."""
+        ...
+
+    async def send_eof(self) -> None: ...
+    async def resize(self, rows: int, cols: int) -> None: ...
+    async def signal(self, name: str) -> None: ...
+
+    async def receive(self) -> tuple[int, bytes] | int:
+        """The next (stream, bytes); or, last, the exit code (128 + n for signal n)."""
+        ...
+
+    async def close(self) -> None:
+        """End it, if it still runs."""
+        ...
+
+
+@runtime_checkable
+class Exec(Protocol):
+    """Engines that can run a command inside a running container."""
+
+    async def exec(
+        self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
+    ) -> ExecStream:
+        """Raises LookupError when it does not run, LaunchRefused when the command cannot be started."""
+        ...
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running container uses now."""
+
+    memory: int | None = None
+    memory_peak: int | None = None
+    cpu_seconds: float | None = None
+    pids: int | None = None
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """Engines that can tell what running containers use."""
+
+    async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]: ...

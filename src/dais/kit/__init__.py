@@ -1,0 +1,1 @@
+"""What every part stands on: database, errors, ids, time, settings. Knows nothing of jobs or files."""

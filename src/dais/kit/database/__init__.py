@@ -1,0 +1,21 @@
+"""Units of work over SQLite and PostgreSQL. See `docs/architecture.md` for why verbs are plain functions."""
+
+from dais.kit.database.open import Database, open_database
+from dais.kit.database.statement import Statement, in_list
+from dais.kit.database.tables import Document, Flag, Id, Instant, metadata
+from dais.kit.database.work import Event, Row, UnitOfWork
+
+__all__ = [
+    "Database",
+    "Document",
+    "Event",
+    "Flag",
+    "Id",
+    "Instant",
+    "Row",
+    "Statement",
+    "UnitOfWork",
+    "in_list",
+    "metadata",
+    "open_database",
+]

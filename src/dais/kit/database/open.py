@@ -1,0 +1,49 @@
+"""Opening the database that a URL names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from dais.kit.clock import Clock, SystemClock
+from dais.kit.database.hints import Hints
+from dais.kit.database.work import Verb
+from dais.kit.errors import Invalid
+
+
+class Database(Protocol):
+    """Runs verbs. The edges hold it; verbs never do."""
+
+    dialect: str
+    clock: Clock
+    hints: Hints
+
+    async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
+    async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
+    def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
+    def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
+    def close(self) -> None: ...
+
+
+def open_database(url: str, clock: Clock | None = None) -> Database:
+    """Open `sqlite:///path/to/file` or `postgresql://user@host/name`. Raises Invalid or Unavailable."""
+    clock = clock or SystemClock()
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        from dais.kit.database.sqlite import SqliteDatabase
+
+        return SqliteDatabase(sqlite_path(url), clock)
+    if scheme in ("postgresql", "postgres"):
+        from dais.kit.database.postgres import PostgresDatabase
+
+        return PostgresDatabase(url, clock)
+    raise Invalid(
+        f"database URL scheme {scheme!r} is not known; use sqlite:///FILE or postgresql://USER@HOST/NAME",
+        code="bad-database-url",
+    )
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that an SQLite URL names (`sqlite:////absolute` or `sqlite:///relative`)."""
+    return Path(url.removeprefix("sqlite:///"))

@@ -1,0 +1,182 @@
+"""PostgreSQL: a small pool of threads, each with its connection; one ordinary transaction per verb."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+
+from dais.kit.clock import Clock
+from dais.kit.database.hints import Hints
+from dais.kit.database.work import UnitOfWork, Verb
+from dais.kit.errors import Conflict, DaisError, Unavailable
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 4
+"""How often a verb is tried that lost against another transaction or a broken connection."""
+
+NOTIFY_SECONDS = 0.05
+"""At most twenty notifications a second leave this process."""
+
+CHANNEL = "dais"
+
+
+class PostgresDatabase:
+    """A database server. `threads` is the number of connections for verbs; one more listens."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str, clock: Clock, *, threads: int = 8) -> None:
+        self.url = url
+        self.clock = clock
+        self.hints = Hints()
+        self._local = threading.local()
+        self._connections: set[psycopg.Connection[Any]] = set()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dais-postgres")
+        self._closing = threading.Event()
+        self._pending: set[str] = set()
+        _connect(url).close()  # fail now, with a clear message, rather than at the first verb
+        self._listener = threading.Thread(target=self._listen, name="dais-listener", daemon=True)
+        self._listener.start()
+
+    async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """Run a verb in a transaction of its own; returns when it is committed."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, lambda: self._transact(verb, args, kwargs, read_only=False)
+        )
+
+    def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """The same for callers without an event loop."""
+        return self._pool.submit(self._transact, verb, args, kwargs, read_only=False).result()
+
+    async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """Run a reading verb on one consistent snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._pool, lambda: self._transact(verb, args, kwargs, read_only=True)
+        )
+
+    def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """The same for callers without an event loop."""
+        return self._pool.submit(self._transact, verb, args, kwargs, read_only=True).result()
+
+    def close(self) -> None:
+        """Finish what runs, then close every connection."""
+        self._pool.shutdown()
+        self._closing.set()
+        self._listener.join(timeout=5)
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+
+    def _transact(self, verb: Verb, args: tuple[Any, ...], kwargs: dict[str, Any], *, read_only: bool) -> Any:
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            connection = self._connection()
+            committing = False
+            try:
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
+                work = UnitOfWork(connection, self.dialect, self.clock)
+                result = verb(work, *args, **kwargs)
+                hints = work.flush()
+                committing = True
+                connection.execute("COMMIT")
+            except (pg.SerializationFailure, pg.DeadlockDetected) as error:
+                connection.execute("ROLLBACK")
+                if last:
+                    raise Unavailable(
+                        f"the database was too busy with the same rows: {error}", code="database-busy", retry_after=1
+                    ) from error
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                # Before COMMIT was sent nothing is kept, so a broken connection may be tried again; a COMMIT
+                # without an answer is the caller's to repeat (idempotency keys are for that).
+                broken = connection.broken
+                self._discard(connection)
+                if last or committing or not broken:
+                    raise _translated(error) from error
+                time.sleep(0.05 * 2**attempt)
+            except BaseException as error:
+                connection.execute("ROLLBACK")
+                if isinstance(error, psycopg.Error):
+                    raise _translated(error) from error
+                raise
+            else:
+                if hints:
+                    self.hints.raise_(hints)
+                    with self._lock:
+                        self._pending |= hints
+                return result
+        raise AssertionError("unreachable")
+
+    def _connection(self) -> psycopg.Connection[Any]:
+        connection: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
+        if connection is None or connection.closed:
+            connection = self._local.connection = _connect(self.url)
+            with self._lock:
+                self._connections.add(connection)
+        return connection
+
+    def _discard(self, connection: psycopg.Connection[Any]) -> None:
+        with self._lock:
+            self._connections.discard(connection)
+        connection.close()
+        self._local.connection = None
+
+    def _listen(self) -> None:
+        """Carry hints between processes: what others notify is raised here, what is raised here is notified."""
+        connection: psycopg.Connection[Any] | None = None
+        while not self._closing.is_set():
+            try:
+                if connection is None:
+                    connection = _connect(self.url)
+                    connection.execute(f"LISTEN {CHANNEL}")
+                for notice in connection.notifies(timeout=NOTIFY_SECONDS):
+                    if notice.pid != connection.info.backend_pid:
+                        self.hints.raise_(notice.payload.split(","))
+                with self._lock:
+                    pending, self._pending = self._pending, set()
+                if pending:
+                    connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, ",".join(sorted(pending))))
+            except (psycopg.Error, DaisError) as error:
+                log.warning("notifications are interrupted, polling goes on: %s", error)
+                if connection is not None:
+                    connection.close()
+                    connection = None
+                self._closing.wait(1.0)
+        if connection is not None:
+            connection.close()
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    try:
+        return psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="dais")
+    except psycopg.Error as error:
+        raise _translated(error) from error
+
+
+def _translated(error: psycopg.Error) -> DaisError | psycopg.Error:
+    """PostgreSQL's error as one of ours, with the remedy. Never repeats the URL: it may hold a password."""
+    if isinstance(error, psycopg.IntegrityError):
+        return Conflict(f"the database refused a row: {error}", code="already-exists")
+    if isinstance(error, pg.DiskFull):
+        return Unavailable("the disk of the database server is full", code="disk-full", retry_after=30)
+    if isinstance(error, pg.ReadOnlySqlTransaction):
+        return Unavailable(
+            "the database server takes no writes (a standby?); point DAIS_DATABASE_URL at the primary",
+            code="database-read-only",
+        )
+    if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return Unavailable(
+            f"the database server cannot be reached: {str(error).strip()}; check DAIS_DATABASE_URL",
+            code="database-unreachable",
+            retry_after=2,
+        )
+    return error

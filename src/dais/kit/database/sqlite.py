@@ -1,0 +1,265 @@
+"""SQLite: one writer thread with group commit, and a pool of readers.
+
+The writer takes every verb that waits, runs each in a savepoint, and commits them together: one fsync for the
+batch, durable before anybody is answered. A failing verb undoes only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dais.kit.clock import Clock
+from dais.kit.database.hints import Hints
+from dais.kit.database.mounts import refuse_network_file_system
+from dais.kit.database.work import UnitOfWork, Verb
+from dais.kit.errors import Conflict, DaisError, Unavailable
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 256
+BUSY_SECONDS = 5.0
+WAL_TRUNCATE_BYTES = 64 << 20
+
+
+@dataclass(slots=True)
+class _Call:
+    verb: Verb
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    deliver: Callable[[_Call], None]
+    result: Any = None
+    error: BaseException | None = None
+    hints: set[str] = field(default_factory=set)
+    loop: asyncio.AbstractEventLoop | None = None
+    future: Any = None
+
+
+class SqliteDatabase:
+    """A database file. `readers` is the number of reading threads."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, clock: Clock, *, readers: int = 4) -> None:
+        refuse_network_file_system(path.parent)
+        self.path = path
+        self.clock = clock
+        self.hints = Hints()
+        self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._closed = False
+        self._writer_connection = _connect(path)
+        self._writer = threading.Thread(target=self._write_forever, name="dais-writer", daemon=True)
+        self._writer.start()
+        self._local = threading.local()
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dais-reader")
+
+    # -- the edge's side ---------------------------------------------------------------------------------
+
+    async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """Run a verb in the next batch; returns when its commit is on disk."""
+        loop = asyncio.get_running_loop()
+        call = _Call(verb, args, kwargs, _deliver_async, loop=loop, future=loop.create_future())
+        self._put(call)
+        return await call.future
+
+    def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """The same for callers without an event loop."""
+        call = _Call(verb, args, kwargs, _deliver_sync, future=Future())
+        self._put(call)
+        return call.future.result()
+
+    async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """Run a reading verb on one consistent snapshot."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, lambda: self._read(verb, args, kwargs))
+
+    def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
+        """The same for callers without an event loop."""
+        return self._readers.submit(self._read, verb, args, kwargs).result()
+
+    def close(self) -> None:
+        """Finish what is queued, then close every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        self._queue.put(None)
+        self._writer.join()
+        self._writer_connection.close()
+        self._readers.shutdown()
+
+    def _put(self, call: _Call) -> None:
+        if self._closed:
+            raise Unavailable("the database is closed: the server is stopping", code="stopping")
+        self._queue.put(call)
+
+    # -- the readers' side -------------------------------------------------------------------------------
+
+    def _read(self, verb: Verb, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = _connect(self.path)
+            connection.execute("PRAGMA query_only = 1")
+        try:
+            connection.execute("BEGIN")
+            return verb(UnitOfWork(connection, self.dialect, self.clock), *args, **kwargs)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    # -- the writer's side -------------------------------------------------------------------------------
+
+    def _write_forever(self) -> None:
+        while True:
+            call = self._queue.get()
+            if call is None:
+                return
+            batch = [call]
+            stop = False
+            while len(batch) < MAX_BATCH:
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    stop = True
+                    break
+                batch.append(more)
+            self._run_batch(batch)
+            if stop:
+                return
+
+    def _run_batch(self, batch: list[_Call]) -> None:
+        connection = self._writer_connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for call in batch:
+                self._run_one(connection, call)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            for call in batch:
+                call.error = call.error or _translated(error)
+        hints: set[str] = set()
+        for call in batch:
+            if call.error is None:
+                hints |= call.hints
+        self._deliver(batch)
+        if hints:
+            self.hints.raise_(hints)
+        self._checkpoint()
+
+    def _run_one(self, connection: sqlite3.Connection, call: _Call) -> None:
+        work = UnitOfWork(connection, self.dialect, self.clock)
+        connection.execute("SAVEPOINT verb")
+        try:
+            call.result = call.verb(work, *call.args, **call.kwargs)
+            call.hints = work.flush()
+        except BaseException as error:
+            if not connection.in_transaction:  # the whole transaction is gone (disk full, I/O error)
+                raise
+            connection.execute("ROLLBACK TO verb")
+            call.error = _translated(error) if isinstance(error, sqlite3.Error) else error
+        connection.execute("RELEASE verb")
+
+    def _deliver(self, batch: list[_Call]) -> None:
+        """One wake-up per event loop for the whole batch."""
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[_Call]] = {}
+        for call in batch:
+            by_loop.setdefault(call.loop, []).append(call)
+        for loop, calls in by_loop.items():
+            if loop is None:
+                _deliver_all(calls)
+            else:
+                try:
+                    loop.call_soon_threadsafe(_deliver_all, calls)
+                except RuntimeError:  # the loop was closed while its verbs ran: they are committed, nobody listens
+                    log.warning("%d verbs were committed after their caller had gone", len(calls))
+
+    def _checkpoint(self) -> None:
+        """Keep the write-ahead log short; SQLite's own checkpoint cannot shrink it while readers come and go."""
+        try:
+            if self.path.with_name(self.path.name + "-wal").stat().st_size < WAL_TRUNCATE_BYTES:
+                return
+            self._writer_connection.execute("PRAGMA busy_timeout = 50")
+            self._writer_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._writer_connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        except (OSError, sqlite3.Error) as error:
+            log.warning("could not shorten the write-ahead log: %s", error)
+
+
+def _deliver_all(calls: list[_Call]) -> None:
+    for call in calls:
+        call.deliver(call)
+
+
+def _deliver_async(call: _Call) -> None:
+    if call.future.cancelled():
+        return
+    if call.error is not None:
+        call.future.set_exception(call.error)
+    else:
+        call.future.set_result(call.result)
+
+
+def _deliver_sync(call: _Call) -> None:
+    if call.error is not None:
+        call.future.set_exception(call.error)
+    else:
+        call.future.set_result(call.result)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = 1")
+        connection.execute("PRAGMA wal_autocheckpoint = 1000").fetchall()
+        connection.execute("PRAGMA cache_size = -16000")
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    return connection
+
+
+def _translated(error: BaseException, path: Path | None = None) -> BaseException:
+    """SQLite's error as one of ours, with the remedy."""
+    if isinstance(error, DaisError):
+        return error
+    text = str(error)
+    where = f" {path}" if path else ""
+    if isinstance(error, sqlite3.IntegrityError):
+        return Conflict(f"the database refused a row: {text}", code="already-exists")
+    if "locked" in text or "busy" in text:
+        return Unavailable(
+            f"the database{where} has been locked by another process for {BUSY_SECONDS:g} s; "
+            "close whatever has it open and try again",
+            code="database-locked",
+            retry_after=1,
+        )
+    if "full" in text:
+        return Unavailable(
+            f"the disk of the database{where} is full; free some space and try again",
+            code="disk-full",
+            retry_after=30,
+        )
+    if "readonly" in text or "read-only" in text or "unable to open" in text:
+        return Unavailable(
+            f"the database{where} cannot be written ({text}); make its directory writable for this user",
+            code="database-read-only",
+        )
+    if isinstance(error, sqlite3.DatabaseError) and "not a database" in text:
+        return Unavailable(f"{path or 'the database file'} is not a SQLite database", code="database-damaged")
+    return error

@@ -1,0 +1,94 @@
+"""SQL that is written once with SQLAlchemy Core, compiled once per dialect, and run on the driver itself.
+
+Compiling (or even looking up a cached compilation) on every call costs more than the insert it is for; so every
+statement is a module-level constant with bind parameters, and never calls `.values()` per use.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Text, bindparam
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+
+_dialects: dict[str, Any] = {
+    "sqlite": sqlite.dialect(paramstyle="named"),
+    "postgresql": psycopg.dialect(),  # type: ignore[no-untyped-call]
+}
+
+
+@dataclass(slots=True)
+class Compiled:
+    """A statement's text for one dialect, the values of its constants, and the row type once it is known."""
+
+    sql: str
+    constants: dict[str, Any]
+    row: Any = None
+
+    def row_type(self, description: Any) -> Any:
+        if self.row is None:
+            self.row = namedtuple("Row", [column[0] for column in description], rename=True)  # type: ignore[misc]
+        return self.row
+
+
+class Statement:
+    """A constant SQL statement. `suffix` is SQL that both dialects take after it, such as `ON CONFLICT DO NOTHING`."""
+
+    def __init__(self, element: Executable, *, suffix: str = "") -> None:
+        self._element = element
+        self._suffix = suffix
+        self._compiled: dict[str, Compiled] = {}
+
+    def compiled(self, dialect: str) -> Compiled:
+        """The statement for "sqlite" or "postgresql"; compiled at first use."""
+        found = self._compiled.get(dialect)
+        if found is None:
+            found = self._compiled[dialect] = self._compile(dialect)
+        return found
+
+    def _compile(self, dialect: str) -> Compiled:
+        compiler = self._element.compile(dialect=_dialects[dialect])  # type: ignore[attr-defined]
+        assert isinstance(compiler, SQLCompiler)
+        constants = {
+            compiler.bind_names[bind]: bind.effective_value
+            for bind in compiler.binds.values()
+            if not bind.required and bind in compiler.bind_names
+        }
+        sql = str(compiler)
+        return Compiled(f"{sql} {self._suffix}" if self._suffix else sql, constants)
+
+
+class in_list(FunctionElement[bool]):  # noqa: N801 (reads as an operator)
+    """`in_list(column, "name")`: the column's value is in the list given as parameter `name`.
+
+    One parameter whatever the length, so that the statement stays a constant. The list travels as JSON.
+    """
+
+    inherit_cache = True
+    name = "in_list"
+    type = Boolean()
+
+    def __init__(self, column: ColumnElement[Any], name: str) -> None:
+        super().__init__(column, bindparam(name, type_=Text()))
+
+
+@compiles(in_list, "sqlite")
+def _in_list_sqlite(element: in_list, compiler: SQLCompiler, **kw: Any) -> str:
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 (compiled parts, no user text)
+
+
+@compiles(in_list, "postgresql")
+def _in_list_postgresql(element: in_list, compiler: SQLCompiler, **kw: Any) -> str:
+    first = next(iter(element.clauses))
+    column, values = (compiler.process(clause, **kw) for clause in element.clauses)
+    cast = "::bigint" if isinstance(first.type, BigInteger) else ""
+    return f"{column} IN (SELECT v{cast} FROM jsonb_array_elements_text(({values})::jsonb) AS v)"  # noqa: S608

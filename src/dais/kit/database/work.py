@@ -1,0 +1,132 @@
+"""The unit of work: what a verb gets, on an open connection, inside a transaction that the edge commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Column, Index, String, Table, insert
+
+from dais.kit.clock import Clock
+from dais.kit.database.statement import Statement
+from dais.kit.database.tables import Document, Id, Instant, metadata
+from dais.kit.ids import new_id
+
+Row = Any
+"""A named tuple with one field per selected column."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # Numbered by the relay after the commit: readers see only numbered rows, in the order of `seq`.
+    Column("seq", BigInteger, unique=True),
+    Column("at", Instant, nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("subject_type", String(32), nullable=False),
+    Column("subject_id", Id, nullable=False),
+    Column("account_id", Id),
+    Column("data", Document, nullable=False),
+    Index("ix_events_subject_id_seq", "subject_id", "seq"),
+)
+
+_insert_event = Statement(insert(events))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, as it is written in the outbox. `kind` is `<type>.<what>`: `job.state`."""
+
+    kind: str
+    subject_type: str
+    subject_id: str
+    account_id: str | None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class UnitOfWork:
+    """One verb's view of the database. It neither commits nor rolls back.
+
+    `now` is the instant of the whole unit (µs). Statements take their parameters by name; a list given to an
+    `in_list` parameter is turned into JSON here.
+    """
+
+    def __init__(self, connection: Any, dialect: str, clock: Clock) -> None:
+        self._connection = connection
+        self._events: list[dict[str, Any]] = []
+        self._hints: set[str] = set()
+        self.dialect = dialect
+        self.now = clock.now()
+
+    def run(self, statement: Statement, **values: Any) -> int:
+        """Execute; the number of rows changed."""
+        return int(self._execute(statement, values).rowcount)
+
+    def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Execute once per row."""
+        compiled = statement.compiled(self.dialect)
+        bound = [{**compiled.constants, **row} for row in rows]
+        if bound:
+            cursor = self._connection.cursor()
+            cursor.executemany(compiled.sql, bound)
+
+    def all(self, statement: Statement, **values: Any) -> list[Row]:
+        """Every row."""
+        cursor = self._execute(statement, values)
+        row_type = statement.compiled(self.dialect).row_type(cursor.description)
+        return [row_type._make(row) for row in cursor.fetchall()]
+
+    def one(self, statement: Statement, **values: Any) -> Row | None:
+        """The first row, or None."""
+        cursor = self._execute(statement, values)
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        return statement.compiled(self.dialect).row_type(cursor.description)._make(row)
+
+    def scalar(self, statement: Statement, **values: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self._execute(statement, values).fetchone()
+        return None if row is None else row[0]
+
+    def emit(self, event: Event) -> None:
+        """Write an event with this unit: it is seen by others if and only if the unit is committed."""
+        self._events.append(
+            {
+                "id": new_id(),
+                "seq": None,
+                "at": self.now,
+                "kind": event.kind,
+                "subject_type": event.subject_type,
+                "subject_id": event.subject_id,
+                "account_id": event.account_id,
+                "data": msgspec.json.encode(event.data).decode(),
+            }
+        )
+
+    def hint(self, topic: str) -> None:
+        """Wake whoever waits for `topic`, once this unit is committed. A hint shortens a wait, no more."""
+        self._hints.add(topic)
+
+    def flush(self) -> set[str]:
+        """Write the buffered events; the topics to wake after the commit. Called by the edge only."""
+        if self._events:
+            self.many(_insert_event, self._events)
+            self._hints.add("events")
+            self._events = []
+        return self._hints
+
+    def _execute(self, statement: Statement, values: dict[str, Any]) -> Any:
+        compiled = statement.compiled(self.dialect)
+        for name, value in values.items():
+            if type(value) in (list, tuple, set):
+                values[name] = msgspec.json.encode(value).decode()
+        cursor = self._connection.cursor()
+        cursor.execute(compiled.sql, {**compiled.constants, **values} if compiled.constants else values)
+        return cursor
+
+
+Verb = Callable[..., Any]
+"""A plain function whose first parameter is a UnitOfWork."""

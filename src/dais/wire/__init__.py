@@ -1,0 +1,1 @@
+"""What users write and the native API carries. msgspec and the standard library only."""

@@ -1,0 +1,221 @@
+"""What the native API answers. Instants are RFC 3339 text; sizes bytes; durations seconds.
+
+Readers ignore unknown fields, so that an older client can talk to a newer server.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from dais.wire.spec import JobSpec
+
+T = TypeVar("T")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of every answer."""
+
+
+class Page(Answer, Generic[T], frozen=True, kw_only=True):
+    """One page of a list; `cursor` asks for the next and is None on the last."""
+
+    items: list[T]
+    cursor: str | None = None
+
+
+class Problem(Answer, frozen=True, kw_only=True):
+    """RFC 9457 problem details; `code` is for programs, `fields` carries the values."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    fields: dict[str, Any] = {}
+
+
+class Run(Answer, frozen=True, kw_only=True):
+    """One attempt of a job. `state` is as a job's, or INTERRUPTED."""
+
+    id: str
+    index: int
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    node: str | None = None
+    isolation: list[str] = []
+    missing: list[str] = []
+    created_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    memory_peak: int | None = None
+    cpu_seconds: float | None = None
+    log_bytes: int | None = None
+    log_truncated: bool = False
+
+
+class Change(Answer, frozen=True, kw_only=True):
+    """One line of a job's history."""
+
+    at: str
+    run: int
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+
+
+class Job(Answer, frozen=True, kw_only=True):
+    """A job as lists show it. `pending_reason` and `place` tell why a waiting job waits and how many are before it."""
+
+    id: str
+    number: int
+    name: str | None
+    urn: str
+    account: str
+    account_id: str
+    owner: str
+    state: str
+    reason: str | None = None
+    detail: str | None = None
+    type: str
+    command: list[str]
+    image: str
+    tags: dict[str, str]
+    cpu: float
+    mem: int
+    gpu: int
+    alive: bool
+    cancel_requested: bool = False
+    pending_reason: str | None = None
+    place: int | None = None
+    exit_code: int | None = None
+    created_at: str
+    started_at: str | None = None
+    ended_at: str | None = None
+    run_index: int = 0
+    runs: list[Run] = []
+
+
+class JobDetail(Job, frozen=True, kw_only=True):
+    """A job with all that is known of it."""
+
+    spec: JobSpec
+    history: list[Change] = []
+    warnings: list[str] = []
+
+
+class Folder(Answer, frozen=True, kw_only=True):
+    """A mutable directory tree that jobs mount. `size` and `files` are counted when asked for."""
+
+    id: str
+    name: str
+    full_name: str
+    urn: str
+    account: str
+    account_id: str
+    owner: str
+    created_at: str
+    size: int | None = None
+    files: int | None = None
+
+
+class Entry(Answer, frozen=True, kw_only=True):
+    """A file, directory or link inside a folder."""
+
+    path: str
+    kind: str
+    size: int = 0
+    modified_at: str | None = None
+    executable: bool = False
+    target: str | None = None
+
+
+class Environment(Answer, frozen=True, kw_only=True):
+    """A cached virtual environment. `state` is BUILDING, READY or FAILED."""
+
+    id: str
+    state: str
+    requirements: str
+    interpreter: str
+    size: int | None = None
+    created_at: str
+    last_used_at: str | None = None
+    detail: str | None = None
+
+
+class Account(Answer, frozen=True, kw_only=True):
+    """A node of the organization's tree."""
+
+    id: str
+    name: str
+    full_name: str
+    urn: str
+    organization: str
+    parent: str | None = None
+
+
+class Me(Answer, frozen=True, kw_only=True):
+    """Who the bearer of the token is."""
+
+    id: str
+    number: int
+    name: str
+    urn: str
+    organization: str
+    account: str
+    administrator: bool
+
+
+class Event(Answer, frozen=True, kw_only=True):
+    """One event of the outbox; `seq` is what `Last-Event-ID` resumes from."""
+
+    seq: int
+    at: str
+    kind: str
+    subject_type: str
+    subject_id: str
+    data: dict[str, Any]
+
+
+class LogFrame(Answer, frozen=True, kw_only=True):
+    """A chunk of output. `stream` is stdout, stderr or system; `data` is base64 when `encoding` says so, else text."""
+
+    at: str
+    stream: str
+    data: str
+    encoding: str = "utf-8"
+
+
+class LogPage(Answer, frozen=True, kw_only=True):
+    """Frames and where to go on. `eof`: the run has ended and this is all; `truncated`: output was cut at the cap."""
+
+    frames: list[LogFrame]
+    cursor: str
+    eof: bool
+    truncated: bool = False
+
+
+class Node(Answer, frozen=True, kw_only=True):
+    """A machine of a resource group, with its slots and what is free of them."""
+
+    name: str
+    group: str
+    state: str
+    cpu: float
+    mem: int
+    gpu: int
+    free_cpu: float
+    free_mem: int
+    free_gpu: int
+    isolation: dict[str, Any] = {}
+
+
+class Version(Answer, frozen=True, kw_only=True):
+    """What runs here."""
+
+    version: str
+    api: int = 1

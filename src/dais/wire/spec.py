@@ -1,0 +1,63 @@
+"""The job specification: one document, the same from a YAML file, the CLI, the SDK and REST.
+
+These structs are the canonical form: bytes, seconds, complete names. What people may write beside it (suffixes,
+`K=V` lists, the Element AI spellings) is turned into it by `wire.read`. The spec is stored whole as JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+GIB = 1 << 30
+
+JobType = Literal["batch", "interactive"]
+NetworkMode = Literal["none", "internet", "host"]
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A folder at a path in the job. `name` is its name or id; `path` a directory below its root ("": all of it)."""
+
+    name: str
+    target: str
+    path: str = ""
+    read_only: bool = False
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Cores, bytes of memory, whole GPUs, and bytes of `/dev/shm` (None: half of `mem`, at most 2 GiB)."""
+
+    cpu: float = 1.0
+    mem: int = GIB
+    gpu: int = 0
+    shm: int | None = None
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A request for compute. `None` means the installation's or the group's default.
+
+    `max_run_time` is in seconds. `source` is the digest of a source snapshot, staged as the working directory.
+    `requirements` is the path, inside the source, of what the environment is built from (`requirements.txt` or
+    `pyproject.toml`); "" means none even if the source has one.
+    """
+
+    command: tuple[str, ...]
+    name: str | None = None
+    account: str | None = None
+    image: str | None = None
+    workdir: str | None = None
+    data: tuple[Mount, ...] = ()
+    environment: dict[str, str] = {}
+    resources: Resources = Resources()
+    type: JobType = "batch"
+    preemptable: bool = False
+    restartable: bool = False
+    bid: int = 0
+    max_run_time: int | None = None
+    tags: dict[str, str] = {}
+    network: NetworkMode = "none"
+    pty: bool = False
+    source: str | None = None
+    requirements: str | None = None
+    group: str | None = None
