@@ -1,0 +1,70 @@
+# Dais. `make` alone lists what there is; every target does the set-up that it needs, once.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV ?= .venv
+export VENV
+
+# DATA_DIR=DIR keeps the installation somewhere else than in the user's data directory.
+ifdef DATA_DIR
+export DAIS_DATA_DIR := $(abspath $(DATA_DIR))
+endif
+
+BIN := $(VENV)/bin
+
+.PHONY: help
+help: ## List the targets
+	@printf 'Dais, a self-hosted AI compute platform.\n\n'
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables:\n'
+	@printf '  %-15s %s\n' 'DATA_DIR=DIR' 'where the installation keeps its data (make run)'
+	@printf '  %-15s %s\n' 'PORT=N' 'the port that it listens on (make run)'
+	@printf '  %-15s %s\n' 'PYTHON=PATH' 'the interpreter of a new virtual environment (>= 3.11)'
+	@printf '  %-15s %s\n' 'TESTS=PATHS' 'only these tests (make test)'
+
+.PHONY: run
+run: system setup ## Start Dais, train a first model on it, and leave it running
+	@$(BIN)/python scripts/first_run.py $(if $(PORT),--port $(PORT))
+
+.PHONY: setup
+setup: ## Make the virtual environment with what running needs
+	@scripts/setup.sh server
+
+.PHONY: setup-dev
+setup-dev:
+	@scripts/setup.sh dev
+
+.PHONY: system
+system: ## Install the system packages that make the sandbox strong (as root; else say what is missing)
+	@scripts/system.sh
+
+.PHONY: test
+test: system setup-dev ## Run the tests; what was skipped is listed with its reason at the end
+	@$(BIN)/python -m pytest -ra $(TESTS)
+
+.PHONY: lint
+lint: setup-dev ## Check style, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: setup-dev ## Rewrite the sources in the project's format
+	@$(BIN)/ruff check --fix-only --exit-zero .
+	@$(BIN)/ruff format .
+
+.PHONY: docs
+docs: setup ## Write the parts of docs/ that derive from the program
+	@$(BIN)/python -m dais.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+
+.PHONY: lock
+lock: setup-dev ## Pin the requirements anew (UPGRADE=1 takes the newest versions)
+	@$(BIN)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## Remove the virtual environment, caches and build results (never the data directory)
+	@rm -rf -- "$(VENV)" build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Make the virtual environment with the pinned requirements and the project itself: setup.sh server|dev.
+# Does nothing when that was done before for the same requirements.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+kind=${1:?usage: setup.sh server|dev}
+requirements=requirements/$kind.txt
+venv=${VENV:-.venv}
+key=$(cat "$requirements" pyproject.toml | sha256sum | cut -c1-16)
+stamp=$venv/.dais-$kind-$key
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+
+recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+complete() { "$1" -c 'import ensurepip, sqlite3, ssl, venv' 2>/dev/null; }
+
+# The system's interpreter first: jobs run as other users, who can execute it wherever the clone lies.
+candidates() {
+    if [ -n "${PYTHON:-}" ]; then
+        command -v "$PYTHON" || fail "PYTHON=$PYTHON is not a program"
+        return
+    fi
+    local name
+    for name in /usr/bin/python3 python3.13 python3.12 python3.11 python3; do
+        command -v "$name" || true
+    done
+}
+
+choose_python() {
+    local python incomplete=
+    while read -r python; do
+        recent "$python" || continue
+        if complete "$python"; then
+            chosen=$python
+            return
+        fi
+        incomplete=${incomplete:-$python}
+    done < <(candidates)
+    [ -n "$incomplete" ] || fail "no Python of version 3.11 or newer was found." \
+        "Install one (on Debian and Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3"
+    local package
+    package=$("$incomplete" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "$incomplete cannot make virtual environments: installing $package with apt-get"
+        scripts/apt.sh "$package" || scripts/apt.sh python3-venv || fail "apt-get could not install $package"
+        complete "$incomplete" || fail "$incomplete still cannot make virtual environments after installing $package"
+        chosen=$incomplete
+        return
+    fi
+    fail "$incomplete cannot make virtual environments (its module venv, ensurepip, ssl or sqlite3 is missing)." \
+        "On Debian and Ubuntu an administrator mends that with: apt-get install $package"
+}
+
+[ -e "$stamp" ] && "$venv/bin/python" -c '' 2>/dev/null && exit 0
+
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    choose_python
+    say "making the virtual environment $venv with $chosen ($("$chosen" -V))"
+    "$chosen" -m venv --clear "$venv"
+fi
+
+say "installing $(grep -c '^[a-z0-9].*==' "$requirements") pinned packages from $requirements (the first time takes a minute)"
+pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
+"${pip[@]}" install --require-hashes --no-deps --requirement "$requirements" || fail \
+    "the packages could not be installed; pip says why above." \
+    "A machine without the network needs a package index that pip is told of (PIP_INDEX_URL or pip.conf)."
+"${pip[@]}" install --no-deps --no-build-isolation --editable .
+
+rm -f "$venv"/.dais-"$kind"-*
+touch "$stamp"
+say "done"
