@@ -1,0 +1,58 @@
+"""Fixtures that every kind of test shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import postgres
+from tests.support.database import clock, database
+from tests.support.needs import needs_postgres
+
+__all__ = ["clock", "database"]  # fixtures that live beside what they need
+
+
+@pytest.fixture(autouse=True)
+def _no_installation_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or writes the configuration, profile or data of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith("DAIS_"):
+            monkeypatch.delenv(name)
+    nowhere = tmp_path_factory.getbasetemp() / "no-installation"
+    monkeypatch.setenv("DAIS_DATA_DIR", str(nowhere / "data"))
+    monkeypatch.setenv("DAIS_CONFIG_DIR", str(nowhere / "config"))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests (`@pytest.mark.anyio`) run on asyncio, as the server does."""
+    return "asyncio"
+
+
+@pytest.fixture
+def tmp_data_dir(tmp_path: Path) -> Path:
+    """An empty data directory, as private as `dais up` makes it."""
+    directory = tmp_path / "data"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[postgres.Cluster]:
+    """A throw-away PostgreSQL server for this session; skips where PostgreSQL is not installed."""
+    with postgres.cluster(needs_postgres()) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database, for `open_database`. A test that uses it runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/dais.db"
+        return
+    running: postgres.Cluster = request.getfixturevalue("postgres_cluster")
+    with running.database() as url:
+        yield url
