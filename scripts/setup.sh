@@ -13,17 +13,13 @@ stamp=$venv/.dais-$kind-$key
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
 
-recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+recent() { [ "$("$1" -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)" = True ]; }
 complete() { "$1" -c 'import ensurepip, sqlite3, ssl, venv' 2>/dev/null; }
 
 # The system's interpreter first: jobs run as other users, who can execute it wherever the clone lies.
 candidates() {
-    if [ -n "${PYTHON:-}" ]; then
-        command -v "$PYTHON" || fail "PYTHON=$PYTHON is not a program"
-        return
-    fi
     local name
-    for name in /usr/bin/python3 python3.13 python3.12 python3.11 python3; do
+    for name in ${PYTHON:-/usr/bin/python3 python3.13 python3.12 python3.11 python3}; do
         command -v "$name" || true
     done
 }
@@ -38,7 +34,7 @@ choose_python() {
         fi
         incomplete=${incomplete:-$python}
     done < <(candidates)
-    [ -n "$incomplete" ] || fail "no Python of version 3.11 or newer was found." \
+    [ -n "$incomplete" ] || fail "${PYTHON:+PYTHON=$PYTHON: }no Python of version 3.11 or newer was found." \
         "Install one (on Debian and Ubuntu: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3"
     local package
     package=$("$incomplete" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
@@ -62,11 +58,15 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 
 say "installing $(grep -c '^[a-z0-9].*==' "$requirements") pinned packages from $requirements (the first time takes a minute)"
-pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
-"${pip[@]}" install --require-hashes --no-deps --requirement "$requirements" || fail \
-    "the packages could not be installed; pip says why above." \
-    "A machine without the network needs a package index that pip is told of (PIP_INDEX_URL or pip.conf)."
-"${pip[@]}" install --no-deps --no-build-isolation --editable .
+pip_install() {
+    local said
+    said=$("$venv/bin/python" -m pip --disable-pip-version-check --quiet install --no-deps "$@" 2>&1) && return
+    printf '%s\n' "$said" >&2
+    fail "the packages could not be installed; pip says why above." \
+        "A machine without the network needs a package index that pip is told of (PIP_INDEX_URL or pip.conf)."
+}
+pip_install --require-hashes --requirement "$requirements"
+pip_install --no-build-isolation --editable .
 
 rm -f "$venv"/.dais-"$kind"-*
 touch "$stamp"
