@@ -73,7 +73,12 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Phase(enum.StrEnum):
-    """Where a container is. `LOST` means the engine cannot know any more how it ended; nothing of it is left."""
+    """Where a container is.
+
+    LOST means that the engine cannot know how it ended, and that nothing of it is left. With reason `node-lost` it had
+    been accepted, and may have run. With reason None and detail `NEVER_ACCEPTED` the engine has never heard of it: it
+    has not run, and the same attempt may be launched again.
+    """
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -82,11 +87,20 @@ class Phase(enum.StrEnum):
     LOST = "lost"
 
 
+NEVER_ACCEPTED = "never accepted"
+"""`Status.detail` of an attempt that the engine does not know: it was never launched, or the launch did not arrive."""
+
+TOLD_BEFORE = "told before"
+"""`Status.detail` of an attempt that has ended and whose end was acknowledged: the engine no longer knows how."""
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine knows of one attempt. Instants are µs since the epoch.
 
     `reason`, once ended: exit-code, signal, out-of-memory, time-limit, command-not-found, launch-failed, stopped,
-    node-lost. `stop_reason` echoes what `stop` was given.
+    node-lost. `stop_reason` echoes what `stop` was given. `exit_code` comes with exit-code, `signal` with signal; both
+    may come beside other reasons, as what was seen. None means "not told here": a status after a restart of the server
+    need not repeat what an acknowledged one has said (`started_at`, `isolation`, …).
     """
 
     attempt_id: str
@@ -108,7 +122,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Changes that an engine tells of its own accord; `token` is given back once they are committed."""
+    """Changes that an engine tells of its own accord; `token` is given back once they are committed.
+
+    An attempt is named at most once, with its newest state: one that started and ended meanwhile is told as ended.
+    """
 
     statuses: tuple[Status, ...]
     token: Any = None
@@ -141,6 +158,23 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     isolation: dict[str, Any] = {}
 
 
+class HostTools(msgspec.Struct, frozen=True, kw_only=True):
+    """What the image `host` is on an engine's machines, and how jobs are isolated there.
+
+    `interpreter` is a Python that a job's uid can execute, `version` what it says of itself; `paths` are host paths
+    outside `/usr` that it needs, bound read-only at the same place. `uid` and `gid` are what jobs run as, where the
+    supervisor can choose (None: as whoever started it). `missing` says what is not isolated, and why.
+    """
+
+    interpreter: str
+    version: str
+    paths: tuple[str, ...] = ()
+    isolation: str = "sandbox"
+    uid: int | None = None
+    gid: int | None = None
+    missing: tuple[str, ...] = ()
+
+
 class LaunchRefused(Exception):
     """The engine can never start this spec; `args[0]` says why."""
 
@@ -162,16 +196,23 @@ class Engine(Protocol):
         """Start containers; the same `attempt_id` twice gives the same handle and one container.
 
         Returns before they run. A spec that cannot be started is reported as ended with `launch-failed`.
-        Raises `Unavailable`-like OSError when the engine cannot be reached: nothing is known, try again.
+        Raises OSError when the engine cannot be reached: nothing is known, try again with the same ids.
         """
         ...
 
     async def poll(self, handles: Sequence[Handle]) -> list[Status]:
-        """The state of each, in the same order. A handle that the engine never saw is `LOST`."""
+        """The state of each, in the same order. A handle that the engine never saw is `LOST` (see `Phase`).
+
+        Raises OSError while the engine cannot be reached: that says nothing about the containers.
+        """
         ...
 
     def watch(self) -> AsyncIterator[Batch]:
-        """Changes as they happen; engines that must be asked yield nothing and only `poll` tells."""
+        """Changes as they happen; engines that must be asked yield nothing and only `poll` tells.
+
+        Delivery is at least once: what was not acknowledged is told again by the next `watch()`, also to the next
+        server. One watcher at a time; it ends when the engine is closed, and an outage of the engine only delays it.
+        """
         ...
 
     async def acknowledge(self, batch: Batch) -> None:
@@ -179,19 +220,29 @@ class Engine(Protocol):
         ...
 
     async def stop(self, handle: Handle, *, grace: float, reason: str) -> None:
-        """TERM, then KILL after `grace` seconds; also covers what has not started yet. Absent means success."""
+        """TERM, then KILL after `grace` seconds; also covers what has not started yet. Absent means success.
+
+        The first call's `reason` is the one that is echoed. Raises OSError when the engine cannot be reached.
+        """
         ...
 
     async def logs(self, handle: Handle, cursor: str | None, *, limit: int = 1 << 20) -> LogChunk:
-        """Output from `cursor` (None: the beginning), at most about `limit` bytes; does not wait for more."""
+        """Output from `cursor` (None: the beginning), at most about `limit` bytes; does not wait for more.
+
+        An attempt without output, or unknown, has no frames. Raises ValueError for a cursor that is not one.
+        """
         ...
 
     async def forget(self, handles: Sequence[Handle]) -> None:
-        """The server holds log and result: remove what the engine still keeps of these."""
+        """The server holds log and result: remove what the engine still keeps of these. Running ones stay."""
         ...
 
     async def nodes(self) -> list[NodeInfo]:
         """The machines."""
+        ...
+
+    async def host_tools(self) -> HostTools:
+        """What the image `host` is here. Raises LaunchRefused when there is no Python that jobs could execute."""
         ...
 
 

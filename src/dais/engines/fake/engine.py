@@ -1,0 +1,117 @@
+"""The fake engine: the contract, kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from dais.engines.contract import (
+    NEVER_ACCEPTED,
+    Batch,
+    ExecStream,
+    Frame,
+    Handle,
+    LaunchRefused,
+    LaunchSpec,
+    LogChunk,
+    NodeInfo,
+    Phase,
+    Status,
+    Terminal,
+    Usage,
+)
+from dais.engines.fake.execution import FakeExec
+from dais.engines.fake.machine import FakeMachine
+from dais.engines.fake.script import UnknownCommand, parse
+
+
+class FakeEngine:
+    """Speaks for a `FakeMachine`; closing it and opening another one is what a restarted server does."""
+
+    name = "fake"
+
+    def __init__(self, machine: FakeMachine) -> None:
+        self._machine = machine
+
+    async def start(self) -> None:
+        self._machine.check_reachable()
+        self._machine.mailbox.interrupt()
+
+    async def close(self) -> None:
+        self._machine.mailbox.interrupt()
+
+    async def launch(self, specs: Sequence[LaunchSpec]) -> list[Handle]:
+        self._machine.launch(specs)
+        return [{"attempt_id": spec.attempt_id} for spec in specs]
+
+    async def poll(self, handles: Sequence[Handle]) -> list[Status]:
+        self._machine.check_reachable()
+        return [self._status(handle["attempt_id"]) for handle in handles]
+
+    def watch(self) -> AsyncIterator[Batch]:
+        return self._machine.mailbox.batches()
+
+    async def acknowledge(self, batch: Batch) -> None:
+        self._machine.mailbox.acknowledge(batch)
+
+    async def stop(self, handle: Handle, *, grace: float, reason: str) -> None:
+        self._machine.stop(handle["attempt_id"], grace, reason)
+
+    async def logs(self, handle: Handle, cursor: str | None, *, limit: int = 1 << 20) -> LogChunk:
+        self._machine.check_reachable()
+        index, offset = _read_cursor(cursor)
+        container = self._machine.container(handle["attempt_id"])
+        if container is None:
+            return LogChunk([], f"{index}:{offset}", eof=True)
+        frames: list[Frame] = []
+        taken = 0
+        while index < len(container.frames) and taken < limit:
+            frame = container.frames[index]
+            piece = frame.data[offset : offset + limit - taken]
+            frames.append(Frame(frame.time_ns, frame.stream, piece))
+            taken += len(piece)
+            offset += len(piece)
+            if offset >= len(frame.data):
+                index, offset = index + 1, 0
+        eof = container.over and index >= len(container.frames)
+        return LogChunk(frames, f"{index}:{offset}", eof=eof, truncated=container.status.log_truncated)
+
+    async def forget(self, handles: Sequence[Handle]) -> None:
+        self._machine.forget([handle["attempt_id"] for handle in handles])
+
+    async def nodes(self) -> list[NodeInfo]:
+        self._machine.check_reachable()
+        return list(self._machine.nodes)
+
+    async def exec(
+        self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
+    ) -> ExecStream:
+        self._machine.check_reachable()
+        container = self._machine.container(handle["attempt_id"])
+        if container is None or container.status.phase is not Phase.RUNNING:
+            raise LookupError(f"attempt {handle['attempt_id']} does not run")
+        try:
+            steps = parse(argv)
+        except (UnknownCommand, ValueError) as error:
+            raise LaunchRefused(str(error)) from error
+        return FakeExec(container, steps, env)
+
+    async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]:
+        self._machine.check_reachable()
+        running = set(self._machine.running())
+        one = Usage(memory=1 << 20, memory_peak=1 << 20, cpu_seconds=0.0, pids=1)
+        return [one if handle["attempt_id"] in running else None for handle in handles]
+
+    def _status(self, attempt_id: str) -> Status:
+        status = self._machine.status(attempt_id)
+        if status is not None:
+            return status
+        return Status(attempt_id=attempt_id, phase=Phase.LOST, detail=NEVER_ACCEPTED)
+
+
+def _read_cursor(cursor: str | None) -> tuple[int, int]:
+    if cursor is None:
+        return 0, 0
+    index, _, offset = cursor.partition(":")
+    if not (index.isdecimal() and offset.isdecimal()):
+        raise ValueError(f"{cursor!r} is no log cursor; use one that logs() gave, or None for the beginning")
+    return int(index), int(offset)
