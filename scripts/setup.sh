@@ -62,8 +62,8 @@ pip_install() {
     local said
     said=$("$venv/bin/python" -m pip --disable-pip-version-check --quiet install --no-deps "$@" 2>&1) && return
     printf '%s\n' "$said" >&2
-    fail "the packages could not be installed; pip says why above." \
-        "A machine without the network needs a package index that pip is told of (PIP_INDEX_URL or pip.conf)."
+    fail "this failed, pip says why above: pip install $*" \
+        "(A machine without the network needs a package index that pip is told of: PIP_INDEX_URL or pip.conf.)"
 }
 pip_install --require-hashes --requirement "$requirements"
 pip_install --no-build-isolation --editable .
