@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dais.engines.contract import LaunchSpec, NodeInfo, Phase, Status
-from dais.engines.contract.mailbox import Mailbox
 from dais.engines.fake.behaviours import NODE_LOST, Behaviour
 from dais.engines.fake.clock import SECOND, MovableClock, StandingClock
 from dais.engines.fake.container import Container
+from dais.engines.mailbox import Mailbox
 
 Condition = Callable[[LaunchSpec], bool]
 
