@@ -1,0 +1,5 @@
+"""`python -m dais` is `dais`."""
+
+from dais.cli import main
+
+main()

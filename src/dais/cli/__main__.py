@@ -1,0 +1,5 @@
+"""`python -m dais.cli` is `dais`."""
+
+from dais.cli import main
+
+main()

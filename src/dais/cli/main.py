@@ -1,0 +1,84 @@
+"""The table of commands, and what happens around every one of them: errors, interruption, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from dais.cli.base import Entry, Globals, LazyGroup
+from dais.cli.problems import explain
+
+COMMANDS: dict[str, Entry] = {
+    "up": Entry("dais.cli.server:up", "Start Dais on this machine."),
+    "down": Entry("dais.cli.server:down", "Stop Dais on this machine; jobs go on."),
+    "status": Entry("dais.cli.server:status", "Tell whether Dais runs on this machine, and where."),
+    "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
+    "job": Entry("dais.cli.job:job", "Submit, watch and steer jobs."),
+    "folder": Entry("dais.cli.folder:folder", "Make folders, and move files into and out of them."),
+    "data": Entry("dais.cli.folder:folder", "The same as `dais folder`.", alias_of="folder"),
+    "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
+    "account": Entry("dais.cli.account:account", "List and show accounts."),
+    "node": Entry("dais.cli.node:node", "List the machines and what is free of them."),
+    "me": Entry("dais.cli.me:me", "Tell who you are, and where you are connected."),
+    "whoami": Entry("dais.cli.me:me", "The same as `dais me`.", alias_of="me"),
+    "completion": Entry("dais.cli.completion:completion", "Print the shell's completion script."),
+    "version": Entry("dais.cli.version:version", "Print the versions of this client and of its server."),
+}
+"""Every command with its one line of help, which a test compares with the command's own."""
+
+
+@click.group(cls=LazyGroup, entries=COMMANDS, invoke_without_command=True)
+@click.option("--profile", metavar="NAME", help="Use this profile of the profile file (DAIS_PROFILE).")
+@click.option("--account", metavar="ACCOUNT", help="Act in this account, as org.lab.project (DAIS_ACCOUNT).")
+@click.option("--version", "show_version", is_flag=True, help="Print the version of this client.")
+@click.pass_context
+def cli(context: click.Context, profile: str | None, account: str | None, show_version: bool) -> None:
+    """Dais runs your work on your machines: start it, submit jobs, follow them, fetch what they made.
+
+    \b
+    Examples:
+      dais up --detach                 start it on this machine
+      dais run -- python train.py      run this directory's program as a job
+      dais job ls                      what is running?
+      dais job logs -f --last          what does it say?
+    """
+    context.obj = Globals(profile=profile, account=account)
+    if show_version:
+        from dais import __version__
+
+        click.echo(f"dais {__version__}")
+    elif context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; its exit code. Problems become one line that says what, and one what to do."""
+    try:
+        outcome = cli.main(args=arguments, prog_name="dais", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return 141
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted", err=True)
+        return 130
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except Exception as error:
+        return explain(error)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def leave(code: int) -> NoReturn:
+    """End the command with an exit code."""
+    raise click.exceptions.Exit(code)
+
+
+def _silence_stdout() -> None:
+    """The reader of our output went away: Python would complain once more when it flushes at its end."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,289 @@
+"""How commands print what they found: text, tables, JSON, CSV, chosen fields."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import click
+import msgspec
+
+from dais.cli.base import did_you_mean
+from dais.cli.problems import harmless
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MARKS = {
+    "PENDING": ("◌", "bright_black"),
+    "SCHEDULED": ("◌", "bright_black"),
+    "BUILDING": ("◌", "bright_black"),
+    "PREPARING": ("●", "blue"),
+    "RUNNING": ("●", "blue"),
+    "FINISHING": ("●", "blue"),
+    "READY": ("✓", "green"),
+    "SUCCEEDED": ("✓", "green"),
+    "FAILED": ("✕", "red"),
+    "PAUSED": ("‖", "yellow"),
+    "INTERRUPTED": ("‖", "yellow"),
+    "CANCELLED": ("⊘", "bright_black"),
+}
+"""The shape and colour of each state, the same as in the console."""
+
+FIELD_ALIASES = {
+    "created": "created_at",
+    "created_on": "created_at",
+    "started": "started_at",
+    "started_on": "started_at",
+    "ended": "ended_at",
+    "ended_on": "ended_at",
+    "parent_id": "parent",
+    "environment_vars": "environment",
+}
+
+SIZES = {"mem", "free_mem", "size", "memory_peak", "log_bytes"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the user asked for. `shape` is text, table, json or csv; `document` is `--json`; `value` is `--field`."""
+
+    shape: str = "text"
+    document: bool = False
+    fields: tuple[str, ...] = ()
+    value: bool = False
+    header: bool = True
+
+    def many(self, kind: type, items: Iterable[Any], columns: Sequence[str]) -> None:
+        """Print a list of `kind` (an answer); `columns` are those shown unless the user chose."""
+        columns = self._columns(kind, columns)
+        documents = (msgspec.to_builtins(item) for item in items)
+        if self.document:
+            _print_json([self._chosen(document) for document in documents], indent=2)
+        elif self.shape == "json":
+            for document in documents:
+                _print_json(self._chosen(document))
+        elif self.value:
+            for document in documents:
+                click.echo(plain(pick(document, columns[0])))
+        elif self.shape == "csv":
+            self._csv(documents, columns)
+        else:
+            rows = [[_cell(name, pick(document, name)) for name in columns] for document in documents]
+            (_print_table if self.shape == "table" else _print_text)(columns, rows, header=self.header)
+
+    def one(self, item: Any, columns: Sequence[str]) -> None:
+        """Print one answer."""
+        if self.document:
+            self._columns(type(item), columns)
+            _print_json(self._chosen(msgspec.to_builtins(item)), indent=2)
+        else:
+            self.many(type(item), [item], columns)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether nothing was asked for but words: commands may then say more than rows."""
+        return self.shape == "text" and not self.document and not self.fields
+
+    def _columns(self, kind: type, columns: Sequence[str]) -> Sequence[str]:
+        for name in self.fields:
+            check_field(kind, name)
+        return self.fields or columns
+
+    def _chosen(self, document: dict[str, Any]) -> dict[str, Any]:
+        return {name: pick(document, name) for name in self.fields} if self.fields else document
+
+    def _csv(self, documents: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        if self.header:
+            writer.writerow(columns)
+        for document in documents:
+            writer.writerow([_exact(pick(document, name)) for name in columns])
+
+
+def with_output(function: Callable[Concatenate[Output, P], R]) -> Callable[P, R]:
+    """Gives the command the options of output, and an Output as its first argument."""
+
+    @click.option("--json", "document", is_flag=True, help="Print one JSON document.")
+    @click.option(
+        "--format",
+        "shape",
+        type=click.Choice(["text", "table", "json", "csv"]),
+        default="text",
+        help="How to print; json is one object per line.",
+    )
+    @click.option("--field", metavar="FIELD", help="Print the value of this field alone.")
+    @click.option("--fields", metavar="A,B", help="Print these fields, as id,name,runs.exitCode.")
+    @click.option("--no-header", "-H", is_flag=True, help="Leave out the line of column names.")
+    @functools.wraps(function)
+    def command(
+        *args: Any, document: bool, shape: str, field: str | None, fields: str | None, no_header: bool, **kwargs: Any
+    ) -> R:
+        if field and fields:
+            raise click.UsageError("--field and --fields exclude each other: --fields takes several, joined by commas")
+        names = (field,) if field else tuple(name.strip() for name in (fields or "").split(",") if name.strip())
+        output = Output(shape, document, names, bool(field), not no_header)
+        return function(output, *args, **kwargs)
+
+    return command  # type: ignore[return-value]
+
+
+def pick(document: Any, name: str) -> Any:
+    """The value at a dotted path; a list gives the list of its items' values. None where it is absent."""
+    for part in name.split("."):
+        key = field_name(part)
+        if isinstance(document, list):
+            document = [item.get(key) if isinstance(item, dict) else None for item in document]
+        elif isinstance(document, dict):
+            document = document.get(key, document.get(part))
+        else:
+            return None
+    return document
+
+
+def field_name(name: str) -> str:
+    """`exitCode`, `exit_code` and `createdOn` are the names of the answers' fields."""
+    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower().replace("-", "_")
+    return FIELD_ALIASES.get(snake, snake)
+
+
+def check_field(kind: type, path: str) -> None:
+    """Raises UsageError with the nearest name for a field that an answer of this kind has not."""
+    current: Any = kind
+    for part in path.split("."):
+        struct = _struct_of(current)
+        if struct is None:
+            return
+        known = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+        name = field_name(part)
+        if name not in known:
+            near = did_you_mean(name, known)
+            listed = "" if near else f"; there are {', '.join(known)}"
+            raise click.UsageError(f"there is no field {part!r}{near}{listed}")
+        current = known[name]
+
+
+def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct in a type such as `list[Run]` or `Run | None`."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    if getattr(kind, "__origin__", None) is dict:
+        return None
+    return next((found for inner in getattr(kind, "__args__", ()) if (found := _struct_of(inner))), None)
+
+
+def plain(value: Any) -> str:
+    """A value alone, exact: what `--field` prints."""
+    if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
+        return ",".join(plain(item) for item in value)
+    return harmless(_exact(value))
+
+
+def _exact(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)
+
+
+def _cell(name: str, value: Any) -> str:
+    """A value in a table: short, for people."""
+    last = field_name(name.rpartition(".")[2])
+    if value is None or value in ([], {}, ""):
+        return "-"
+    if isinstance(value, list):
+        parts = ["-" if item is None else _cell(name, item) for item in value]
+        return f"[{' '.join(parts)}]" if last == "command" else ",".join(parts)
+    if isinstance(value, dict):
+        return ",".join(f"{key}={item}" if item != "" else key for key, item in value.items())
+    if last in SIZES and isinstance(value, int):
+        from dais.wire.units import short_size
+
+        return short_size(value)
+    if last.endswith("_at") and isinstance(value, str):
+        return re.sub(r"\.\d+Z$", "Z", value)
+    return harmless(_exact(value)).replace("\n", "\\n")
+
+
+def marked(state: str) -> str:
+    """A state with its mark, coloured, where the output is a terminal."""
+    mark, colour = MARKS.get(state, ("", None))
+    return click.style(f"{mark} {state}", fg=colour) if mark and sys.stdout.isatty() else state
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    text = click.unstyle(text)
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _print_text(columns: Sequence[str], rows: list[list[str]], *, header: bool) -> None:
+    """Columns side by side; on a terminal, states have marks and a long command is cut to the line."""
+    on_terminal = sys.stdout.isatty()
+    shown = [
+        [marked(cell) if name == "state" else cell for name, cell in zip(columns, row, strict=True)] for row in rows
+    ]
+    table = [list(columns), *shown] if header else shown
+    if not table:
+        return
+    widths = [max(width(row[index]) for row in table) for index in range(len(columns))]
+    if on_terminal:
+        _narrow(columns, widths, shutil.get_terminal_size().columns)
+    for number, row in enumerate(table):
+        cells = [_fitted(cell, size) for cell, size in zip(row, widths, strict=True)]
+        line = "  ".join(cells).rstrip()
+        click.echo(click.style(line, bold=True) if header and number == 0 and on_terminal else line)
+
+
+def _narrow(columns: Sequence[str], widths: list[int], room: int) -> None:
+    excess = sum(widths) + 2 * (len(widths) - 1) - room
+    if excess > 0 and "command" in columns:
+        index = list(columns).index("command")
+        widths[index] = max(12, widths[index] - excess)
+
+
+def _fitted(cell: str, size: int) -> str:
+    missing = size - width(cell)
+    if missing >= 0:
+        return cell + " " * missing
+    kept = cell
+    while width(kept) > size - 1:
+        kept = kept[:-1]
+    return kept + "…"
+
+
+def _print_table(columns: Sequence[str], rows: list[list[str]], *, header: bool) -> None:
+    from rich.box import ROUNDED
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=ROUNDED, show_header=header)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        cells = (marked(cell) if name == "state" else cell for name, cell in zip(columns, row, strict=True))
+        table.add_row(*(Text.from_ansi(cell) for cell in cells))
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(table)
+
+
+def _print_json(value: Any, indent: int | None = None) -> None:
+    click.echo(json.dumps(value, ensure_ascii=not _writes_unicode(), indent=indent))
+
+
+def _writes_unicode() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
