@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 
 
 class Hints:
@@ -14,6 +14,16 @@ class Hints:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, set[Hint]] = {}
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+
+    def listen(self, topic: str, callback: Callable[[], None]) -> None:
+        """Call `callback`, on whichever thread raises the hint, for as long as this object lives.
+
+        A change of this process is told to it after the commit and before the change is answered, so that it may
+        drop what it has remembered. It must be quick and must not raise.
+        """
+        with self._lock:
+            self._listeners.setdefault(topic, []).append(callback)
 
     def subscribe(self, topic: str) -> Hint:
         """A hint for `topic`, to be used on the running event loop and closed when done."""
@@ -22,10 +32,13 @@ class Hints:
             self._waiting.setdefault(topic, set()).add(hint)
         return hint
 
-    def raise_(self, topics: Iterable[str]) -> None:
+    def raise_(self, topics: Collection[str]) -> None:
         """Wake everybody who waits for one of the topics."""
         with self._lock:
             woken = [hint for topic in topics for hint in self._waiting.get(topic, ())]
+            called = [callback for topic in topics for callback in self._listeners.get(topic, ())]
+        for callback in called:
+            callback()
         for hint in woken:
             hint.wake()
 

@@ -154,9 +154,9 @@ class SqliteDatabase:
         for call in batch:
             if call.error is None:
                 hints |= call.hints
-        self._deliver(batch)
-        if hints:
+        if hints:  # before the answers: whoever listens has dropped what is stale when a change is answered
             self.hints.raise_(hints)
+        self._deliver(batch)
         self._checkpoint()
 
     def _run_one(self, connection: sqlite3.Connection, call: _Call) -> None:

@@ -1,0 +1,24 @@
+"""The native API over HTTP: typed routes, problems, events. Each file below `rest` and `events` holds some routes."""
+
+from dais.api.application import Application
+from dais.api.auth import Authenticator
+from dais.api.context import Context, Services
+from dais.api.errors import Disconnected, HttpProblem, describe
+from dais.api.routing import Header, Reply, Routes, read_body, send_json
+from dais.api.sse import ServerEvent
+
+__all__ = [
+    "Application",
+    "Authenticator",
+    "Context",
+    "Disconnected",
+    "Header",
+    "HttpProblem",
+    "Reply",
+    "Routes",
+    "ServerEvent",
+    "Services",
+    "describe",
+    "read_body",
+    "send_json",
+]

@@ -1,0 +1,228 @@
+"""The ASGI application of the API: finds the route, knows the caller, turns failures into problems."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from dais.api.context import Context, Services
+from dais.api.errors import Disconnected, HttpProblem, describe, encode
+from dais.api.routing import Receive, Route, Scope, Send, empty
+from dais.kit.errors import Invalid, NotFound
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Node:
+    """One segment of the paths: what follows by name, and what follows whatever its name."""
+
+    named: dict[str, _Node] = field(default_factory=dict)
+    any: _Node | None = None
+    methods: dict[str, Route] = field(default_factory=dict)
+
+
+class Application:
+    """Answers HTTP and WebSocket requests below the paths of its routes."""
+
+    def __init__(self, routes: Sequence[Route], services: Services) -> None:
+        self.routes = list(routes)
+        self.services = services
+        self._authenticator = services.authenticator
+        self._root = _Node()
+        self._static: dict[str, _Node] = {}
+        for route in routes:
+            self._add(route)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        for part in route.path.strip("/").split("/"):
+            if part.startswith("{"):
+                node.any = node.any or _Node()
+                node = node.any
+            else:
+                node = node.named.setdefault(part, _Node())
+        if "{" not in route.path:
+            self._static[route.path] = node
+        method = "WEBSOCKET" if route.kind == "websocket" else route.method
+        if method in node.methods:
+            raise TypeError(f"two routes answer {method} {route.path}")
+        node.methods[method] = route
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            query, raw_path = scope["query_string"], scope.get("raw_path") or scope["path"].encode()
+            if b"dais" in query or b"%" in query or b"dais_" in raw_path:
+                await self._authenticator.refuse_in_address(query, raw_path)
+            node, values = self._find(scope["path"], raw_path)
+            method = scope["method"]
+            route = node.methods.get(method)
+            if route is None:
+                await self._without_route(node, scope, receive, watched, values)
+                return
+            actor = None if route.public else await self._authenticator.actor(scope["headers"])
+            await route.run(Context(self.services, actor), scope, receive, watched, values)
+        except Disconnected:
+            return
+        except Exception as error:
+            if started:
+                log.error("%s %s failed after its answer had begun", scope["method"], scope["path"], exc_info=error)
+                raise
+            await _answer_problem(error, send, with_body=scope["method"] != "HEAD")
+
+    async def _without_route(
+        self, node: _Node, scope: Scope, receive: Receive, send: Send, values: Sequence[str]
+    ) -> None:
+        methods = set(node.methods) - {"WEBSOCKET"}
+        get = node.methods.get("GET")
+        if scope["method"] == "HEAD" and get is not None and get.kind in ("json", "raw"):
+            actor = None if get.public else await self._authenticator.actor(scope["headers"])
+            await get.run(Context(self.services, actor), scope, receive, _headless(send), values)
+            return
+        if get is not None:
+            methods.add("HEAD")
+        allow = ", ".join(sorted(methods | {"OPTIONS"}))
+        if scope["method"] == "OPTIONS":
+            await empty(send, 204, [(b"allow", allow.encode())])
+            return
+        if not methods:
+            raise HttpProblem(
+                426,
+                "A WebSocket is needed",
+                f"{scope['path']} is for WebSockets; send an upgrade request",
+                code="upgrade-required",
+                headers={"upgrade": "websocket", "connection": "upgrade"},
+            )
+        raise HttpProblem(
+            405,
+            "This method is not known here",
+            f"{scope['method'][:20]} is not possible on {scope['path'][:200]}; possible are {allow}",
+            code="method-not-allowed",
+            headers={"allow": allow},
+            allowed=sorted(methods),
+        )
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accepted = False
+
+        async def watched(message: dict[str, Any]) -> None:
+            nonlocal accepted
+            accepted = True
+            await send(message)
+
+        try:
+            raw_path = scope.get("raw_path") or scope["path"].encode()
+            await self._authenticator.refuse_in_address(scope["query_string"], raw_path)
+            node, values = self._find(scope["path"], raw_path)
+            route = node.methods.get("WEBSOCKET")
+            if route is None:
+                raise NotFound(f"{scope['path'][:200]} is not for WebSockets", code="no-such-path")
+            actor = await self._authenticator.actor(scope["headers"])
+            await route.run(Context(self.services, actor), scope, receive, watched, values)
+        except Disconnected:
+            return
+        except Exception as error:
+            if accepted:
+                log.error("the WebSocket %s failed", scope["path"], exc_info=error)
+                await send({"type": "websocket.close", "code": 1011, "reason": describe(error)[0].code})
+            else:
+                await _refuse_websocket(error, scope, receive, send)
+
+    def _find(self, path: str, raw_path: bytes) -> tuple[_Node, tuple[str, ...]]:
+        static = self._static.get(path)
+        if static is not None:
+            return static, ()
+        if b"%" in raw_path:  # a name may hold an encoded slash: split first, decode then
+            try:
+                parts = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/")[1:]]
+            except UnicodeDecodeError as error:
+                raise Invalid("the path is not percent-encoded UTF-8", code="bad-path") from error
+        else:
+            parts = path.split("/")[1:]
+        values: list[str] = []
+        node = _walk(self._root, parts, 0, values)
+        if node is None:
+            raise self._nothing_at(path[:200])
+        return node, tuple(values)
+
+    def _nothing_at(self, path: str) -> NotFound:
+        near = difflib.get_close_matches(path, {route.path for route in self.routes}, 1)
+        hint = f"; did you mean {near[0]}?" if near else "; GET /v1/openapi.json lists what there is"
+        return NotFound(f"there is nothing at {path}{hint}", code="no-such-path")
+
+
+def _walk(node: _Node, parts: Sequence[str], at: int, values: list[str]) -> _Node | None:
+    if at == len(parts):
+        return node if node.methods else None
+    named = node.named.get(parts[at])
+    if named is not None:
+        found = _walk(named, parts, at + 1, values)
+        if found is not None:
+            return found
+    if node.any is None or not parts[at]:
+        return None
+    values.append(parts[at])
+    found = _walk(node.any, parts, at + 1, values)
+    if found is None:
+        values.pop()
+    return found
+
+
+def _headless(send: Send) -> Send:
+    """Sends the head of a GET's answer without its body."""
+    ended = False
+
+    async def headless(message: dict[str, Any]) -> None:
+        nonlocal ended
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif not ended and not message.get("more_body"):
+            ended = True
+            await send({"type": "http.response.body", "body": b""})
+
+    return headless
+
+
+def _problem_head(error: BaseException) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    problem, headers = describe(error)
+    body = encode(problem)
+    head = [
+        (b"content-type", b"application/problem+json"),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    head += [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return problem.status, head, body
+
+
+async def _answer_problem(error: BaseException, send: Send, *, with_body: bool) -> None:
+    status, head, body = _problem_head(error)
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body if with_body else b""})
+
+
+async def _refuse_websocket(error: BaseException, scope: Scope, receive: Receive, send: Send) -> None:
+    status, head, body = _problem_head(error)
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await send({"type": "websocket.http.response.start", "status": status, "headers": head})
+        await send({"type": "websocket.http.response.body", "body": body})
+    else:
+        await send({"type": "websocket.close", "code": 1008, "reason": describe(error)[0].code})

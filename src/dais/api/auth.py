@@ -1,0 +1,103 @@
+"""Bearer tokens: from the header only. One that shows up in an address is refused and revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from dais.api.errors import HttpProblem
+from dais.identity import Actor, Authenticated, authenticate, revoke_secret, touch_tokens
+from dais.kit.database import Database
+from dais.kit.errors import Unauthenticated
+
+log = logging.getLogger(__name__)
+
+CACHE_SIZE = 10_000
+
+_secret = re.compile(rb"dais_[a-z]+_[0-9A-Za-z]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    found: Authenticated
+    generation: int
+
+
+class Authenticator:
+    """Who a request's token belongs to.
+
+    What it has read is remembered only on SQLite, where every change passes through this process: a revocation's
+    commit empties the memory before the revocation is answered. With several servers on PostgreSQL every request
+    asks the database. Uses are noted here and written by `flush`, at most once a minute for each token.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._remembers = db.dialect == "sqlite"
+        self._known: dict[bytes, _Known] = {}
+        self._generation = 0
+        self._used: dict[str, int] = {}
+        db.hints.listen("identity", self._forget)
+
+    async def actor(self, headers: Iterable[tuple[bytes, bytes]]) -> Actor:
+        """The actor of a request with these headers. Raises Unauthenticated."""
+        value = next((value for name, value in headers if name == b"authorization"), None)
+        if value is None:
+            raise Unauthenticated(
+                "this request carries no token; send the header Authorization: Bearer TOKEN", code="token-missing"
+            )
+        if value[:7].lower() != b"bearer ":
+            raise Unauthenticated("the Authorization header must be: Bearer TOKEN", code="token-missing")
+        return await self.actor_of(value[7:].strip())
+
+    async def actor_of(self, secret: bytes) -> Actor:
+        """The actor of a token. Raises Unauthenticated."""
+        key = hashlib.sha256(secret).digest()
+        now = self._db.clock.now()
+        generation = self._generation
+        known = self._known.get(key)
+        # An entry of an older generation was read before something changed: another thread may have put it here since.
+        if known is None or known.generation != generation or known.found.expired(now):
+            found: Authenticated = await self._db.read(authenticate, secret.decode("latin-1"))
+            if self._remembers:
+                if len(self._known) >= CACHE_SIZE:
+                    self._known.clear()
+                self._known[key] = _Known(found, generation)
+        else:
+            found = known.found
+        self._used[found.token_id] = now
+        return found.actor
+
+    async def refuse_in_address(self, query: bytes, path: bytes) -> None:
+        """Revoke every token that is found in the address. Raises HttpProblem 401 when there was any.
+
+        Addresses end up in logs, histories and referrers: a token that was in one is no secret any more.
+        """
+        secrets = set(_secret.findall(unquote_to_bytes(query)) + _secret.findall(unquote_to_bytes(path)))
+        if not secrets:
+            return
+        for secret in secrets:
+            await self._db.write(revoke_secret, secret.decode(), "in-address")
+        log.warning("a token was sent in an address and has been revoked")
+        raise HttpProblem(
+            401,
+            "Who is asking is not known",
+            "a token was sent in the address, where others can read it; it has been revoked. "
+            "Make a new one and send it in the header Authorization: Bearer TOKEN",
+            code="token-in-address",
+            headers={"www-authenticate": 'Bearer realm="dais"'},
+        )
+
+    async def flush(self) -> None:
+        """Write down when tokens were used; called once a minute and at the end."""
+        used, self._used = self._used, {}
+        if used:
+            await self._db.write(touch_tokens, used)
+
+    def _forget(self) -> None:
+        self._generation += 1
+        self._known.clear()

@@ -1,0 +1,33 @@
+"""The text of bearer tokens: `dais_<kind>_<43 base-62 digits>`, 256 random bits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import string
+
+ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+DIGITS = 43
+
+_shape = re.compile(r"dais_[a-z]+_[0-9A-Za-z]{43}")
+
+
+def new_secret(kind: str) -> str:
+    """A new token's text."""
+    value = secrets.randbits(256)
+    digits = []
+    for _ in range(DIGITS):
+        value, digit = divmod(value, 62)
+        digits.append(ALPHABET[digit])
+    return f"dais_{kind}_{''.join(reversed(digits))}"
+
+
+def has_shape(secret: str) -> bool:
+    """Whether this can be a token at all."""
+    return _shape.fullmatch(secret) is not None
+
+
+def hash_of(secret: str) -> str:
+    """What is stored of a token."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
