@@ -13,12 +13,12 @@ from dais.identity.commands import (
 )
 from dais.identity.queries import (
     authenticate,
-    find_account,
     get_account,
     get_user,
     list_accounts,
     require,
     resolve_account,
+    user_names,
     visible_accounts,
 )
 from dais.identity.types import Account, Actor, Authenticated, NewToken, User
@@ -37,7 +37,6 @@ __all__ = [
     "create_account",
     "create_token",
     "create_user",
-    "find_account",
     "get_account",
     "get_user",
     "grant_account",
@@ -48,5 +47,6 @@ __all__ = [
     "revoke_token",
     "touch_tokens",
     "urn",
+    "user_names",
     "visible_accounts",
 ]

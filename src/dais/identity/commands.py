@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import bindparam, insert, select, update
 
-from dais.identity.queries import find_account, get_user, require
+from dais.identity.queries import get_account, get_user, require
 from dais.identity.secrets import has_shape, hash_of, new_secret
 from dais.identity.tables import account_ancestors, account_members, accounts, organizations, tokens, users
 from dais.identity.types import Account, Actor, NewToken, User
@@ -161,7 +161,7 @@ def new_token(uow: UnitOfWork, user_id: str, kind: str, label: str | None, expir
 def create_account(uow: UnitOfWork, actor: Actor, name: str, parent_id: str | None = None) -> Account:
     """Make an account below another, or at the top of the actor's organization (administrators only)."""
     require(uow, actor, "account:new", account_id=parent_id)
-    parent = find_account(uow, parent_id) if parent_id is not None else None
+    parent = get_account(uow, parent_id) if parent_id is not None else None
     return new_account(uow, parent.organization_id if parent else actor.organization_id, name, parent)
 
 
@@ -174,7 +174,7 @@ def create_user(uow: UnitOfWork, actor: Actor, name: str, *, administrator: bool
 def grant_account(uow: UnitOfWork, actor: Actor, account_id: str, user_id: str) -> None:
     """Let a user do everything in an account and below. Granting twice is the same as once."""
     require(uow, actor, "account:set", account_id=account_id)
-    find_account(uow, account_id)
+    get_account(uow, account_id)
     get_user(uow, user_id)
     uow.run(_insert_member, user_id=user_id, account_id=account_id, created_at=uow.now)
     uow.emit(Event("account.granted", "account", account_id, account_id, {"user_id": user_id}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 
 from sqlalchemy import bindparam, select
 
@@ -65,6 +66,7 @@ _member_accounts = Statement(
     .distinct()
 )
 _user_by_id = Statement(select(users).where(users.c.id == bindparam("id")))
+_user_names = Statement(select(users.c.id, users.c.name).where(in_list(users.c.id, "ids")))
 
 
 def authenticate(uow: UnitOfWork, secret: str) -> Authenticated:
@@ -135,17 +137,12 @@ def visible_accounts(uow: UnitOfWork, actor: Actor, action: str) -> list[str] | 
     return [row.account_id for row in uow.all(_member_accounts, user_id=actor.id)]
 
 
-def find_account(uow: UnitOfWork, account_id: str) -> Account:
+def get_account(uow: UnitOfWork, account_id: str) -> Account:
     """The account, whoever asks. Raises NotFound `no-such-account`."""
     row = uow.one(_account_by_id, id=account_id)
     if row is None:
         raise no_such_account(account_id)
     return _account(row)
-
-
-def get_account(uow: UnitOfWork, actor: Actor, ref: str) -> Account:
-    """The account that an id or a name means; one that the actor may not see is NotFound."""
-    return resolve_account(uow, actor, ref)
 
 
 def resolve_account(uow: UnitOfWork, actor: Actor, name: str | None) -> Account:
@@ -155,7 +152,7 @@ def resolve_account(uow: UnitOfWork, actor: Actor, name: str | None) -> Account:
     the actor may not see.
     """
     if name is None:
-        return find_account(uow, actor.account_id)
+        return get_account(uow, actor.account_id)
     visible = visible_accounts(uow, actor, "account:get")
     for row in _candidates(uow, actor, name):
         if row is not None and (visible is None or row.id in visible):
@@ -193,6 +190,11 @@ def get_user(uow: UnitOfWork, user_id: str) -> User:
         account_id=row.account_id,
         administrator=row.administrator_at is not None,
     )
+
+
+def user_names(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
+    """The names of users by id; ids of nobody are left out."""
+    return {row.id: row.name for row in uow.all(_user_names, ids=list(user_ids))} if user_ids else {}
 
 
 def _candidates(uow: UnitOfWork, actor: Actor, name: str) -> list[Row | None]:

@@ -6,7 +6,7 @@ import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.identity import Account, create_account, get_account, list_accounts, resolve_account, urn
+from dais.identity import Account, create_account, list_accounts, resolve_account, urn
 from dais.kit.database import UnitOfWork
 from dais.wire import answers
 
@@ -37,7 +37,7 @@ async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
 
 @routes.get("/v1/accounts/{ref}", summary="Show an account")
 async def account(ctx: Context, ref: str) -> answers.Account:
-    return _answer(await ctx.db.read(get_account, ctx.actor, ref))
+    return _answer(await ctx.db.read(ctx.actor, ref))
 
 
 def _answer(account: Account) -> answers.Account:

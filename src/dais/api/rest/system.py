@@ -8,7 +8,7 @@ from sqlalchemy import literal, select
 import dais
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.identity import find_account, urn
+from dais.identity import get_account, urn
 from dais.kit.database import Statement, UnitOfWork
 from dais.kit.errors import Unavailable
 from dais.wire import answers
@@ -41,7 +41,7 @@ async def version(ctx: Context) -> answers.Version:
 @routes.get("/v1/me", summary="Who the bearer of the token is")
 async def me(ctx: Context) -> answers.Me:
     actor = ctx.actor
-    account = await ctx.db.read(find_account, actor.account_id)
+    account = await ctx.db.read(get_account, actor.account_id)
     return answers.Me(
         id=actor.id,
         number=actor.number,
