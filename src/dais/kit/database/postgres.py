@@ -101,12 +101,12 @@ class PostgresDatabase:
                 broken = connection.broken
                 self._discard(connection)
                 if last or committing or not broken:
-                    raise _translated(error) from error
+                    raise translated(error) from error
                 time.sleep(0.05 * 2**attempt)
             except BaseException as error:
                 connection.execute("ROLLBACK")
                 if isinstance(error, psycopg.Error):
-                    raise _translated(error) from error
+                    raise translated(error) from error
                 raise
             else:
                 if hints:
@@ -159,10 +159,10 @@ def _connect(url: str) -> psycopg.Connection[Any]:
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=5, application_name="dais")
     except psycopg.Error as error:
-        raise _translated(error) from error
+        raise translated(error) from error
 
 
-def _translated(error: psycopg.Error) -> DaisError | psycopg.Error:
+def translated(error: psycopg.Error) -> DaisError | psycopg.Error:
     """PostgreSQL's error as one of ours, with the remedy. Never repeats the URL: it may hold a password."""
     if isinstance(error, psycopg.IntegrityError):
         return Conflict(f"the database refused a row: {error}", code="already-exists")

@@ -111,7 +111,7 @@ class SqliteDatabase:
             connection.execute("BEGIN")
             return verb(UnitOfWork(connection, self.dialect, self.clock), *args, **kwargs)
         except sqlite3.Error as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -149,7 +149,7 @@ class SqliteDatabase:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for call in batch:
-                call.error = call.error or _translated(error)
+                call.error = call.error or translated(error)
         hints: set[str] = set()
         for call in batch:
             if call.error is None:
@@ -169,7 +169,7 @@ class SqliteDatabase:
             if not connection.in_transaction:  # the whole transaction is gone (disk full, I/O error)
                 raise
             connection.execute("ROLLBACK TO verb")
-            call.error = _translated(error) if isinstance(error, sqlite3.Error) else error
+            call.error = translated(error) if isinstance(error, sqlite3.Error) else error
         connection.execute("RELEASE verb")
 
     def _deliver(self, batch: list[_Call]) -> None:
@@ -230,11 +230,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA wal_autocheckpoint = 1000").fetchall()
         connection.execute("PRAGMA cache_size = -16000")
     except sqlite3.Error as error:
-        raise _translated(error, path) from error
+        raise translated(error, path) from error
     return connection
 
 
-def _translated(error: BaseException, path: Path | None = None) -> BaseException:
+def translated(error: BaseException, path: Path | None = None) -> BaseException:
     """SQLite's error as one of ours, with the remedy."""
     if isinstance(error, DaisError):
         return error

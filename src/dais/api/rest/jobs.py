@@ -1,0 +1,193 @@
+"""Jobs: submit, list, look, kill, retry, change, remove."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+
+from dais.api.context import Context
+from dais.api.routing import Header, Reply, Routes
+from dais.compute import (
+    JobChange,
+    JobFilter,
+    check_spec,
+    get_job,
+    kill_job,
+    list_jobs,
+    remove_job,
+    retry_job,
+    running_work,
+    set_job,
+    submit_job,
+)
+from dais.kit.clock import from_rfc3339
+from dais.kit.database import UnitOfWork
+from dais.kit.errors import Invalid, NotFound
+from dais.wire import answers
+from dais.wire.names import check_job_name
+from dais.wire.problems import SpecError
+from dais.wire.read import check
+from dais.wire.spec import JobSpec
+
+routes = Routes()
+
+MAX_SPEC = 4 << 20
+"""Bytes of a submitted spec; a command may have 1 MiB."""
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A spec that could be submitted: where it would go, and what should be known."""
+
+    spec: JobSpec
+    account: str
+    group: str
+    warnings: list[str] = []
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running job uses now: bytes, seconds, processes. None: its engine cannot tell."""
+
+    memory: int | None = None
+    memory_peak: int | None = None
+    cpu_seconds: float | None = None
+    pids: int | None = None
+
+
+@routes.post("/v1/jobs", summary="Submit a job", status=201, max_body=MAX_SPEC)
+async def submit(
+    ctx: Context,
+    body: JobSpec,
+    dry_run: bool = False,
+    idempotency_key: Annotated[str | None, Header("Idempotency-Key")] = None,
+) -> Reply[answers.JobDetail | DryRun]:
+    """With `dry_run` nothing is made: every check is done and the resolved spec is answered.
+
+    The same `Idempotency-Key` with the same spec answers the job that it made, for 24 hours.
+    """
+    _checked(body)
+    if body.source is not None and not await asyncio.to_thread(ctx.services.blobs.has, body.source):
+        raise NotFound(
+            f"source {body.source} is not in the blob store; upload it first (POST /v1/sources)", code="no-such-source"
+        )
+    settings = ctx.services.compute.settings
+    if dry_run:
+        checked = await ctx.db.read(check_spec, ctx.actor, body, settings)
+        resolved = DryRun(
+            spec=body, account=checked.account.full_name, group=checked.group.name, warnings=list(checked.warnings)
+        )
+        return Reply(resolved, 200)
+
+    def make(uow: UnitOfWork) -> answers.JobDetail:
+        return get_job(uow, ctx.actor, submit_job(uow, ctx.actor, body, settings, key=idempotency_key))
+
+    job = await ctx.db.write(make)
+    return Reply(job, 201, (("Location", f"/v1/jobs/{job.id}"),))
+
+
+@routes.get("/v1/jobs", summary="List jobs")
+async def jobs(
+    ctx: Context,
+    account: str | None = None,
+    me: bool = False,
+    state: str | None = None,
+    name: str | None = None,
+    tag: str | None = None,
+    since: str | None = None,
+    order: str = "newest",
+    limit: int = 100,
+    cursor: str | None = None,
+) -> answers.Page[answers.Job]:
+    """`state` is a comma list of states, `alive` or `all`; `since` (RFC 3339) keeps jobs made later or still alive."""
+    if order not in ("newest", "oldest"):
+        raise Invalid(f"order {order[:40]!r} is not known; use newest or oldest", code="bad-parameter")
+    wanted = JobFilter(
+        account=account,
+        owner_id=ctx.actor.id if me else None,
+        states=tuple(part for part in (state or "").split(",") if part),
+        name=name,
+        tag=tag,
+        since=_instant(since),
+        oldest_first=order == "oldest",
+    )
+    page: answers.Page[answers.Job] = await ctx.db.read(list_jobs, ctx.actor, wanted, limit=limit, cursor=cursor)
+    return page
+
+
+@routes.get("/v1/jobs/{ref}", summary="Show a job with its runs and history")
+async def job(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
+    """`ref` is an id, a number, a name (the live job of that name, else the newest) or `last`."""
+    found: answers.JobDetail = await ctx.db.read(get_job, ctx.actor, ref, account=account)
+    return found
+
+
+@routes.post("/v1/jobs/{ref}/kill", summary="Ask a job to end")
+async def kill(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
+    """Answers the job as it is then; `cancel_requested` is set until what runs has been stopped."""
+
+    def verb(uow: UnitOfWork) -> answers.JobDetail:
+        return get_job(uow, ctx.actor, kill_job(uow, ctx.actor, ref, account=account))
+
+    killed: answers.JobDetail = await ctx.db.write(verb)
+    return killed
+
+
+@routes.post("/v1/jobs/{ref}/retry", summary="Run a finished job again, with the next run index")
+async def retry(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
+    def verb(uow: UnitOfWork) -> answers.JobDetail:
+        return get_job(uow, ctx.actor, retry_job(uow, ctx.actor, ref, account=account))
+
+    again: answers.JobDetail = await ctx.db.write(verb)
+    return again
+
+
+@routes.patch("/v1/jobs/{ref}", summary="Change a job's name, tags or bid")
+async def change(ctx: Context, ref: str, body: JobChange, account: str | None = None) -> answers.JobDetail:
+    if isinstance(body.name, str):
+        try:
+            check_job_name(body.name)
+        except SpecError as error:
+            raise _invalid(error) from error
+
+    def verb(uow: UnitOfWork) -> answers.JobDetail:
+        return get_job(uow, ctx.actor, set_job(uow, ctx.actor, ref, body, account=account))
+
+    changed: answers.JobDetail = await ctx.db.write(verb)
+    return changed
+
+
+@routes.delete("/v1/jobs/{ref}", summary="Forget a job that has ended", status=204)
+async def remove(ctx: Context, ref: str, account: str | None = None) -> None:
+    await ctx.db.write(remove_job, ctx.actor, ref, account=account)
+
+
+@routes.get("/v1/jobs/{ref}/usage", summary="What a running job uses now")
+async def usage(ctx: Context, ref: str, account: str | None = None) -> Usage:
+    work = await ctx.db.read(running_work, ctx.actor, ref, "job:get", account)
+    now = await ctx.services.compute.usage(work)
+    if now is None:
+        return Usage()
+    return Usage(memory=now.memory, memory_peak=now.memory_peak, cpu_seconds=now.cpu_seconds, pids=now.pids)
+
+
+def _checked(spec: JobSpec) -> None:
+    try:
+        check(spec)
+    except SpecError as error:
+        raise _invalid(error) from error
+
+
+def _invalid(error: SpecError) -> Invalid:
+    return Invalid(str(error), code="bad-spec", path=error.path, given=error.given, expected=error.expected)
+
+
+def _instant(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return from_rfc3339(text)
+    except ValueError as error:
+        raise Invalid(
+            f"since is {text[:80]!r}; write an RFC 3339 time such as 2026-11-22T09:30:00Z", code="bad-parameter"
+        ) from error

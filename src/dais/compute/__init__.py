@@ -1,0 +1,46 @@
+"""Compute: jobs, their runs, the machines they run on, and what keeps them going."""
+
+from dais.compute.environments.commands import remove_environment
+from dais.compute.environments.queries import environment_row, get_environment, list_environments
+from dais.compute.groups.queries import list_nodes
+from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
+from dais.compute.jobs.lifecycle import FINAL
+from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
+from dais.compute.jobs.submit import check_spec, submit_job
+from dais.compute.jobs.types import Work
+from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
+from dais.compute.logs import Position, decode_segments, read_shipped
+from dais.compute.runtime import Compute, running_work
+from dais.compute.settings import ComputeSettings
+
+__all__ = [
+    "FINAL",
+    "Compute",
+    "ComputeSettings",
+    "JobChange",
+    "JobFilter",
+    "JobLog",
+    "Logbook",
+    "Position",
+    "Slice",
+    "Work",
+    "check_spec",
+    "decode_segments",
+    "environment_row",
+    "find_job",
+    "get_environment",
+    "get_job",
+    "job_log",
+    "kill_job",
+    "list_environments",
+    "list_jobs",
+    "list_nodes",
+    "position_from",
+    "read_shipped",
+    "remove_environment",
+    "remove_job",
+    "retry_job",
+    "running_work",
+    "set_job",
+    "submit_job",
+]

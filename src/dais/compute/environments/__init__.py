@@ -1,0 +1,1 @@
+"""Environments: virtual environments built once per content and shared by jobs, read-only."""

@@ -1,0 +1,108 @@
+"""What builds an environment: a script for a networked sandbox, run as a job's uid like any other container.
+
+uv where it is found, else pip. Neither need be installed for jobs: uv is bound in, and pip is taken from the
+server's own installation, so that Debian's `python3` without `python3-venv` is enough.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from dais.compute.launch import ENVIRONMENT
+from dais.compute.settings import ComputeSettings
+from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits
+
+SOURCE = "/opt/dais/requirements"
+UV = "/opt/dais/uv"
+PIP = "/opt/dais/pip"
+
+_passed_on = re.compile(
+    r"(PIP|UV)_\w+|(HTTPS?|NO|ALL)_PROXY|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
+)
+_script = """set -e
+rm -rf "$TARGET"/* "$TARGET"/.[!.]* 2>/dev/null || true
+cd "$FROM"
+if [ -n "$UV" ]; then
+  "$UV" venv --quiet --python "$PYTHON" --allow-existing "$TARGET"
+  exec "$UV" pip install --no-config --python "$TARGET/bin/python" -r "$MAIN"
+elif [ -n "$PIP" ]; then
+  "$PYTHON" -m venv --without-pip "$TARGET"
+  PYTHONPATH="$PIP" exec "$TARGET/bin/python" -m pip install --disable-pip-version-check --no-input \
+    --progress-bar off --root-user-action ignore -r "$MAIN"
+else
+  "$PYTHON" -m venv "$TARGET"
+  exec "$TARGET/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off -r "$MAIN"
+fi
+"""
+
+
+def build_spec(
+    attempt_id: str, directory: Path, source: Path, main: str, host: HostTools, settings: ComputeSettings
+) -> LaunchSpec:
+    """The container that builds into `directory` from the requirement files in `source`."""
+    sandboxed = host.isolation == "sandbox"
+    uv = shutil.which("uv")
+    pip = _pip_directory()
+    binds = [
+        Bind(source=str(directory), target=ENVIRONMENT, read_only=False),
+        Bind(source=str(source), target=SOURCE),
+    ]
+    if uv is not None:
+        binds.append(Bind(source=os.path.realpath(uv), target=UV))
+    elif pip is not None:
+        binds.append(Bind(source=str(pip), target=f"{PIP}/pip"))
+    passed_on = {name: value for name, value in os.environ.items() if _passed_on.fullmatch(name)}
+    variables = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/tmp",  # noqa: S108 (the sandbox's own)
+        "LANG": "C.UTF-8",
+        "TARGET": ENVIRONMENT if sandboxed else str(directory),
+        "FROM": SOURCE if sandboxed else str(source),
+        "MAIN": main,
+        "PYTHON": host.interpreter,
+        "UV": (UV if sandboxed else uv) if uv else "",
+        "PIP": (PIP if sandboxed else str(pip.parent)) if pip and not uv else "",
+    }
+    return LaunchSpec(
+        attempt_id=attempt_id,
+        argv=("/bin/sh", "-c", _script),
+        env=passed_on | variables,
+        workdir=SOURCE if sandboxed else str(source),
+        binds=tuple(binds) if sandboxed else (),
+        ro_host=(*host.paths, *_configuration_paths(passed_on)) if sandboxed else (),
+        network="host",
+        hostname="dais-environment",
+        uid=host.uid,
+        gid=host.gid,
+        limits=Limits(log=64 << 20, time=settings.preparation_limit, grace=5.0),
+        isolation=host.isolation,
+    )
+
+
+def _pip_directory() -> Path | None:
+    """The pip package of the server's own interpreter."""
+    found = importlib.util.find_spec("pip")
+    return Path(found.origin).parent if found is not None and found.origin else None
+
+
+def _configuration_paths(passed_on: Mapping[str, str]) -> tuple[str, ...]:
+    """Files that the machine's package configuration names: without them the builder would look elsewhere."""
+    candidates = ["/etc/pip.conf", "/etc/uv"]
+    for name in ("PIP_CERT", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "UV_FIND_LINKS", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        candidates += passed_on.get(name, "").split()
+    candidates += [path for line in _lines("/etc/pip.conf") for path in re.findall(r"(?:file://)?(/[\w./-]+)", line)]
+    known = ("/usr/", "/etc/ssl/")
+    kept = [path for path in candidates if path.startswith("/") and not path.startswith(known) and Path(path).exists()]
+    return tuple(dict.fromkeys(kept))
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []

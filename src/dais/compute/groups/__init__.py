@@ -1,0 +1,1 @@
+"""Resource groups: named pools of nodes, each with its engine."""

@@ -1,0 +1,51 @@
+"""What engines tell of their machines, written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import bindparam, insert, update
+
+from dais.compute.groups.tables import nodes, resource_groups
+from dais.engines.contract import NodeInfo
+from dais.kit.database import Statement, UnitOfWork
+
+_insert_group = Statement(insert(resource_groups), suffix="ON CONFLICT DO NOTHING")
+_upsert_node = Statement(
+    insert(nodes),
+    suffix="ON CONFLICT (group_name, name) DO UPDATE SET state = excluded.state, cpu_millis = excluded.cpu_millis, "
+    "mem = excluded.mem, gpus = excluded.gpus, isolation = excluded.isolation, updated_at = excluded.updated_at",
+)
+_others_down = Statement(
+    update(nodes)
+    .where(nodes.c.group_name == bindparam("group"), nodes.c.updated_at < bindparam("at"))
+    .values(state="DOWN")
+)
+
+
+def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) -> None:
+    """Make the group if it is not there."""
+    uow.run(_insert_group, name=name, engine=engine, default_image=default_image, created_at=uow.now)
+
+
+def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo]) -> None:
+    """Write the nodes that the engine has now; those it does not name any more are down."""
+    uow.many(
+        _upsert_node,
+        [
+            {
+                "group_name": group,
+                "name": node.name,
+                "state": "UP",
+                "cpu_millis": int(node.cpu * 1000),
+                "mem": node.memory,
+                "gpus": msgspec.json.encode(node.gpus).decode(),
+                "isolation": msgspec.json.encode(node.isolation).decode(),
+                "updated_at": uow.now,
+            }
+            for node in seen
+        ],
+    )
+    uow.run(_others_down, group=group, at=uow.now)
+    uow.hint("scheduler")

@@ -1,0 +1,68 @@
+"""Reading resource groups and nodes."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import BigInteger, bindparam, func, select
+
+from dais.compute.groups.tables import nodes, resource_groups
+from dais.compute.jobs.tables import runs
+from dais.kit.database import Row, Statement, UnitOfWork
+from dais.wire import answers
+
+_nodes = Statement(
+    select(nodes).where(nodes.c.group_name == bindparam("group"), nodes.c.state == "UP").order_by(nodes.c.name)
+)
+_all_nodes = Statement(select(nodes).order_by(nodes.c.group_name, nodes.c.name))
+_group = Statement(select(resource_groups).where(resource_groups.c.name == bindparam("name")))
+_groups = Statement(select(resource_groups.c.name).order_by(resource_groups.c.name))
+_held = Statement(
+    select(
+        runs.c.group_name,
+        runs.c.node,
+        func.sum(runs.c.cpu_millis).cast(BigInteger).label("cpu_millis"),
+        func.sum(runs.c.mem).cast(BigInteger).label("mem"),
+        func.sum(runs.c.gpu).cast(BigInteger).label("gpu"),
+    )
+    .where(runs.c.state.in_(("SCHEDULED", "PREPARING", "RUNNING")))
+    .group_by(runs.c.group_name, runs.c.node)
+)
+
+
+def node_rows(uow: UnitOfWork, group: str) -> list[Row]:
+    """The nodes of a group that are up."""
+    return uow.all(_nodes, group=group)
+
+
+def group_row(uow: UnitOfWork, name: str) -> Row | None:
+    """A resource group, or None."""
+    return uow.one(_group, name=name)
+
+
+def group_names(uow: UnitOfWork) -> list[str]:
+    """The names of all groups."""
+    return [row.name for row in uow.all(_groups)]
+
+
+def list_nodes(uow: UnitOfWork) -> list[answers.Node]:
+    """Every node with what is free on it. Any signed-in user may see them."""
+    held = {(row.group_name, row.node): row for row in uow.all(_held)}
+    shown = []
+    for row in uow.all(_all_nodes):
+        used = held.get((row.group_name, row.name))
+        gpu = len(msgspec.json.decode(row.gpus))
+        shown.append(
+            answers.Node(
+                name=row.name,
+                group=row.group_name,
+                state=row.state,
+                cpu=row.cpu_millis / 1000,
+                mem=row.mem,
+                gpu=gpu,
+                free_cpu=(row.cpu_millis - (used.cpu_millis if used else 0)) / 1000,
+                free_mem=row.mem - (used.mem if used else 0),
+                free_gpu=gpu - (used.gpu if used else 0),
+                isolation=msgspec.json.decode(row.isolation),
+            )
+        )
+    return shown

@@ -1,0 +1,29 @@
+"""Resource groups and their nodes."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, String, Table
+
+from dais.kit.database import Document, Instant, metadata
+
+resource_groups = Table(
+    "resource_groups",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("engine", String(32), nullable=False),
+    Column("default_image", String(255), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("group_name", String(63), ForeignKey("resource_groups.name"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("cpu_millis", BigInteger, nullable=False),
+    Column("mem", BigInteger, nullable=False),
+    Column("gpus", Document, nullable=False),
+    Column("isolation", Document, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+)

@@ -1,0 +1,206 @@
+"""Writes what `lifecycle.step` decides: the only module that stores a job's or a run's state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
+
+from dais.compute.jobs import lifecycle
+from dais.compute.jobs.lifecycle import Action, Life, RunState, State
+from dais.compute.jobs.tables import job_history, jobs, runs
+from dais.kit.database import Event, Row, Statement, UnitOfWork
+from dais.kit.errors import NotFound
+from dais.kit.ids import new_id
+
+_life_columns = (
+    "state",
+    "run_index",
+    "reason",
+    "detail",
+    "exit_code",
+    "signal",
+    "cancel_reason",
+    "cancel_requested_at",
+    "started_at",
+    "ended_at",
+)
+
+_select = Statement(
+    select(
+        jobs.c.id,
+        jobs.c.number,
+        jobs.c.account_id,
+        jobs.c.group_name,
+        jobs.c.restartable,
+        jobs.c.cpu_millis,
+        jobs.c.mem,
+        jobs.c.gpu,
+        jobs.c.queued_at,
+        *(jobs.c[name] for name in _life_columns),
+        runs.c.id.label("run_id"),
+        runs.c.state.label("run_state"),
+        runs.c.node,
+    )
+    .select_from(jobs.outerjoin(runs, (runs.c.job_id == jobs.c.id) & (runs.c.idx == jobs.c.run_index)))
+    .where(jobs.c.id == bindparam("job_id"))
+    .with_for_update(of=jobs)
+)
+_update_job = Statement(
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"))
+    .values({name: bindparam(name) for name in (*_life_columns, "queued_at", "pending_reason")})
+)
+_insert_run = Statement(
+    insert(runs).values(
+        {
+            name: bindparam(name)
+            for name in ("id", "job_id", "idx", "group_name", "node", "state", "cpu_millis", "mem", "gpu", "created_at")
+        }
+    )
+)
+_update_run = Statement(
+    update(runs)
+    .where(runs.c.id == bindparam("run_id"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("state", "reason", "detail", "exit_code", "signal", "started_at", "ended_at")
+        }
+    )
+)
+_insert_history = Statement(insert(job_history))
+_story = Statement(
+    select(job_history.c.state).where(job_history.c.job_id == bindparam("job_id")).order_by(job_history.c.id)
+)
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The job after an event, the run that the event was about, and what must be done."""
+
+    life: Life
+    run_id: str | None
+    actions: tuple[Action, ...]
+    changed: bool
+
+
+def begin(uow: UnitOfWork, job_id: str, account_id: str) -> None:
+    """Record the birth of a job that has just been inserted as PENDING."""
+    _remember(uow, job_id, account_id, 0, State.PENDING, None, None)
+    uow.hint("scheduler")
+
+
+def apply(uow: UnitOfWork, job_id: str, *events: lifecycle.Event) -> Applied:
+    """Let events happen to a job, in order, in this unit of work.
+
+    Raises NotFound `no-such-job` and `lifecycle.Impossible`. The caller carries out the actions after the commit.
+    """
+    row = uow.one(_select, job_id=job_id)
+    if row is None:
+        raise NotFound(f"there is no job {job_id}", code="no-such-job", job=job_id)
+    before = life = _life(row)
+    actions: list[Action] = []
+    run_id = row.run_id
+    for event in events:
+        try:
+            after, more = lifecycle.step(life, event)
+        except lifecycle.Impossible as error:
+            story = tuple(line.state for line in uow.all(_story, job_id=job_id))
+            raise lifecycle.Impossible(msgspec.structs.replace(error.job, story=story), event) from None
+        if after != life:
+            run_id = _store_run(uow, row, run_id, life, after)
+        if after.state != life.state or after.cancel_reason != life.cancel_reason:
+            _remember(uow, row.id, row.account_id, after.run_index, after.state, after.reason, after.detail)
+        life = after
+        actions.extend(more)
+    if life != before:
+        _store_job(uow, row, before, life)
+    if actions or life.state in lifecycle.FINAL:
+        uow.hint("scheduler")
+    return Applied(life, run_id, tuple(dict.fromkeys(actions)), life != before)
+
+
+def _life(row: Row) -> Life:
+    return Life(
+        state=State(row.state),
+        run_index=row.run_index,
+        run_state=RunState(row.run_state) if row.run_state else None,
+        restartable=bool(row.restartable),
+        node=row.node,
+        reason=row.reason,
+        detail=row.detail,
+        exit_code=row.exit_code,
+        signal=row.signal,
+        cancel_reason=row.cancel_reason,
+        cancel_requested_at=row.cancel_requested_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def _store_job(uow: UnitOfWork, row: Row, before: Life, life: Life) -> None:
+    values: dict[str, Any] = {name: getattr(life, name) for name in _life_columns}
+    values["state"] = str(life.state)
+    queued_again = life.state == State.PENDING and before.state != State.PENDING
+    uow.run(
+        _update_job,
+        job_id=row.id,
+        queued_at=uow.now if queued_again else row.queued_at,
+        pending_reason=None,
+        **values,
+    )
+
+
+def _store_run(uow: UnitOfWork, row: Row, run_id: str | None, before: Life, after: Life) -> str | None:
+    """Write the run that `before` was about; a placement makes a new one."""
+    if after.run_index == before.run_index and before.state == State.PENDING and after.state == State.SCHEDULED:
+        new = new_id()
+        uow.run(
+            _insert_run,
+            id=new,
+            job_id=row.id,
+            idx=after.run_index,
+            group_name=row.group_name,
+            node=after.node,
+            state=str(after.run_state),
+            cpu_millis=row.cpu_millis,
+            mem=row.mem,
+            gpu=row.gpu,
+            created_at=uow.now,
+        )
+        return new
+    if run_id is None or before.state in lifecycle.FINAL or before.state == State.PENDING:
+        return run_id
+    if after.run_index != before.run_index:  # requeued: the old run keeps how it ended
+        after = msgspec.structs.replace(after, started_at=before.started_at, ended_at=uow.now)
+    ended = after.run_state not in (RunState.SCHEDULED, RunState.PREPARING, RunState.RUNNING)
+    uow.run(
+        _update_run,
+        run_id=run_id,
+        state=str(after.run_state),
+        reason=after.reason if ended else None,
+        detail=after.detail if ended else None,
+        exit_code=after.exit_code,
+        signal=after.signal,
+        started_at=after.started_at,
+        ended_at=(after.ended_at or uow.now) if ended else None,
+    )
+    return run_id
+
+
+def _remember(
+    uow: UnitOfWork, job_id: str, account_id: str, run: int, state: State, reason: str | None, detail: str | None
+) -> None:
+    uow.run(
+        _insert_history,
+        id=new_id(),
+        job_id=job_id,
+        at=uow.now,
+        run_index=run,
+        state=str(state),
+        reason=reason,
+        detail=detail,
+    )
+    data = {"state": str(state), "run": run, "reason": reason}
+    uow.emit(Event("job.state", "job", job_id, account_id, data))

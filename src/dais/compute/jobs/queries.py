@@ -1,0 +1,293 @@
+"""Reading jobs, as far as the asker may see them."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, func, select
+
+from dais.compute.jobs.lifecycle import FINAL
+from dais.compute.jobs.tables import job_history, job_tags, jobs, runs
+from dais.identity import Actor, get_account, require, resolve_account, urn, user_names, visible_accounts
+from dais.kit.clock import to_rfc3339
+from dais.kit.database import Row, Statement, UnitOfWork, in_list
+from dais.kit.errors import Invalid, NotFound
+from dais.kit.ids import is_id
+from dais.kit.paging import check_limit, decode_cursor, encode_cursor
+from dais.wire import answers
+from dais.wire.spec import JobSpec
+
+_by_id = Statement(select(jobs).where(jobs.c.id == bindparam("id")))
+_by_number = Statement(select(jobs).where(jobs.c.number == bindparam("number")))
+_live_named = Statement(
+    select(jobs).where(
+        jobs.c.account_id == bindparam("account_id"), jobs.c.name == bindparam("name"), jobs.c.ended_at.is_(None)
+    )
+)
+_newest_named = Statement(
+    select(jobs)
+    .where(jobs.c.account_id == bindparam("account_id"), jobs.c.name == bindparam("name"))
+    .order_by(jobs.c.number.desc())
+    .limit(1)
+)
+_last_of = Statement(
+    select(jobs).where(jobs.c.owner_id == bindparam("owner_id")).order_by(jobs.c.number.desc()).limit(1)
+)
+_runs_of = Statement(select(runs).where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.idx))
+_latest_runs = Statement(
+    select(runs)
+    .join(jobs, (jobs.c.id == runs.c.job_id) & (runs.c.idx == jobs.c.run_index))
+    .where(in_list(runs.c.job_id, "ids"))
+)
+_history = Statement(select(job_history).where(job_history.c.job_id == bindparam("job_id")).order_by(job_history.c.id))
+_before = Statement(
+    select(func.count())
+    .select_from(jobs)
+    .where(
+        jobs.c.group_name == bindparam("group_name"),
+        jobs.c.state == "PENDING",
+        (jobs.c.class_rank < bindparam("class_rank"))
+        | (
+            (jobs.c.class_rank == bindparam("class_rank"))
+            & (
+                (jobs.c.bid > bindparam("bid"))
+                | (
+                    (jobs.c.bid == bindparam("bid"))
+                    & (
+                        (jobs.c.queued_at < bindparam("queued_at"))
+                        | ((jobs.c.queued_at == bindparam("queued_at")) & (jobs.c.number < bindparam("number")))
+                    )
+                )
+            )
+        ),
+    )
+)
+
+
+def find_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None, action: str = "job:get") -> Row:
+    """The job that an id, a number, a name or `last` means: the live one of that name, else the newest.
+
+    Raises NotFound `no-such-job`, also for a job that the asker may not see.
+    """
+    row = _look_up(uow, actor, ref, account)
+    if row is not None:
+        visible = visible_accounts(uow, actor, "job:get")
+        if visible is None or row.account_id in visible:
+            if action != "job:get":
+                require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id)
+            return row
+    what = "you have no job yet" if ref == "last" else f"there is no job {ref!r} that you may see"
+    raise NotFound(f"{what}; `dais job ls --state all` lists yours", code="no-such-job", job=ref)
+
+
+def _look_up(uow: UnitOfWork, actor: Actor, ref: str, account: str | None) -> Row | None:
+    if ref == "last":
+        return uow.one(_last_of, owner_id=actor.id)
+    if is_id(ref):
+        return uow.one(_by_id, id=ref)
+    if ref.isascii() and ref.isdigit() and len(ref) < 16:
+        return uow.one(_by_number, number=int(ref))
+    name = ref
+    if account is None and "." in ref:
+        account, _, name = ref.rpartition(".")
+    owner = resolve_account(uow, actor, account)
+    return live_job_named(uow, owner.id, name) or uow.one(_newest_named, account_id=owner.id, name=name)
+
+
+def live_job_named(uow: UnitOfWork, account_id: str, name: str) -> Row | None:
+    """The job of that name in the account that has not ended."""
+    return uow.one(_live_named, account_id=account_id, name=name)
+
+
+def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> answers.JobDetail:
+    """All that is known of a job."""
+    row = find_job(uow, actor, ref, account=account)
+    base = msgspec.structs.asdict(_answers(uow, [row], places=True)[0])
+    base["runs"] = [run_answer(run) for run in uow.all(_runs_of, job_id=row.id)]
+    history = [
+        answers.Change(at=to_rfc3339(h.at), run=h.run_index, state=h.state, reason=h.reason, detail=h.detail)
+        for h in uow.all(_history, job_id=row.id)
+    ]
+    spec = msgspec.json.decode(row.spec, type=JobSpec)
+    return answers.JobDetail(**base, spec=spec, history=history, warnings=msgspec.json.decode(row.warnings))
+
+
+class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs a list shows. `states` as names, `alive`, `all`; `since` in µs; `tag` is `key` or `key=value`."""
+
+    account: str | None = None
+    owner_id: str | None = None
+    states: tuple[str, ...] = ()
+    name: str | None = None
+    tag: str | None = None
+    since: int | None = None
+    oldest_first: bool = False
+
+
+_known_states = ("PENDING", "SCHEDULED", "PREPARING", "RUNNING", "FINISHING", "SUCCEEDED", "FAILED", "CANCELLED")
+
+
+def list_jobs(
+    uow: UnitOfWork, actor: Actor, wanted: JobFilter, *, limit: int = 100, cursor: str | None = None
+) -> answers.Page[answers.Job]:
+    """Jobs that the actor may see, newest first (or oldest), a page at a time."""
+    check_limit(limit)
+    values: dict[str, Any] = {"limit": limit + 1}
+    shape: list[str] = ["oldest"] if wanted.oldest_first else []
+    visible = visible_accounts(uow, actor, "job:get")
+    if wanted.account is not None:
+        account = resolve_account(uow, actor, wanted.account)
+        require(uow, actor, "job:list", account_id=account.id)
+        values["account_id"] = account.id
+    elif visible is not None:
+        values["visible"] = visible
+    states = _states(wanted.states)
+    if states is not None:
+        values["states"] = states
+    for name in ("owner_id", "name", "since"):
+        if getattr(wanted, name) is not None:
+            values[name] = getattr(wanted, name)
+    if wanted.tag is not None:
+        key, equals, value = wanted.tag.partition("=")
+        values["tag_key"] = key
+        if equals:
+            values["tag_value"] = value
+    if cursor is not None:
+        values["after"] = decode_cursor(cursor, tuple[int])[0]
+    rows = uow.all(_list_statement(frozenset([*values, *shape])), **values)
+    more = len(rows) > limit
+    rows = rows[:limit]
+    items = _answers(uow, rows, places=False)
+    return answers.Page[answers.Job](items=items, cursor=encode_cursor(rows[-1].number) if more else None)
+
+
+def _states(names: tuple[str, ...]) -> list[str] | None:
+    chosen: set[str] = set()
+    for name in names:
+        upper = name.upper()
+        if upper == "ALL":
+            return None
+        if upper == "ALIVE":
+            chosen |= {state for state in _known_states if state not in FINAL}
+        elif upper in _known_states:
+            chosen.add(upper)
+        else:
+            known = ", ".join((*_known_states, "alive", "all"))
+            raise Invalid(f"{name!r} is not a state; there are {known}", code="bad-state", state=name)
+    return sorted(chosen) if chosen else None
+
+
+@functools.cache
+def _list_statement(shape: frozenset[str]) -> Statement:
+    """The list query for a set of conditions; there are few sets, and each is compiled once."""
+    query = select(jobs).limit(bindparam("limit"))
+    conditions = {
+        "account_id": jobs.c.account_id == bindparam("account_id"),
+        "visible": in_list(jobs.c.account_id, "visible"),
+        "owner_id": jobs.c.owner_id == bindparam("owner_id"),
+        "states": in_list(jobs.c.state, "states"),
+        "name": jobs.c.name == bindparam("name"),
+        "since": (jobs.c.created_at >= bindparam("since")) | jobs.c.ended_at.is_(None),
+    }
+    for name, condition in conditions.items():
+        if name in shape:
+            query = query.where(condition)
+    if "tag_key" in shape:
+        tagged = select(job_tags.c.job_id).where(job_tags.c.key == bindparam("tag_key"))
+        if "tag_value" in shape:
+            tagged = tagged.where(job_tags.c.value == bindparam("tag_value"))
+        query = query.where(jobs.c.id.in_(tagged))
+    oldest = "oldest" in shape
+    if "after" in shape:
+        after = bindparam("after")
+        query = query.where(jobs.c.number > after if oldest else jobs.c.number < after)
+    return Statement(query.order_by(jobs.c.number if oldest else jobs.c.number.desc()))
+
+
+def _answers(uow: UnitOfWork, rows: list[Row], *, places: bool) -> list[answers.Job]:
+    if not rows:
+        return []
+    latest = {run.job_id: run for run in uow.all(_latest_runs, ids=[row.id for row in rows])}
+    accounts = {id_: get_account(uow, id_) for id_ in {row.account_id for row in rows}}
+    owners = user_names(uow, {row.owner_id for row in rows})
+    found = []
+    for row in rows:
+        account = accounts[row.account_id]
+        spec = msgspec.json.decode(row.spec, type=JobSpec)
+        waiting = row.state == "PENDING"
+        run = latest.get(row.id)
+        found.append(
+            answers.Job(
+                id=row.id,
+                number=row.number,
+                name=row.name,
+                urn=urn(account.organization_id, account.id, "job", row.id),
+                account=account.full_name,
+                account_id=account.id,
+                owner=owners[row.owner_id],
+                state=row.state,
+                reason=row.reason,
+                detail=row.detail,
+                type=row.type,
+                command=list(spec.command),
+                image=row.image,
+                tags=spec.tags,
+                cpu=row.cpu_millis / 1000,
+                mem=row.mem,
+                gpu=row.gpu,
+                alive=row.state not in FINAL,
+                cancel_requested=row.cancel_requested_at is not None and row.state not in FINAL,
+                pending_reason=(row.pending_reason or "waits for the scheduler") if waiting else None,
+                place=_place(uow, row) if waiting and places else None,
+                exit_code=row.exit_code,
+                created_at=to_rfc3339(row.created_at),
+                started_at=_when(row.started_at),
+                ended_at=_when(row.ended_at),
+                run_index=row.run_index,
+                runs=[run_answer(run)] if run is not None else [],
+            )
+        )
+    return found
+
+
+def _place(uow: UnitOfWork, row: Row) -> int:
+    """How many waiting jobs come before this one."""
+    return int(
+        uow.scalar(
+            _before,
+            group_name=row.group_name,
+            class_rank=row.class_rank,
+            bid=row.bid,
+            queued_at=row.queued_at,
+            number=row.number,
+        )
+    )
+
+
+def run_answer(run: Row) -> answers.Run:
+    """A run as the API shows it."""
+    return answers.Run(
+        id=run.id,
+        index=run.idx,
+        state=run.state,
+        reason=run.reason,
+        detail=run.detail,
+        exit_code=run.exit_code,
+        signal=run.signal,
+        node=run.node,
+        isolation=msgspec.json.decode(run.isolation) if run.isolation else [],
+        missing=msgspec.json.decode(run.missing) if run.missing else [],
+        created_at=to_rfc3339(run.created_at),
+        started_at=_when(run.started_at),
+        ended_at=_when(run.ended_at),
+        memory_peak=run.memory_peak,
+        cpu_seconds=None if run.cpu_micros is None else run.cpu_micros / 1e6,
+        log_bytes=run.log_bytes,
+        log_truncated=bool(run.log_truncated),
+    )
+
+
+def _when(instant: int | None) -> str | None:
+    return None if instant is None else to_rfc3339(instant)

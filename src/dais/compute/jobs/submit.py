@@ -1,0 +1,230 @@
+"""Submitting a job."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from sqlalchemy import bindparam, delete, func, insert, select
+
+from dais.compute.groups.queries import group_names, group_row, node_rows
+from dais.compute.jobs import apply
+from dais.compute.jobs.tables import idempotency_keys, job_tags, jobs
+from dais.compute.jobs.types import FolderMount
+from dais.compute.settings import ComputeSettings
+from dais.data import find_mount
+from dais.identity import Account, Actor, require, resolve_account
+from dais.kit.clock import SECOND
+from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.errors import Conflict, Forbidden, Invalid, TooMany
+from dais.kit.ids import new_id
+from dais.wire.spec import JobSpec
+
+DEFAULT_GROUP = "default"
+KEY_LIFE = 24 * 3600 * SECOND
+"""How long an idempotency key is kept, in µs."""
+
+_insert_job = Statement(
+    insert(jobs).values({column.name: bindparam(column.name) for column in jobs.c if column.name != "number"}),
+    suffix="ON CONFLICT DO NOTHING",
+)
+_insert_tag = Statement(insert(job_tags))
+_insert_key = Statement(insert(idempotency_keys), suffix="ON CONFLICT DO NOTHING")
+_find_key = Statement(
+    select(idempotency_keys).where(
+        idempotency_keys.c.user_id == bindparam("user_id"), idempotency_keys.c.key == bindparam("key")
+    )
+)
+_drop_key = Statement(
+    delete(idempotency_keys).where(
+        idempotency_keys.c.user_id == bindparam("user_id"),
+        idempotency_keys.c.key == bindparam("key"),
+        idempotency_keys.c.created_at < bindparam("before"),
+    )
+)
+_active = Statement(
+    select(func.count()).select_from(
+        select(jobs.c.id)
+        .where(jobs.c.owner_id == bindparam("owner"), jobs.c.ended_at.is_(None))
+        .limit(200_000)
+        .subquery()
+    )
+)
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A spec whose every name has been looked up."""
+
+    account: Account
+    group: Row
+    mounts: tuple[FolderMount, ...]
+    warnings: tuple[str, ...]
+
+
+def submit_job(
+    uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSettings, *, key: str | None = None
+) -> str:
+    """Put a job in the queue; its id.
+
+    The same idempotency key with the same spec, within 24 h, gives the job that it made; with another spec it is a
+    Conflict. Raises Invalid for what can never run here, Forbidden, NotFound (folder, account), Conflict (name).
+    """
+    body = hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()
+    if key is not None:
+        earlier = _earlier(uow, actor, key, body)
+        if earlier is not None:
+            return earlier
+    checked = check_spec(uow, actor, spec, settings)
+    if uow.scalar(_active, owner=actor.id) >= settings.max_active_jobs:
+        raise TooMany(
+            f"you have {settings.max_active_jobs} jobs waiting or running, which is the limit; wait for some to end",
+            code="too-many-jobs",
+            limit=settings.max_active_jobs,
+        )
+    job_id = new_id()
+    if not uow.run(_insert_job, **_row(uow, actor, spec, checked, job_id)):
+        raise Conflict(
+            f"a job named {spec.name!r} is waiting or running in {checked.account.full_name}; choose another name, "
+            "or use --enforce-name to have a suffix added",
+            code="already-exists",
+            name=spec.name,
+        )
+    uow.many(_insert_tag, [{"job_id": job_id, "key": k, "value": v} for k, v in spec.tags.items()])
+    if key is not None:
+        uow.run(_insert_key, user_id=actor.id, key=key, body_hash=body, job_id=job_id, created_at=uow.now)
+    apply.begin(uow, job_id, checked.account.id)
+    return job_id
+
+
+def _earlier(uow: UnitOfWork, actor: Actor, key: str, body: str) -> str | None:
+    if not 1 <= len(key) <= 255:
+        raise Invalid("an idempotency key has from 1 to 255 characters", code="bad-idempotency-key")
+    uow.run(_drop_key, user_id=actor.id, key=key, before=uow.now - KEY_LIFE)
+    row = uow.one(_find_key, user_id=actor.id, key=key)
+    if row is None:
+        return None
+    if row.body_hash != body:
+        raise Conflict(
+            f"idempotency key {key!r} was used for another spec (job {row.job_id}); use a new key for a new job",
+            code="idempotency-key-reused",
+            job=row.job_id,
+        )
+    return str(row.job_id)
+
+
+def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSettings) -> Checked:
+    """Look up everything that the spec names and refuse what can never run. Changes nothing (`--dry-run`)."""
+    account = resolve_account(uow, actor, spec.account)
+    require(uow, actor, "job:new", account_id=account.id)
+    group = group_row(uow, spec.group or DEFAULT_GROUP)
+    if group is None:
+        raise Invalid(
+            f"there is no resource group {spec.group!r}; there are: {', '.join(group_names(uow)) or 'none yet'}",
+            code="no-such-group",
+        )
+    if spec.image not in (None, group.default_image):
+        raise Invalid(
+            f"image {spec.image!r} is not known in group {group.name}; leave it out or use {group.default_image!r}",
+            code="no-such-image",
+        )
+    nodes = node_rows(uow, group.name)
+    _check_fits(spec, nodes)
+    mounts = tuple(
+        FolderMount(folder_id=found.folder_id, path=found.path, target=mount.target, read_only=found.read_only)
+        for mount in spec.data
+        for found in (find_mount(uow, actor, mount, account.id),)
+    )
+    return Checked(account, group, mounts, _check_isolation(actor, spec, nodes))
+
+
+def _check_fits(spec: JobSpec, nodes: list[Row]) -> None:
+    """Refuse what no node can ever hold, with what was asked and what the largest node has."""
+    asked = spec.resources
+    for node in nodes:
+        gpus = len(msgspec.json.decode(node.gpus))
+        if asked.cpu * 1000 <= node.cpu_millis and asked.mem <= node.mem and asked.gpu <= gpus:
+            return
+    if not nodes:
+        return  # the group's machines are not known yet: it waits
+    largest = max(nodes, key=lambda node: (len(msgspec.json.decode(node.gpus)) if asked.gpu else 0, node.cpu_millis))
+    raise Invalid(
+        f"the job asks for {asked.cpu:g} cpu, {asked.mem / (1 << 30):.4g} GiB of memory and {asked.gpu} gpu; "
+        f"the largest node, {largest.name}, has {largest.cpu_millis / 1000:g} cpu, {largest.mem / (1 << 30):.4g} GiB "
+        f"and {len(msgspec.json.decode(largest.gpus))} gpu: ask for less",
+        code="never-fits",
+        asked={"cpu": asked.cpu, "mem": asked.mem, "gpu": asked.gpu},
+        largest={"cpu": largest.cpu_millis / 1000, "mem": largest.mem, "gpu": len(msgspec.json.decode(largest.gpus))},
+    )
+
+
+def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str, ...]:
+    """Without file-system isolation only the operator's own jobs run, unless the installation allows others."""
+    warnings: list[str] = []
+    for node in nodes:
+        isolation = msgspec.json.decode(node.isolation)
+        if isolation.get("sandbox", True):
+            continue
+        why = isolation.get("why", "bubblewrap does not work here")
+        if not actor.administrator and not isolation.get("allow_unisolated", False):
+            raise Forbidden(
+                f"{node.name} cannot isolate jobs ({why}), so only its administrator's jobs run there; "
+                "ask for bubblewrap to be installed",
+                code="not-isolated",
+            )
+        if spec.data:
+            raise Invalid(
+                f"{node.name} cannot mount folders into jobs ({why}); install bubblewrap",
+                code="cannot-mount",
+            )
+        warnings.append(f"no file-system isolation on {node.name}: {why}")
+    if spec.network == "internet":
+        raise Invalid(
+            "network 'internet' is not built yet; use 'none', or 'host' for the machine's own network",
+            code="not-built-yet",
+        )
+    if spec.network == "host" and not actor.administrator:
+        raise Forbidden("network 'host' is for administrators; use 'none'", code="network-forbidden")
+    return tuple(warnings)
+
+
+def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id: str) -> dict[str, object]:
+    return {
+        "id": job_id,
+        "name": spec.name,
+        "account_id": checked.account.id,
+        "owner_id": actor.id,
+        "group_name": checked.group.name,
+        "type": spec.type,
+        "state": "PENDING",
+        "reason": None,
+        "detail": None,
+        "spec": msgspec.json.encode(spec).decode(),
+        "warnings": msgspec.json.encode(checked.warnings).decode(),
+        "mounts": msgspec.json.encode(checked.mounts).decode(),
+        "image": spec.image or checked.group.default_image,
+        "cpu_millis": int(spec.resources.cpu * 1000),
+        "mem": spec.resources.mem,
+        "gpu": spec.resources.gpu,
+        "class_rank": class_rank(spec),
+        "bid": spec.bid,
+        "queued_at": uow.now,
+        "pending_reason": None,
+        "restartable": int(spec.restartable),
+        "run_index": 0,
+        "exit_code": None,
+        "signal": None,
+        "cancel_requested_at": None,
+        "cancel_reason": None,
+        "created_at": uow.now,
+        "started_at": None,
+        "ended_at": None,
+    }
+
+
+def class_rank(spec: JobSpec) -> int:
+    """Interactive before non-preemptable before preemptable before restartable; bids order within a class."""
+    if spec.type == "interactive":
+        return 0
+    if spec.restartable:
+        return 3
+    return 2 if spec.preemptable else 1

@@ -1,0 +1,131 @@
+"""Rows of jobs, runs, their history, and idempotency keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
+
+from dais.kit.database import Document, Flag, Id, Instant, metadata
+
+_live = text("ended_at IS NULL AND name IS NOT NULL")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    # The number is the primary key: jobs are stored in the order of their making, and every database hands it out.
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", Id, nullable=False, unique=True),
+    Column("name", String(63)),
+    Column("account_id", Id, nullable=False),
+    Column("owner_id", Id, nullable=False),
+    Column("group_name", String(63), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("detail", Text),
+    Column("spec", Document, nullable=False),
+    Column("warnings", Document, nullable=False),
+    # The folders that the spec's names meant when it was submitted: [{folder_id, path, target, read_only}].
+    Column("mounts", Document, nullable=False),
+    Column("image", String(255), nullable=False),
+    Column("cpu_millis", BigInteger, nullable=False),
+    Column("mem", BigInteger, nullable=False),
+    Column("gpu", Integer, nullable=False),
+    # The place in the queue: class, then higher bid, then earlier, then lower number.
+    Column("class_rank", Integer, nullable=False),
+    Column("bid", Integer, nullable=False),
+    Column("queued_at", Instant, nullable=False),
+    Column("pending_reason", Text),
+    Column("restartable", Flag, nullable=False),
+    Column("run_index", Integer, nullable=False),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("cancel_requested_at", Instant),
+    Column("cancel_reason", String(32)),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Index("ix_jobs_queue", "group_name", "state", "class_rank", "bid", "queued_at", "number"),
+    Index("ix_jobs_account_id_number", "account_id", "number"),
+    Index("ix_jobs_owner_id_number", "owner_id", "number"),
+    Index("ix_jobs_state_number", "state", "number"),
+    Index("uq_jobs_live_name", "account_id", "name", unique=True, sqlite_where=_live, postgresql_where=_live),
+    Index("ix_jobs_account_id_name", "account_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+job_tags = Table(
+    "job_tags",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("value", String(1024), nullable=False),
+    Index("ix_job_tags_key_value", "key", "value"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("idx", Integer, nullable=False),
+    Column("group_name", String(63), nullable=False),
+    Column("node", String(255), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("detail", Text),
+    Column("cpu_millis", BigInteger, nullable=False),
+    Column("mem", BigInteger, nullable=False),
+    Column("gpu", Integer, nullable=False),
+    # Set in the transaction before the launch is sent: from then on the engine may know the run.
+    Column("launched_at", Instant),
+    Column("prepared_at", Instant),
+    Column("handle", Document),
+    Column("environment_id", Id),
+    Column("isolation", Document),
+    Column("missing", Document),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("memory_peak", BigInteger),
+    Column("cpu_micros", BigInteger),
+    Column("log_bytes", BigInteger),
+    Column("log_truncated", Flag),
+    # The log in the blob store, segment by segment; NULL while the engine still holds it.
+    Column("log_segments", Document),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("shipped_at", Instant),
+    UniqueConstraint("job_id", "idx"),
+    Index("ix_runs_state_group_name", "state", "group_name"),
+    Index(
+        "ix_runs_unshipped",
+        "group_name",
+        "ended_at",
+        sqlite_where=text("shipped_at IS NULL"),
+        postgresql_where=text("shipped_at IS NULL"),
+    ),
+)
+
+job_history = Table(
+    "job_history",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("run_index", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("detail", Text),
+    Index("ix_job_history_job_id_id", "job_id", "id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", Id, primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("body_hash", String(64), nullable=False),
+    Column("job_id", Id, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+)

@@ -1,0 +1,115 @@
+"""From a run to what its engine starts: pure, so that it can be made again after a restart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from dais.compute.jobs.types import Work
+from dais.compute.settings import ComputeSettings
+from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits, Terminal
+from dais.wire.spec import Resources
+
+WORK = "/home/work"
+"""Where the staged source is, and where a job begins, unless it names another directory."""
+ENVIRONMENT = "/opt/dais/env"
+"""Where the job's environment is."""
+TOOLS = "/opt/dais/bin"
+"""Where `python` and `python3` of the host image are."""
+
+_system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Host paths of what was staged for a run."""
+
+    work: Path
+    tools: Path
+    environment: Path | None = None
+    mounts: tuple[Bind, ...] = ()
+
+
+def launch_spec(work: Work, staged: Staged, host: HostTools, settings: ComputeSettings) -> LaunchSpec:
+    """What the engine is given for a run."""
+    sandboxed = host.isolation == "sandbox"
+    resources = work.spec.resources
+    binds: tuple[Bind, ...] = ()
+    if sandboxed:
+        binds = (
+            Bind(source=str(staged.work), target=WORK, read_only=False),
+            Bind(source=str(staged.tools), target=TOOLS),
+            *((Bind(source=str(staged.environment), target=ENVIRONMENT),) if staged.environment else ()),
+            *staged.mounts,
+        )
+    time_limit = work.spec.max_run_time or settings.default_max_run_time or None
+    return LaunchSpec(
+        attempt_id=work.run_id,
+        argv=work.spec.command,
+        env=job_environment(work, staged, host),
+        workdir=work.spec.workdir or (WORK if sandboxed else str(staged.work)),
+        binds=binds,
+        ro_host=host.paths if sandboxed else (),
+        network=work.spec.network,
+        hostname=work.job_id,
+        uid=host.uid,
+        gid=host.gid,
+        pty=Terminal() if work.spec.pty else None,
+        limits=Limits(
+            cpu=resources.cpu,
+            memory=resources.mem,
+            shm=shm_bytes(resources),
+            log=settings.log_limit,
+            time=time_limit,
+            grace=settings.stop_grace,
+        ),
+        isolation=host.isolation,
+    )
+
+
+def shm_bytes(resources: Resources) -> int:
+    """The size of `/dev/shm`: as asked, else half of the memory and at most 2 GiB."""
+    return resources.shm if resources.shm is not None else min(resources.mem // 2, 2 << 30)
+
+
+def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, str]:
+    """The variables that every job gets, then those that its spec names (which cannot be `DAIS_*` or `EAI_*`)."""
+    sandboxed = host.isolation == "sandbox"
+    tools = TOOLS if sandboxed else str(staged.tools)
+    home = WORK if sandboxed else str(staged.work)
+    resources = work.spec.resources
+    threads = str(max(1, math.ceil(resources.cpu)))
+    variables = {
+        "PATH": f"{tools}:{_system_path}",
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "TERM": "xterm-256color" if work.spec.pty else "dumb",
+        "TMPDIR": "/tmp",  # noqa: S108 (the job's own)
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": threads,
+        "OMP_THREAD_LIMIT": threads,
+        "NVIDIA_VISIBLE_DEVICES": "none",
+    }
+    if staged.environment is not None:
+        environment = ENVIRONMENT if sandboxed else str(staged.environment)
+        variables["VIRTUAL_ENV"] = environment
+        variables["PATH"] = f"{environment}/bin:{variables['PATH']}"
+    facts = {
+        "JOB_ID": work.job_id,
+        "RUN_INDEX": str(work.run_index),
+        "ACCOUNT_ID": work.account_id,
+        "USER": work.user,
+        "CPU_LIMIT": f"{resources.cpu:g}",
+        "MEMORY_LIMIT": str(resources.mem),
+        "TARGET_NODE": work.node,
+    }
+    for name, value in facts.items():
+        variables[f"DAIS_{name}"] = variables[f"EAI_{name}"] = value
+    variables |= {
+        "DAIS_JOB_NAME": work.job_name or "",
+        "DAIS_JOB_NUMBER": str(work.job_number),
+        "DAIS_ACCOUNT": work.account,
+        "DAIS_GROUP": work.group,
+    }
+    return variables | work.spec.environment

@@ -1,0 +1,238 @@
+"""Reading a job's log from wherever it is now, so that a reader never notices when it moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+from sqlalchemy import bindparam, select
+
+from dais.compute.environments.tables import environments
+from dais.compute.jobs.lifecycle import FINAL
+from dais.compute.jobs.queries import find_job
+from dais.compute.jobs.tables import jobs, runs
+from dais.compute.jobs.types import Segment
+from dais.compute.logs import Position, decode_segments, parse_cursor, read_shipped
+from dais.data import BlobStore
+from dais.engines.contract import Engine, Frame, Handle, LogChunk
+from dais.identity import Actor, require
+from dais.kit.database import Database, Statement, UnitOfWork
+from dais.kit.errors import NotFound
+
+FOLLOW_SECONDS = 0.1
+"""How often a follower looks for new output of a running container."""
+
+_runs = Statement(
+    select(
+        runs.c.id,
+        runs.c.idx,
+        runs.c.handle,
+        runs.c.ended_at,
+        runs.c.log_segments,
+        runs.c.log_truncated,
+        environments.c.handle.label("build_handle"),
+        environments.c.log_segments.label("build_segments"),
+        environments.c.state.label("build_state"),
+    )
+    .select_from(runs.outerjoin(environments, environments.c.built_for_run == runs.c.id))
+    .where(runs.c.job_id == bindparam("job_id"))
+    .order_by(runs.c.idx)
+)
+_state = Statement(select(jobs.c.state, jobs.c.run_index).where(jobs.c.id == bindparam("job_id")))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a part of a log is: with the engine, in the blob store, or nowhere yet. `over`: nothing will follow."""
+
+    handle: Handle | None
+    segments: list[Segment] | None
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """The log of one run: the build of its environment, if it made one, and its own output."""
+
+    index: int
+    build: Source | None
+    own: Source
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobLog:
+    """The logs of a job's runs, as they are now."""
+
+    job_id: str
+    group: str
+    run_index: int
+    final: bool
+    runs: dict[int, RunLog]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Frames, where to go on, and whether that is all there will be."""
+
+    frames: list[Frame]
+    position: Position
+    start: Position
+    eof: bool
+    truncated: bool
+
+
+def job_log(uow: UnitOfWork, actor: Actor, ref: str, account: str | None = None) -> JobLog:
+    """Where a job's logs are. Raises NotFound, Forbidden."""
+    row = find_job(uow, actor, ref, account=account)
+    require(uow, actor, "job:logs", account_id=row.account_id, resource_type="job", resource_id=row.id)
+    return _job_log(uow, row.id, row.group_name)
+
+
+def _job_log(uow: UnitOfWork, job_id: str, group: str) -> JobLog:
+    row = uow.one(_state, job_id=job_id)
+    if row is None:
+        raise NotFound(f"job {job_id} was removed", code="no-such-job")
+    found = {}
+    for run in uow.all(_runs, job_id=job_id):
+        build = None
+        if run.build_state is not None:
+            build = _source(run.build_handle, run.build_segments, over=run.build_state != "BUILDING")
+        own = _source(run.handle, run.log_segments, over=run.ended_at is not None and run.handle is None)
+        found[run.idx] = RunLog(run.idx, build, own, bool(run.log_truncated))
+    return JobLog(job_id, group, row.run_index, row.state in FINAL, found)
+
+
+def _source(handle: str | None, segments: str | None, *, over: bool) -> Source:
+    return Source(
+        msgspec.json.decode(handle) if handle else None, decode_segments(segments) if segments else None, over
+    )
+
+
+class Logbook:
+    """Reads logs for API and pages."""
+
+    def __init__(self, db: Database, engines: Mapping[str, Engine], blobs: BlobStore) -> None:
+        self._db = db
+        self._engines = engines
+        self._blobs = blobs
+
+    async def read(self, log: JobLog, position: Position | None, *, limit: int = 1 << 20) -> Slice:
+        """Output from a position (None: the beginning of the latest run); does not wait for more."""
+        position = position or Position(log.run_index)
+        while True:
+            result = await self._read_once(log, position, limit)
+            if result is not None:
+                return result
+            # It moved from the engine to the blob store while we were reading: look again.
+            log = await self.refresh(log)
+
+    async def refresh(self, log: JobLog) -> JobLog:
+        """Where the logs are now."""
+        fresh: JobLog = await self._db.read(_job_log, log.job_id, log.group)
+        return fresh
+
+    async def _read_once(self, log: JobLog, position: Position, limit: int) -> Slice | None:
+        run = log.runs.get(position.run)
+        if run is None:
+            return Slice([], position, position, log.final or position.run < log.run_index, False)
+        if run.build is not None and not position.build and position.segment == 0 and position.offset == 0:
+            position = replace(position, build=True)
+        source = run.build if position.build and run.build is not None else run.own
+        chunk = await self._chunk(log, source, position, limit)
+        if chunk is None:
+            return None
+        segment, offset = (int(part) for part in chunk.cursor.split(":"))
+        after = replace(position, segment=segment, offset=offset)
+        if not chunk.eof:
+            return Slice(chunk.frames, after, position, False, run.truncated)
+        if position.build:
+            # The run's own output begins at offset 0, which would read as "with the build first": so read on now.
+            own = await self._chunk(log, run.own, Position(position.run), limit)
+            if own is None:
+                return None
+            if not own.frames and not own.eof:
+                return Slice(chunk.frames, after, position, False, run.truncated)
+            if chunk.frames:
+                return Slice(chunk.frames, after, position, False, run.truncated)
+            segment, offset = (int(part) for part in own.cursor.split(":"))
+            done = own.eof and position.run >= log.run_index and log.final
+            start = Position(position.run)
+            return Slice(own.frames, Position(position.run, False, segment, offset), start, done, run.truncated)
+        if position.run < log.run_index:
+            return Slice(chunk.frames, Position(position.run + 1), position, False, run.truncated)
+        return Slice(chunk.frames, after, position, log.final, run.truncated)
+
+    async def _chunk(self, log: JobLog, source: Source, position: Position, limit: int) -> LogChunk | None:
+        """Frames of one source; None when the source has moved while it was read."""
+        if source.segments is not None:
+            return await asyncio.to_thread(read_shipped, self._blobs, source.segments, position, limit)
+        cursor = f"{position.segment}:{position.offset}"
+        if source.handle is None:
+            return LogChunk([], cursor, source.over)
+        chunk = await self._engines[log.group].logs(source.handle, cursor, limit=limit)
+        if chunk.eof:
+            fresh = (await self.refresh(log)).runs.get(position.run)
+            now = (fresh.build if position.build else fresh.own) if fresh is not None else None
+            if now is None or now.segments is not None:
+                return None
+        return chunk
+
+    async def follow(self, log: JobLog, position: Position | None) -> AsyncIterator[Slice]:
+        """Slices as output comes, until the job has ended and all was said."""
+        with self._db.hints.subscribe("scheduler") as hint:
+            while True:
+                part = await self.read(log, position)
+                position = part.position
+                if part.frames or part.eof:
+                    yield part
+                if part.eof:
+                    return
+                if not part.frames:
+                    await hint.wait(FOLLOW_SECONDS)
+                log = await self.refresh(log)
+
+    async def tail(self, log: JobLog, position: Position | None, lines: int) -> tuple[list[Frame], Position, bool]:
+        """The frames of the last `lines` lines of a run as it is now, where to go on, and whether that is all."""
+        kept: deque[Frame] = deque()
+        newlines = 0
+        while True:
+            part = await self.read(log, position)
+            position = part.position
+            for frame in part.frames:
+                kept.append(frame)
+                newlines += frame.data.count(b"\n")
+                while kept and newlines - kept[0].data.count(b"\n") > lines:
+                    newlines -= kept.popleft().data.count(b"\n")
+            if part.eof or not part.frames:
+                return _cut(list(kept), lines), position, part.eof
+
+
+def _cut(frames: list[Frame], lines: int) -> list[Frame]:
+    """Drop what comes before the last `lines` lines. A last line without an end counts as one."""
+    if lines <= 0:
+        return []
+    wanted = lines
+    for index in range(len(frames) - 1, -1, -1):
+        data = frames[index].data
+        end = len(data) - 1 if index == len(frames) - 1 and data.endswith(b"\n") else len(data)
+        while True:
+            end = data.rfind(b"\n", 0, end)
+            if end < 0:
+                break
+            wanted -= 1
+            if wanted == 0:
+                first = frames[index]
+                rest = Frame(first.time_ns, first.stream, data[end + 1 :])
+                return [frame for frame in (rest, *frames[index + 1 :]) if frame.data]
+    return frames
+
+
+def position_from(cursor: str | None, run: int | None) -> Position | None:
+    """The place that a request names: a cursor, else the beginning of a run, else None. Raises Invalid."""
+    if cursor:
+        return parse_cursor(cursor)
+    return None if run is None else Position(run)

@@ -1,0 +1,126 @@
+"""Logs, wherever they are: with the engine while a run lives, in the blob store once it has been shipped.
+
+A cursor is `run:segment:offset`. Segments are at most 4 MiB of frames; a frame is 8 bytes of time (ns), 1 byte of
+stream, 4 bytes of length, and the bytes. `offset` counts these encoded bytes, so that a cursor means the same before
+and after the log was shipped. A run whose preparation built an environment has that build's output first: its
+segments are written `e0`, `e1`, ….
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import zstandard
+
+from dais.compute.jobs.types import Segment
+from dais.data import BlobStore
+from dais.engines.contract import SYSTEM, Engine, Frame, Handle, LogChunk
+from dais.kit.errors import Invalid
+
+SEGMENT_BYTES = 4 << 20
+CHUNK_BYTES = 1 << 20
+
+_header = struct.Struct(">QBI")
+_cursor = re.compile(r"(?P<run>\d{1,9}):(?P<build>e?)(?P<segment>\d{1,9}):(?P<offset>\d{1,12})")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a run's log. `build` is True inside the output of its environment's build."""
+
+    run: int
+    build: bool = False
+    segment: int = 0
+    offset: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.run}:{'e' if self.build else ''}{self.segment}:{self.offset}"
+
+
+def parse_cursor(text: str) -> Position:
+    """Raises Invalid `bad-cursor`."""
+    found = _cursor.fullmatch(text)
+    if found is None:
+        raise Invalid(f"log cursor {text[:80]!r} is not `run:segment:offset`; start without one", code="bad-cursor")
+    return Position(int(found["run"]), bool(found["build"]), int(found["segment"]), int(found["offset"]))
+
+
+def encode_frames(frames: Sequence[Frame]) -> bytes:
+    """Frames as they are stored."""
+    return b"".join(_header.pack(f.time_ns, f.stream, len(f.data)) + f.data for f in frames)
+
+
+def decode_frames(raw: bytes, offset: int, limit: int) -> tuple[list[Frame], int]:
+    """Frames from `offset`, at most about `limit` bytes of them, and where the next one begins."""
+    frames: list[Frame] = []
+    end = min(len(raw), offset + limit)
+    while offset < end and offset + _header.size <= len(raw):
+        time_ns, stream, length = _header.unpack_from(raw, offset)
+        start = offset + _header.size
+        if start + length > len(raw):
+            break
+        frames.append(Frame(time_ns, stream, raw[start : start + length]))
+        offset = start + length
+    return frames, offset
+
+
+async def ship(engine: Engine, handle: Handle, blobs: BlobStore) -> list[Segment]:
+    """Copy an ended container's whole log into the blob store, compressed, keeping its cursors' meaning."""
+    segments: list[Segment] = []
+    buffer = bytearray()
+    index = 0
+    cursor: str | None = None
+    while True:
+        chunk = await engine.logs(handle, cursor, limit=CHUNK_BYTES)
+        buffer += encode_frames(chunk.frames)
+        segment = int(chunk.cursor.partition(":")[0])
+        if (segment != index or chunk.eof) and buffer:
+            segments.append(await asyncio.to_thread(_store, blobs, index, bytes(buffer)))
+            buffer.clear()
+        index = segment
+        if chunk.eof or (chunk.cursor == cursor and not chunk.frames):
+            return segments
+        cursor = chunk.cursor
+
+
+def _store(blobs: BlobStore, index: int, raw: bytes) -> Segment:
+    digest = blobs.put(zstandard.compress(raw, 3))
+    return Segment(index, digest, len(raw))
+
+
+def read_shipped(blobs: BlobStore, segments: Sequence[Segment], position: Position, limit: int) -> LogChunk:
+    """Frames of a shipped log from a position in it. Blocking."""
+    last = segments[-1].index if segments else 0
+    for segment in segments:
+        if segment.index < position.segment:
+            continue
+        offset = position.offset if segment.index == position.segment else 0
+        if offset >= segment.size:
+            continue
+        raw = zstandard.decompress(blobs.read(segment.digest), max_output_size=segment.size)
+        frames, after = decode_frames(raw, offset, limit)
+        eof = segment.index == last and after >= segment.size
+        truncated = any(frame.stream == SYSTEM for frame in frames)
+        return LogChunk(frames, f"{segment.index}:{after}", eof, truncated)
+    return LogChunk([], f"{position.segment}:{position.offset}", True)
+
+
+async def read_tail(engine: Engine, handle: Handle, *, lines: int) -> str:
+    """The last lines of a container's output, as text; for messages."""
+    tail = b""
+    cursor: str | None = None
+    while True:
+        chunk = await engine.logs(handle, cursor, limit=CHUNK_BYTES)
+        tail = (tail + b"".join(frame.data for frame in chunk.frames))[-64_000:]
+        if chunk.eof or (chunk.cursor == cursor and not chunk.frames):
+            break
+        cursor = chunk.cursor
+    return "\n".join(tail.decode(errors="replace").splitlines()[-lines:])
+
+
+decode_segments = msgspec.json.Decoder(list[Segment]).decode

@@ -1,0 +1,226 @@
+"""The dispatcher of a resource group: ticks when something happened, and carries out what the tick decided.
+
+It holds nothing that a restart would lose. What it does in the world is idempotent (launches by attempt id, stops,
+staging), and what it learns is acknowledged to the engine only after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+from dais.compute.groups.commands import register_group, update_nodes
+from dais.compute.jobs.records import placed_works
+from dais.compute.jobs.types import Work
+from dais.compute.launch import launch_spec
+from dais.compute.loops.builder import Builder
+from dais.compute.loops.group import Group
+from dais.compute.loops.housekeeping import overdue, unshipped
+from dais.compute.loops.prepare import Preparer
+from dais.compute.loops.ship import Shipper
+from dais.compute.loops.staging import clean_up, make_tools, stage, staged
+from dais.compute.loops.tick import Outcome, needs_preparation, tick
+from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Batch, Handle, LaunchSpec, Phase, Status
+from dais.kit.clock import SECOND
+from dais.kit.errors import DaisError
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 5.0
+"""How long a tick waits for something to happen before it looks anyway."""
+RECONCILE_SECONDS = 30.0
+"""How often the engine is asked about everything that runs, in case it told and nobody heard."""
+STOP_AGAIN_SECONDS = 30.0
+
+
+class Dispatcher:
+    """Runs one resource group until it is cancelled."""
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._builder = Builder(group)
+        self._preparer = Preparer(group, self._builder)
+        self._shipper = Shipper(group)
+        self._inbox: list[Batch] = []
+        self._handles: list[tuple[str, Handle]] = []
+        self._stopped: dict[str, float] = {}
+        self._unsent: list[Work] = []
+        self._reconcile_now = asyncio.Event()
+
+    async def run(self) -> None:
+        """Register the group, find again what runs, then work."""
+        group = self._group
+        await asyncio.to_thread(make_tools, group)
+        await group.db.write(register_group, group.name, group.engine.name, "host")
+        await group.db.write(update_nodes, group.name, await group.engine.nodes())
+        try:
+            await self._reconcile()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._for_ever("watch", self._watch))
+                tasks.create_task(self._for_ever("tick", self._tick))
+                tasks.create_task(self._for_ever("reconcile", self._reconcile_later))
+                tasks.create_task(self._shipper.run())
+        finally:
+            await self._preparer.close()
+            await self._builder.close()
+
+    async def _for_ever(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step; after an error wait a little, longer each time, and say so."""
+        failures = 0
+        while True:
+            try:
+                await step()
+                failures = 0
+            except (DaisError, OSError) as error:
+                failures += 1
+                log.warning("%s of group %s failed, %d times in a row: %s", what, self._group.name, failures, error)
+            except Exception:
+                failures += 1
+                log.exception("%s of group %s failed, %d times in a row", what, self._group.name, failures)
+            if failures:
+                await asyncio.sleep(min(30.0, 0.1 * 2 ** min(failures, 9)) * random.uniform(0.5, 1.0))
+
+    # -- hearing from the engine ---------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        async for batch in self._group.engine.watch():
+            self._inbox.append(batch)
+            self._group.db.hints.raise_(["scheduler"])
+        await asyncio.sleep(IDLE_SECONDS)  # this engine only answers when asked
+
+    async def _reconcile_later(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECONCILE_SECONDS):
+                await self._reconcile_now.wait()
+        self._reconcile_now.clear()
+        await self._reconcile()
+
+    async def _reconcile(self) -> None:
+        """Ask the engine about every placed run, launch again what never reached it, and finish what is overdue."""
+        group = self._group
+        await group.db.write(update_nodes, group.name, await group.engine.nodes())
+        works: list[Work] = await group.db.read(placed_works, group.name)
+        for work in works:
+            if work.handle is not None:
+                group.handles.setdefault(work.run_id, work.handle)
+            if work.launched_at is None and needs_preparation(work):
+                self._preparer.start(work)
+        launched = [work for work in works if work.launched_at is not None]
+        known = [work for work in launched if work.run_id in group.handles]
+        lost = [work for work in launched if work.run_id not in group.handles]
+        statuses = await group.engine.poll([group.handles[work.run_id] for work in known]) if known else []
+        news: list[Status] = []
+        for work, status in zip(known, statuses, strict=True):
+            if status.phase == Phase.LOST and status.reason is None:
+                if status.detail == NEVER_ACCEPTED and work.state != "RUNNING":
+                    lost.append(work)
+                elif status.detail != TOLD_BEFORE:
+                    news.append(status)
+            else:
+                news.append(status)
+        if news:
+            self._inbox.append(Batch(tuple(news)))
+        await self._launch(lost)
+        for run_id in await group.db.read(unshipped, group.name):
+            self._shipper.add(run_id)
+        await group.db.write(overdue, group.name, group.settings)
+        group.db.hints.raise_(["scheduler"])
+
+    # -- deciding ------------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        with self._group.db.hints.subscribe("scheduler") as hint:
+            await self._decide()
+            while True:
+                await hint.wait(IDLE_SECONDS)
+                await self._decide()
+
+    async def _decide(self) -> None:
+        group = self._group
+        batches, self._inbox = self._inbox, []
+        handles, self._handles = self._handles, []
+        statuses = [status for batch in batches for status in batch.statuses]
+        try:
+            outcome: Outcome = await group.db.write(tick, group.name, statuses, handles)
+        except BaseException:
+            self._inbox = batches + self._inbox
+            self._handles = handles + self._handles
+            raise
+        for batch in batches:
+            if batch.token is not None:
+                await group.engine.acknowledge(batch)
+        await self._act(outcome)
+
+    async def _act(self, outcome: Outcome) -> None:
+        for status in outcome.strangers:
+            self._builder.tell(status)
+        for work in outcome.preparations:
+            self._preparer.start(work)
+        await self._launch(outcome.launches)
+        await self._stop(outcome.stops)
+        for run_id in outcome.ships:
+            self._shipper.add(run_id)
+        if outcome.empty:
+            await self._forget(outcome.empty)
+
+    # -- acting --------------------------------------------------------------------------------------------
+
+    async def _launch(self, works: Sequence[Work]) -> None:
+        if not works:
+            return
+        group = self._group
+        specs: list[LaunchSpec] = []
+        for work in works:
+            spec = await asyncio.to_thread(self._specify, work)
+            if isinstance(spec, LaunchSpec):
+                specs.append(spec)
+            else:
+                self._inbox.append(Batch((spec,)))
+                group.db.hints.raise_(["scheduler"])
+        if not specs:
+            return
+        try:
+            handles = await group.engine.launch(specs)
+        except OSError:
+            self._reconcile_now.set()
+            raise
+        for spec, handle in zip(specs, handles, strict=True):
+            group.handles[spec.attempt_id] = handle
+            self._handles.append((spec.attempt_id, handle))
+
+    def _specify(self, work: Work) -> LaunchSpec | Status:
+        """What to launch; a run that cannot be staged any more has ended before it began. Blocking."""
+        group = self._group
+        environment = group.environment_directory(work.environment_id) if work.environment_id else None
+        try:
+            ready = staged(group, work, environment) if needs_preparation(work) else stage(group, work, environment)
+        except (DaisError, OSError) as error:
+            return Status(
+                attempt_id=work.run_id,
+                phase=Phase.ENDED,
+                reason="launch-failed",
+                detail=f"the run could not be staged: {error}",
+                ended_at=group.db.clock.now(),
+            )
+        return launch_spec(work, ready, group.host, group.settings)
+
+    async def _stop(self, works: Sequence[Work]) -> None:
+        now = self._group.db.clock.now() / SECOND
+        wanted = {work.run_id for work in works}
+        self._stopped = {run: at for run, at in self._stopped.items() if run in wanted}
+        for work in works:
+            handle = self._group.handles.get(work.run_id)
+            if handle is None or now - self._stopped.get(work.run_id, 0.0) < STOP_AGAIN_SECONDS:
+                continue
+            self._stopped[work.run_id] = now
+            grace = self._group.settings.stop_grace
+            await self._group.engine.stop(handle, grace=grace, reason=work.cancel_reason or "user-request")
+
+    async def _forget(self, run_ids: Sequence[str]) -> None:
+        group = self._group
+        handles = [group.handles.pop(run) for run in run_ids if run in group.handles]
+        await group.engine.forget(handles)
+        await asyncio.to_thread(clean_up, group, run_ids)

@@ -1,0 +1,40 @@
+"""What the loops of one resource group share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dais.compute.settings import ComputeSettings
+from dais.data import BlobStore, FolderStore
+from dais.engines.contract import Engine, Handle, HostTools
+from dais.kit.database import Database
+
+
+@dataclass
+class Group:
+    """A resource group at work: its engine, and where things are on this machine."""
+
+    name: str
+    engine: Engine
+    db: Database
+    blobs: BlobStore
+    folders: FolderStore
+    settings: ComputeSettings
+    data_dir: Path
+    host: HostTools
+    handles: dict[str, Handle] = field(default_factory=dict)
+    """Handles of attempts that were launched or found by this process."""
+
+    def run_directory(self, run_id: str) -> Path:
+        """Where a run's source is staged."""
+        return self.data_dir / "jobs" / run_id
+
+    def environment_directory(self, environment_id: str) -> Path:
+        """Where an environment is built."""
+        return self.data_dir / "envs" / environment_id
+
+    @property
+    def tools(self) -> Path:
+        """The directory with `python` and `python3` of the host image."""
+        return self.data_dir / "host" / "bin"

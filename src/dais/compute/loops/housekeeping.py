@@ -1,0 +1,64 @@
+"""What is overdue: every state of a job has a limit, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import bindparam, delete, select
+
+from dais.compute.jobs.runs import close_run, fail_preparation
+from dais.compute.jobs.submit import KEY_LIFE
+from dais.compute.jobs.tables import idempotency_keys, runs
+from dais.compute.settings import ComputeSettings
+from dais.engines.contract import Handle
+from dais.kit.clock import SECOND
+from dais.kit.database import Statement, UnitOfWork
+
+_unshipped = Statement(
+    select(runs.c.id)
+    .where(runs.c.group_name == bindparam("group"), runs.c.shipped_at.is_(None), runs.c.ended_at.is_not(None))
+    .order_by(runs.c.ended_at)
+    .limit(1_000)
+)
+_handle = Statement(
+    select(runs.c.handle, runs.c.id).where(runs.c.id == bindparam("run_id"), runs.c.shipped_at.is_(None))
+)
+_late_preparations = Statement(
+    select(runs.c.id).where(
+        runs.c.group_name == bindparam("group"),
+        runs.c.state.in_(("SCHEDULED", "PREPARING")),
+        runs.c.launched_at.is_(None),
+        runs.c.created_at < bindparam("before"),
+    )
+)
+_late_ships = Statement(
+    select(runs.c.id).where(
+        runs.c.group_name == bindparam("group"),
+        runs.c.shipped_at.is_(None),
+        runs.c.ended_at < bindparam("before"),
+    )
+)
+_old_keys = Statement(delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("before")))
+
+
+def unshipped(uow: UnitOfWork, group: str) -> list[str]:
+    """Ended runs whose log is still with the engine, oldest first."""
+    return [row.id for row in uow.all(_unshipped, group=group)]
+
+
+def ship_handle(uow: UnitOfWork, run_id: str) -> Handle | None:
+    """The handle of a run whose log is to be shipped; None when it has been."""
+    row = uow.one(_handle, run_id=run_id)
+    if row is None:
+        return None
+    found: Handle = msgspec.json.decode(row.handle) if row.handle else {"attempt_id": run_id}
+    return found
+
+
+def overdue(uow: UnitOfWork, group: str, settings: ComputeSettings) -> None:
+    """End preparations and give up logs that are past their limit; forget old idempotency keys."""
+    limit = int((settings.preparation_limit + 60) * SECOND)
+    for row in uow.all(_late_preparations, group=group, before=uow.now - limit):
+        fail_preparation(uow, row.id, "preparation-timeout", "it was not prepared in time")
+    for row in uow.all(_late_ships, group=group, before=uow.now - int(settings.finishing_limit * SECOND)):
+        close_run(uow, row.id, [])
+    uow.run(_old_keys, before=uow.now - KEY_LIFE)

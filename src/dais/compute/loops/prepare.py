@@ -1,0 +1,82 @@
+"""Preparing runs: stage the source, get the environment, then say that the run may be launched.
+
+Preparations run beside the ticks, a few at a time. Each can be begun again after a crash, and each ends by the guarded
+verb `mark_prepared` or `fail_preparation`: a run that was cancelled meanwhile is not touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from dais.compute.environments.requirements import Requirements, find_requirements
+from dais.compute.jobs.runs import fail_preparation, mark_prepared
+from dais.compute.jobs.types import Work
+from dais.compute.loops.builder import Builder, BuildFailed
+from dais.compute.loops.group import Group
+from dais.compute.loops.staging import clean_up, stage
+from dais.data import source_file
+from dais.kit.errors import DaisError
+
+log = logging.getLogger(__name__)
+
+
+class Preparer:
+    """Prepares runs, at most `settings.parallel_preparations` at a time; one run is prepared once at a time."""
+
+    def __init__(self, group: Group, builder: Builder) -> None:
+        self._group = group
+        self._builder = builder
+        self._slots = asyncio.Semaphore(group.settings.parallel_preparations)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, work: Work) -> None:
+        """Begin, unless it is under way."""
+        if work.run_id not in self._tasks:
+            task = asyncio.create_task(self._prepare(work), name=f"prepare {work.run_id}")
+            self._tasks[work.run_id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(work.run_id, None))
+
+    async def close(self) -> None:
+        """Give up what is under way; it is begun again after the restart."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _prepare(self, work: Work) -> None:
+        group = self._group
+        try:
+            async with asyncio.timeout(group.settings.preparation_limit):
+                requirements = await asyncio.to_thread(_requirements, group, work)
+                environment = None
+                if requirements is not None:
+                    environment = await self._builder.ensure(work, requirements)
+                async with self._slots:
+                    await asyncio.to_thread(stage, group, work, environment)
+        except BuildFailed as error:
+            await self._fail(work, "environment-failed", str(error))
+        except TimeoutError:
+            await self._fail(
+                work, "preparation-timeout", f"preparing took longer than {group.settings.preparation_limit:g} s"
+            )
+        except DaisError as error:
+            await self._fail(work, error.code, error.message)
+        except OSError as error:
+            await self._fail(work, "staging-failed", f"the source could not be staged: {error}")
+        except Exception as error:
+            log.exception("preparing run %s failed", work.run_id)
+            await self._fail(work, "preparation-failed", f"a defect in Dais: {type(error).__name__}: {error}")
+        else:
+            if not await group.db.write(mark_prepared, work.run_id):
+                await asyncio.to_thread(clean_up, group, [work.run_id])
+
+    async def _fail(self, work: Work, reason: str, detail: str) -> None:
+        await self._group.db.write(fail_preparation, work.run_id, reason[:32], detail)
+        await asyncio.to_thread(clean_up, self._group, [work.run_id])
+
+
+def _requirements(group: Group, work: Work) -> Requirements | None:
+    source = work.spec.source
+    assert source is not None
+    return find_requirements(lambda path: source_file(group.blobs, source, path), work.spec.requirements)

@@ -1,0 +1,75 @@
+"""Making what a run needs on disk, and removing it. Blocking: call it in a thread.
+
+Everything here may be done again after a crash: directories are made afresh, and removing what is not there is fine.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from dais.compute.jobs.types import Work
+from dais.compute.launch import Staged
+from dais.compute.loops.group import Group
+from dais.data import materialize
+from dais.engines.contract import Bind
+
+
+def make_tools(group: Group) -> None:
+    """`python` and `python3` of the host image, as links in a directory that jobs have first on their path."""
+    group.tools.mkdir(parents=True, exist_ok=True, mode=0o755)
+    for name in ("python", "python3"):
+        link, fresh = group.tools / name, group.tools / f".{name}.new"
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(group.host.interpreter)
+        fresh.replace(link)
+
+
+def stage(group: Group, work: Work, environment: Path | None) -> Staged:
+    """A fresh working directory with the job's source, and the host paths of its folders.
+
+    Raises DaisError when the source or a folder is gone, OSError when the disk refuses.
+    """
+    directory = group.run_directory(work.run_id)
+    if directory.exists():
+        shutil.rmtree(directory)
+    inner = directory / "work"
+    inner.mkdir(parents=True, mode=0o755)
+    uid, gid = group.host.uid, group.host.gid
+    if uid is not None:
+        os.chown(inner, uid, -1 if gid is None else gid)
+    if work.spec.source is not None:
+        materialize(group.blobs, work.spec.source, inner, uid=uid, gid=gid)
+    return staged(group, work, environment)
+
+
+def staged(group: Group, work: Work, environment: Path | None) -> Staged:
+    """The paths of what has been staged."""
+    mounts = tuple(
+        Bind(
+            source=str(group.folders.host_path(mount.folder_id, mount.path)),
+            target=mount.target,
+            read_only=mount.read_only,
+        )
+        for mount in work.mounts
+    )
+    return Staged(
+        work=group.run_directory(work.run_id) / "work", tools=group.tools, environment=environment, mounts=mounts
+    )
+
+
+def clean_up(group: Group, run_ids: Iterable[str]) -> None:
+    """Remove what was staged for runs that have ended."""
+    for run_id in run_ids:
+        shutil.rmtree(group.run_directory(run_id), ignore_errors=True)
+
+
+def tree_size(directory: Path) -> int:
+    """Bytes of the files below a directory."""
+    total = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            total += (Path(parent) / name).lstat().st_size
+    return total

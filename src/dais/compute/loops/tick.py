@@ -1,0 +1,192 @@
+"""One tick of a resource group: everything that its dispatcher decides, in one transaction.
+
+Records of the engine are applied, freed slots are given to the head of the queue, and what is ready is marked as
+launched. What has to be done in the world is returned, and done after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import BigInteger, bindparam, func, select, update
+
+from dais.compute.groups.queries import node_rows
+from dais.compute.jobs import lifecycle
+from dais.compute.jobs.apply import apply
+from dais.compute.jobs.lifecycle import Action
+from dais.compute.jobs.records import works
+from dais.compute.jobs.runs import close_run, run_rows, store_facts, store_handles, store_launches
+from dais.compute.jobs.tables import jobs, runs
+from dais.compute.jobs.types import Work
+from dais.compute.scheduler import NodeState, Snapshot, Waiting, plan
+from dais.engines.contract import Handle, Phase, Status
+from dais.kit.database import Row, Statement, UnitOfWork
+
+HEAD = 256
+"""How many waiting jobs one tick looks at. In strict order those behind cannot start before them."""
+
+_placed = ("SCHEDULED", "PREPARING", "RUNNING")
+
+_queue = Statement(
+    select(jobs.c.id, jobs.c.cpu_millis, jobs.c.mem, jobs.c.gpu, jobs.c.pending_reason)
+    .where(jobs.c.group_name == bindparam("group"), jobs.c.state == "PENDING")
+    .order_by(jobs.c.class_rank, jobs.c.bid.desc(), jobs.c.queued_at, jobs.c.number)
+    .limit(HEAD)
+)
+_held = Statement(
+    select(
+        runs.c.node,
+        func.sum(runs.c.cpu_millis).cast(BigInteger).label("cpu_millis"),
+        func.sum(runs.c.mem).cast(BigInteger).label("mem"),
+        func.sum(runs.c.gpu).cast(BigInteger).label("gpu"),
+    )
+    .where(runs.c.group_name == bindparam("group"), runs.c.state.in_(_placed))
+    .group_by(runs.c.node)
+)
+_set_waiting = Statement(
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"), jobs.c.state == "PENDING")
+    .values(pending_reason=bindparam("why"))
+)
+_ready = Statement(
+    select(runs.c.id)
+    .where(
+        runs.c.group_name == bindparam("group"),
+        runs.c.state == "PREPARING",
+        runs.c.prepared_at.is_not(None),
+        runs.c.launched_at.is_(None),
+    )
+    .order_by(runs.c.prepared_at)
+)
+_cancelled = Statement(
+    select(runs.c.id)
+    .select_from(runs.join(jobs, (jobs.c.id == runs.c.job_id) & (jobs.c.run_index == runs.c.idx)))
+    .where(
+        runs.c.group_name == bindparam("group"),
+        runs.c.state.in_(_placed),
+        runs.c.launched_at.is_not(None),
+        jobs.c.cancel_requested_at.is_not(None),
+    )
+)
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What a tick decided: runs to launch and to prepare, runs to stop, runs whose log is to be shipped."""
+
+    launches: list[Work] = []
+    preparations: list[Work] = []
+    stops: list[Work] = []
+    ships: list[str] = []
+    empty: list[str] = []
+    """Runs that ended without a word: nothing to ship, only to clean up."""
+    strangers: list[Status] = []
+    """Statuses of attempts that are no job's run."""
+
+
+def tick(uow: UnitOfWork, group: str, statuses: Sequence[Status], handles: Sequence[tuple[str, Handle]]) -> Outcome:
+    """Apply what the engine told, then start what fits. Idempotent: a status told twice changes nothing."""
+    outcome = Outcome()
+    store_handles(uow, handles)
+    _apply_statuses(uow, statuses, outcome)
+    placed = _place(uow, group)
+    ready = [row.id for row in uow.all(_ready, group=group)]
+    stops = [row.id for row in uow.all(_cancelled, group=group)]
+    found = {work.run_id: work for work in works(uow, [*placed, *ready, *stops])}
+    outcome.stops = [found[run] for run in stops]
+    outcome.launches = [found[run] for run in ready]
+    for work in (found[run] for run in placed):
+        apply(uow, work.job_id, lifecycle.PreparationStarted())
+        (outcome.preparations if needs_preparation(work) else outcome.launches).append(work)
+    store_launches(uow, [work.run_id for work in outcome.launches])
+    return outcome
+
+
+def needs_preparation(work: Work) -> bool:
+    """Whether something takes time before the launch: a source to stage, an environment to build."""
+    return work.spec.source is not None
+
+
+def _apply_statuses(uow: UnitOfWork, statuses: Sequence[Status], outcome: Outcome) -> None:
+    rows = run_rows(uow, [status.attempt_id for status in statuses])
+    for status in statuses:
+        row = rows.get(status.attempt_id)
+        if row is None:
+            outcome.strangers.append(status)
+            continue
+        if row.shipped_at is not None:
+            continue
+        store_facts(uow, status)
+        ended = status.phase in (Phase.ENDED, Phase.LOST)
+        if row.idx == row.run_index:  # else an older run of a job that has gone on
+            applied = apply(uow, row.job_id, *_events(row, status))
+            ended = Action.SHIP in applied.actions
+        if not ended:
+            continue
+        if status.log_bytes:
+            outcome.ships.append(row.id)
+        else:
+            close_run(uow, row.id, [])
+            outcome.empty.append(row.id)
+
+
+def _events(row: Row, status: Status) -> list[lifecycle.Event]:
+    """The engine's word as events of the job's life; a start that was never told comes before the end."""
+    events: list[lifecycle.Event] = []
+    if status.started_at is not None and row.started_at is None and status.phase != Phase.LOST:
+        events.append(lifecycle.Started(status.started_at))
+    if status.phase == Phase.ENDED:
+        events.append(
+            lifecycle.Ended(
+                reason=status.reason or "exit-code",
+                at=status.ended_at or status.started_at or 0,
+                exit_code=status.exit_code,
+                signal=status.signal,
+                detail=status.detail,
+                stop_reason=status.stop_reason,
+            )
+        )
+    elif status.phase == Phase.LOST:
+        events.append(lifecycle.Lost(status.ended_at or 0, status.detail or "the node that ran it died"))
+    return events
+
+
+def snapshot(uow: UnitOfWork, group: str) -> tuple[Snapshot, dict[str, str | None]]:
+    """The head of the queue and the free slots, and what each waiting job was last told."""
+    waiting = uow.all(_queue, group=group)
+    if not waiting:
+        return Snapshot(queue=(), nodes=(), now=uow.now), {}
+    held = {row.node: row for row in uow.all(_held, group=group)}
+    nodes = []
+    for node in node_rows(uow, group):
+        used = held.get(node.name)
+        gpus = len(msgspec.json.decode(node.gpus))
+        nodes.append(
+            NodeState(
+                name=node.name,
+                cpu_millis=node.cpu_millis,
+                mem=node.mem,
+                gpu=gpus,
+                free_cpu_millis=node.cpu_millis - (used.cpu_millis if used else 0),
+                free_mem=node.mem - (used.mem if used else 0),
+                free_gpu=gpus - (used.gpu if used else 0),
+            )
+        )
+    queue = tuple(Waiting(job_id=r.id, cpu_millis=r.cpu_millis, mem=r.mem, gpu=r.gpu) for r in waiting)
+    return Snapshot(queue=queue, nodes=tuple(nodes), now=uow.now), {r.id: r.pending_reason for r in waiting}
+
+
+def _place(uow: UnitOfWork, group: str) -> list[str]:
+    """Give slots to the head of the queue; the runs that were made."""
+    seen, told = snapshot(uow, group)
+    if not seen.queue:
+        return []
+    decided = plan(seen)
+    changed = [{"job_id": job, "why": why} for job, why in decided.waits.items() if told[job] != why]
+    uow.many(_set_waiting, changed)
+    placed = []
+    for start in decided.starts:
+        applied = apply(uow, start.job_id, lifecycle.Placed(start.node))
+        assert applied.run_id is not None
+        placed.append(applied.run_id)
+    return placed

@@ -1,0 +1,121 @@
+"""Compute at work: the groups of this process, their loops, logs and live containers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import bindparam, select
+
+from dais.compute.jobs.queries import find_job
+from dais.compute.jobs.records import works
+from dais.compute.jobs.tables import runs
+from dais.compute.jobs.types import Work
+from dais.compute.launch import WORK, job_environment
+from dais.compute.logbook import Logbook
+from dais.compute.loops.dispatcher import Dispatcher
+from dais.compute.loops.group import Group
+from dais.compute.loops.staging import staged
+from dais.compute.settings import ComputeSettings
+from dais.data import BlobStore, FolderStore
+from dais.engines.contract import Engine, Exec, ExecStream, LaunchRefused, Metered, Terminal, Usage
+from dais.identity import Actor, require
+from dais.kit.database import Database, Statement, UnitOfWork
+from dais.kit.errors import Conflict, Invalid, Unavailable
+
+log = logging.getLogger(__name__)
+
+_latest = Statement(select(runs.c.id).where(runs.c.job_id == bindparam("job_id"), runs.c.idx == bindparam("run_index")))
+
+
+class Compute:
+    """Owns the dispatchers. `engines` are by the name of their resource group."""
+
+    def __init__(
+        self,
+        db: Database,
+        engines: Mapping[str, Engine],
+        blobs: BlobStore,
+        folders: FolderStore,
+        settings: ComputeSettings,
+        data_dir: Path,
+    ) -> None:
+        self.settings = settings
+        self.logbook = Logbook(db, engines, blobs)
+        self.groups: dict[str, Group] = {}
+        self._parts = (db, blobs, folders, data_dir)
+        self._engines = engines
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Start every engine and its group's loops. Raises OSError or LaunchRefused when an engine cannot work here."""
+        db, blobs, folders, data_dir = self._parts
+        for name, engine in self._engines.items():
+            await engine.start()
+            host = await engine.host_tools()
+            group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host)
+            self.groups[name] = group
+            task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {name}")
+            task.add_done_callback(_report)
+            self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Stop the loops and disconnect. Containers go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for engine in self._engines.values():
+            await engine.close()
+
+    async def exec(
+        self, work: Work, argv: Sequence[str], *, env: Mapping[str, str], workdir: str | None, pty: Terminal | None
+    ) -> ExecStream:
+        """Run a command inside a run's container, with the job's own environment. Raises Conflict, Invalid."""
+        group, handle = self._running(work)
+        if not isinstance(group.engine, Exec):
+            raise Unavailable(f"the engine of group {group.name} cannot run commands in jobs", code="no-exec")
+        environment = group.environment_directory(work.environment_id) if work.environment_id else None
+        ready = await asyncio.to_thread(staged, group, work, environment)
+        variables = job_environment(work, ready, group.host)
+        if pty is not None:
+            variables["TERM"] = pty.term
+        where = workdir or work.spec.workdir or (WORK if group.host.isolation == "sandbox" else str(ready.work))
+        try:
+            return await group.engine.exec(handle, argv, env={**variables, **env}, workdir=where, pty=pty)
+        except LookupError as error:
+            raise Conflict(f"job {work.job_id} is not running any more", code="not-running") from error
+        except LaunchRefused as error:
+            raise Invalid(str(error), code="exec-refused") from error
+
+    async def usage(self, work: Work) -> Usage | None:
+        """What a running job uses now; None where the engine cannot tell."""
+        group, handle = self._running(work)
+        if not isinstance(group.engine, Metered):
+            return None
+        return (await group.engine.usage([handle]))[0]
+
+    def _running(self, work: Work) -> tuple[Group, dict[str, object]]:
+        group = self.groups.get(work.group)
+        handle = work.handle or (group.handles.get(work.run_id) if group else None)
+        if group is None or handle is None or work.state != "RUNNING":
+            raise Conflict(f"job {work.job_id} is {work.state}, not RUNNING", code="not-running", state=work.state)
+        return group, handle
+
+
+def running_work(uow: UnitOfWork, actor: Actor, ref: str, action: str, account: str | None = None) -> Work:
+    """The latest run of a job, for doing something inside it. Raises NotFound, Forbidden, Conflict `not-running`."""
+    row = find_job(uow, actor, ref, account=account)
+    require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id)
+    run_id = uow.scalar(_latest, job_id=row.id, run_index=row.run_index)
+    if run_id is None or row.state != "RUNNING":
+        raise Conflict(f"job {row.id} is {row.state}, not RUNNING", code="not-running", state=row.state)
+    return works(uow, [run_id])[0]
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """A dispatcher that ends unasked is a defect that must be seen."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("%s ended: %s", task.get_name(), task.exception(), exc_info=task.exception())

@@ -1,0 +1,39 @@
+"""Settings of compute."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from dais.kit.settings import settings
+
+
+@settings("compute")
+class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How jobs are treated."""
+
+    default_max_run_time: Annotated[
+        int, msgspec.Meta(ge=0, description="Time limit in seconds of jobs that name none; 0 is no limit.")
+    ] = 0
+    stop_grace: Annotated[
+        float, msgspec.Meta(ge=0, le=3600, description="Seconds between asking a job to end (TERM) and killing it.")
+    ] = 10.0
+    log_limit: Annotated[
+        int, msgspec.Meta(ge=0, description="Bytes of output kept per run; what comes after is discarded, with a mark.")
+    ] = 1 << 30
+    preparation_limit: Annotated[
+        float, msgspec.Meta(gt=0, description="Seconds that staging a source and building an environment may take.")
+    ] = 3600.0
+    finishing_limit: Annotated[
+        float, msgspec.Meta(gt=0, description="Seconds after which a log that cannot be stored is given up.")
+    ] = 600.0
+    parallel_preparations: Annotated[
+        int, msgspec.Meta(ge=1, description="Runs that are prepared at the same time.")
+    ] = 4
+    interpreter: Annotated[
+        str, msgspec.Meta(description="The Python of the host image; empty: the first that jobs can execute.")
+    ] = ""
+    max_active_jobs: Annotated[
+        int, msgspec.Meta(ge=1, description="Jobs that one user may have waiting or running at the same time.")
+    ] = 100_000
