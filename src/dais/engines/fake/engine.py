@@ -10,6 +10,7 @@ from dais.engines.contract import (
     ExecStream,
     Frame,
     Handle,
+    HostTools,
     LaunchRefused,
     LaunchSpec,
     LogChunk,
@@ -82,6 +83,10 @@ class FakeEngine:
         self._machine.check_reachable()
         return list(self._machine.nodes)
 
+    async def host_tools(self) -> HostTools:
+        self._machine.check_reachable()
+        return self._machine.host
+
     async def exec(
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
@@ -112,6 +117,6 @@ def _read_cursor(cursor: str | None) -> tuple[int, int]:
     if cursor is None:
         return 0, 0
     index, _, offset = cursor.partition(":")
-    if not (index.isdecimal() and offset.isdecimal()):
+    if not (cursor.isascii() and index.isdecimal() and offset.isdecimal()):
         raise ValueError(f"{cursor!r} is no log cursor; use one that logs() gave, or None for the beginning")
     return int(index), int(offset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dais.engines.contract import LaunchSpec, NodeInfo, Phase, Status
+from dais.engines.contract import HostTools, LaunchSpec, NodeInfo, Phase, Status
 from dais.engines.fake.behaviours import NODE_LOST, Behaviour
 from dais.engines.fake.clock import SECOND, MovableClock, StandingClock
 from dais.engines.fake.container import Container
@@ -23,6 +23,7 @@ class FakeMachine:
     def __init__(self, *, clock: MovableClock | None = None, nodes: Sequence[NodeInfo] | None = None) -> None:
         self.clock = clock or StandingClock()
         self.nodes = list(nodes or [NodeInfo(name="fake-1", cpu=8.0, memory=32 << 30, isolation={"mode": "sandbox"})])
+        self.host = HostTools(interpreter="/usr/bin/python3", version="3.11.2")
         self.mailbox = Mailbox()
         self.launched: list[LaunchSpec] = []
         """Every spec that made a container, in order."""

@@ -1,0 +1,15 @@
+"""The local engine: containers on this machine, held by the node supervisor, which outlives the server."""
+
+from dais.engines.local.engine import LocalEngine
+from dais.engines.local.interpreter import Interpreter, NoInterpreter, find_interpreter
+from dais.engines.local.link import SupervisorUnreachable
+from dais.engines.local.settings import LocalSettings
+
+__all__ = [
+    "Interpreter",
+    "LocalEngine",
+    "LocalSettings",
+    "NoInterpreter",
+    "SupervisorUnreachable",
+    "find_interpreter",
+]

@@ -1,0 +1,278 @@
+"""The local engine: the contract, spoken to the node supervisor of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dais.engines.contract import (
+    Batch,
+    ExecStream,
+    Frame,
+    Handle,
+    HostTools,
+    LaunchRefused,
+    LaunchSpec,
+    LogChunk,
+    NodeInfo,
+    Phase,
+    Status,
+    Terminal,
+    Usage,
+)
+from dais.engines.local.attempts import Attempts
+from dais.engines.local.execution import start_exec
+from dais.engines.local.frames import Message, Used, pack, pack_body
+from dais.engines.local.interpreter import NoInterpreter, find_interpreter
+from dais.engines.local.link import Link
+from dais.engines.local.machine import cores, memory
+from dais.engines.local.settings import LocalSettings
+from dais.engines.mailbox import Mailbox
+from dais.node import MAX_FRAME, log_directory, read
+
+_FRAME_ROOM = 64
+"""Bytes of a launch frame beside its specs, generously."""
+
+
+class LocalEngine:
+    """Talks to the supervisor of `node_dir`, which it starts when there is none. One object per directory at a time."""
+
+    name = "local"
+
+    def __init__(self, node_dir: Path, settings: LocalSettings | None = None) -> None:
+        self._node_dir = node_dir
+        self._settings = settings or LocalSettings()
+        self._node = platform.node() or "localhost"
+        self._attempts = Attempts(self._node)
+        self._mailbox = Mailbox()
+        self._usage: deque[asyncio.Future[dict[str, Used]]] = deque()
+        self._hello: Message | None = None
+        self._acknowledged = 0
+        self._link = Link(
+            node_dir,
+            timeout=self._settings.start_timeout,
+            on_message=self._hear,
+            on_ready=self._catch_up,
+            on_lost=self._fail_requests,
+        )
+
+    @property
+    def supervisor_pid(self) -> int | None:
+        """The process id of the supervisor that said hello last."""
+        return self._hello.pid if self._hello is not None else None
+
+    async def start(self) -> None:
+        """Connect; raises SupervisorUnreachable with the supervisor's own words when it cannot be started."""
+        self._node_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await self._link.open()
+
+    async def close(self) -> None:
+        await self._link.close()
+        self._mailbox.interrupt()
+
+    async def shutdown(self, *, kill: bool) -> None:
+        """End the supervisor, with `kill` also everything that it runs; else it ends only when nothing runs."""
+        await self._link.send(pack({"op": "shutdown", "kill": kill}))
+
+    async def launch(self, specs: Sequence[LaunchSpec]) -> list[Handle]:
+        self._link.check()
+        frames, sent = self._launch_frames([spec for spec in specs if not self._attempts.is_over(spec.attempt_id)])
+        self._attempts.sent(sent)
+        if frames:
+            await self._link.send(*frames)
+        return [{"attempt_id": spec.attempt_id} for spec in specs]
+
+    async def poll(self, handles: Sequence[Handle]) -> list[Status]:
+        self._link.check()
+        return [self._attempts.get(handle["attempt_id"]) for handle in handles]
+
+    def watch(self) -> AsyncIterator[Batch]:
+        return self._mailbox.batches()
+
+    async def acknowledge(self, batch: Batch) -> None:
+        """Tells the supervisor; while it is away that waits for the next acknowledgement or the next hello."""
+        upto = self._mailbox.acknowledge(batch)
+        if upto > self._acknowledged and self._link.ready:
+            self._acknowledged = upto
+            await self._link.send(pack({"op": "ack", "seq": upto}))
+
+    async def stop(self, handle: Handle, *, grace: float, reason: str) -> None:
+        document = {"op": "stop", "attempt_id": handle["attempt_id"], "grace": grace, "reason": reason}
+        await self._link.send(pack(document))
+
+    async def logs(self, handle: Handle, cursor: str | None, *, limit: int = 1 << 20) -> LogChunk:
+        segment, offset = _read_cursor(cursor)
+        # Looked at before reading: the end is told after the last output was written.
+        status = self._attempts.get(handle["attempt_id"])
+        directory = log_directory(str(self._node_dir), status.attempt_id)
+        found, segment, offset = await asyncio.to_thread(read, directory, segment, offset, limit)
+        frames = [Frame(at, stream, data) for at, stream, data in found]
+        drained = sum(len(frame.data) for frame in frames) < limit
+        over = status.phase in (Phase.ENDED, Phase.LOST)
+        return LogChunk(frames, f"{segment}:{offset}", eof=over and drained, truncated=status.log_truncated)
+
+    async def forget(self, handles: Sequence[Handle]) -> None:
+        self._link.check()
+        dropped = self._attempts.forget([handle["attempt_id"] for handle in handles])
+        if dropped:
+            await self._link.send(pack({"op": "forget", "attempt_ids": dropped}))
+
+    async def nodes(self) -> list[NodeInfo]:
+        return [
+            NodeInfo(
+                name=self._node,
+                cpu=cores(),
+                memory=memory(self._settings.reserve_memory),
+                isolation={
+                    **self._probed(),
+                    "mode": self._isolation(),
+                    "allow_unisolated": self._settings.allow_unisolated,
+                },
+            )
+        ]
+
+    async def host_tools(self) -> HostTools:
+        uid, gid = (self._settings.job_uid, self._settings.job_gid) if os.geteuid() == 0 else (None, None)
+        try:
+            python = await asyncio.to_thread(find_interpreter, uid, gid)
+        except NoInterpreter as error:
+            raise LaunchRefused(str(error)) from error
+        return HostTools(
+            interpreter=python.path,
+            version=python.version,
+            paths=(python.prefix,) if python.prefix else (),
+            isolation=self._isolation(),
+            uid=uid,
+            gid=gid,
+            missing=self._missing(),
+        )
+
+    async def exec(
+        self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
+    ) -> ExecStream:
+        return await start_exec(self._node_dir, handle["attempt_id"], argv, env=env, workdir=workdir, pty=pty)
+
+    async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]:
+        """What they use now; None for what does not run. Raises OSError when the supervisor goes away meanwhile."""
+        names = [handle["attempt_id"] for handle in handles]
+        answer: asyncio.Future[dict[str, Used]] = asyncio.get_running_loop().create_future()
+        self._link.check()
+        self._usage.append(answer)
+        await self._link.send(pack({"op": "usage", "attempt_ids": names}))
+        used = await answer
+        return [_as_usage(used.get(name)) for name in names]
+
+    def _launch_frames(self, specs: Sequence[LaunchSpec]) -> tuple[list[bytes], list[str]]:
+        """Frames with as many specs as fit in each, and the attempts in them."""
+        frames: list[bytes] = []
+        sent: list[str] = []
+        bodies: list[bytes] = []
+        size = _FRAME_ROOM
+        for spec in specs:
+            body = self._encode(spec)
+            if body is None:
+                continue
+            if size + len(body) + 1 > MAX_FRAME:
+                frames.append(_launch_frame(bodies))
+                bodies, size = [], _FRAME_ROOM
+            bodies.append(body)
+            size += len(body) + 1
+            sent.append(spec.attempt_id)
+        if bodies:
+            frames.append(_launch_frame(bodies))
+        return frames, sent
+
+    def _encode(self, spec: LaunchSpec) -> bytes | None:
+        """A spec as JSON; one that no frame can carry fails at once, and is None."""
+        try:
+            body = msgspec.json.encode(spec)
+        except (UnicodeEncodeError, msgspec.MsgspecError) as error:
+            problem = f"the launch cannot be written down: {error}"
+        else:
+            if len(body) + _FRAME_ROOM + 1 <= MAX_FRAME:
+                return body
+            problem = f"the launch takes {len(body)} bytes, and at most {MAX_FRAME} are possible"
+        self._mailbox.post(self._attempts.failed(spec.attempt_id, problem, _now()))
+        return None
+
+    def _hear(self, message: Message) -> None:
+        """Anything that the supervisor says."""
+        match message.op:
+            case "hello":
+                if self._hello is None or self._hello.incarnation != message.incarnation:
+                    self._mailbox.renumber()
+                    self._acknowledged = 0
+                self._hello = message
+                self._attempts.greeted(message)
+            case "records":
+                for record in message.records:
+                    self._mailbox.post(self._attempts.apply(record), record.seq)
+            case "usage":
+                if self._usage:
+                    answer = self._usage.popleft()
+                    if not answer.done():
+                        answer.set_result(message.usage)
+
+    def _catch_up(self) -> None:
+        for status in self._attempts.reconcile(_now()):
+            self._mailbox.post(status)
+
+    def _fail_requests(self) -> None:
+        while self._usage:
+            answer = self._usage.popleft()
+            if not answer.done():
+                answer.set_exception(ConnectionError("the node supervisor went away"))
+
+    def _probed(self) -> dict[str, Any]:
+        return dict(self._hello.isolation) if self._hello is not None else {}
+
+    def _isolation(self) -> str:
+        """What the settings ask for; `auto` is what the supervisor has seen to work."""
+        if self._settings.isolation != "auto":
+            return self._settings.isolation
+        return "sandbox" if self._probed().get("bwrap") is True else "process"
+
+    def _missing(self) -> tuple[str, ...]:
+        """What is not isolated here, with the reason that the supervisor's probe gave."""
+        probed = self._probed()
+        missing = [
+            f"{name}: {answer}" for name, answer in probed.items() if name in _TOLD and answer not in _TOLD[name]
+        ]
+        if self._isolation() == "process":
+            missing.insert(0, "file system, processes and network are not isolated from each other (no sandbox)")
+        return tuple(missing)
+
+
+_TOLD: dict[str, tuple[Any, ...]] = {"bwrap": (True,), "cgroup": ("v1", "v2")}
+"""Parts of the probe that users are told about, with the answers that are good."""
+
+
+def _launch_frame(bodies: Sequence[bytes]) -> bytes:
+    return pack_body(b'{"op":"launch","specs":[' + b",".join(bodies) + b"]}")
+
+
+def _as_usage(used: Used | None) -> Usage | None:
+    if used is None:
+        return None
+    return Usage(memory=used.memory, memory_peak=used.memory_peak, cpu_seconds=used.cpu_seconds, pids=used.pids)
+
+
+def _read_cursor(cursor: str | None) -> tuple[int, int]:
+    if cursor is None:
+        return 0, 0
+    segment, _, offset = cursor.partition(":")
+    if not (cursor.isascii() and segment.isdecimal() and offset.isdecimal()):
+        raise ValueError(f"{cursor!r} is no log cursor; use one that logs() gave, or None for the beginning")
+    return int(segment), int(offset)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

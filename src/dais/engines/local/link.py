@@ -1,0 +1,186 @@
+"""The connection to the node supervisor: found, started when it is absent, and found again when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from dais.engines.local.frames import Message, pack, read_message
+from dais.node import PROTOCOL, connect, start_supervisor
+
+_log = logging.getLogger(__name__)
+
+_first_delay, _longest_delay = 0.05, 5.0
+"""Seconds between attempts to reach the supervisor."""
+
+
+class SupervisorUnreachable(ConnectionError):
+    """The node supervisor does not answer; `args[0]` says why and where its own log is."""
+
+
+async def dial(node_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A new connection to the supervisor. Raises OSError when none listens."""
+    connection = connect(str(node_dir))
+    try:
+        connection.setblocking(False)
+        return await asyncio.open_unix_connection(sock=connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+class Link:
+    """Keeps one control connection; it is `ready` once the supervisor has said all that it knew before.
+
+    `on_message` gets everything that the supervisor says, hello first; `on_ready` is called when the link is; `on_lost`
+    when a link that was ready has ended.
+    """
+
+    def __init__(
+        self,
+        node_dir: Path,
+        *,
+        timeout: float,
+        on_message: Callable[[Message], None],
+        on_ready: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._node_dir = node_dir
+        self._timeout = timeout
+        self._on_message = on_message
+        self._on_ready = on_ready
+        self._on_lost = on_lost
+        self._writer: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ready = False
+        self._problem = "it has not been connected yet"
+        self._first: asyncio.Future[None] | None = None
+
+    async def open(self) -> None:
+        """Connect, starting a supervisor if need be. Raises SupervisorUnreachable when that fails."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._keep(), name="node supervisor")
+        try:
+            await asyncio.wait_for(asyncio.shield(self._first), self._timeout)
+        except TimeoutError:
+            await self.close()
+            raise SupervisorUnreachable(self._explain()) from None
+        except SupervisorUnreachable:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Disconnect; the supervisor goes on."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    @property
+    def ready(self) -> bool:
+        return self._ready
+
+    def check(self) -> asyncio.StreamWriter:
+        """The connection. Raises SupervisorUnreachable while there is none."""
+        if self._writer is None or not self._ready:
+            raise SupervisorUnreachable(self._explain())
+        return self._writer
+
+    async def send(self, *frames: bytes) -> None:
+        """Send whole frames; waits while the supervisor does not read. Raises SupervisorUnreachable."""
+        writer = self.check()
+        try:
+            writer.writelines(frames)
+            await writer.drain()
+        except OSError as error:
+            self._problem = str(error)
+            raise SupervisorUnreachable(self._explain()) from error
+
+    async def _keep(self) -> None:
+        """Connect and serve, again and again; the pauses grow while it fails."""
+        delay = _first_delay
+        while True:
+            try:
+                reader, self._writer = await self._connect()
+                served = await self._serve(reader, self._writer)
+            except (OSError, ValueError) as error:
+                served = False
+                self._problem = str(error) or type(error).__name__
+                _log.warning("the node supervisor cannot be reached: %s", self._problem)
+                if self._first is not None and not self._first.done():
+                    self._first.set_exception(SupervisorUnreachable(self._explain()))
+            finally:
+                await self._disconnect()
+            delay = _first_delay if served else min(2 * delay, _longest_delay)
+            await asyncio.sleep(delay)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the supervisor that runs, or to a new one.
+
+        A new one gives way to one that is just ending, so it is started again while nobody listens.
+        """
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        while True:
+            try:
+                return await dial(self._node_dir)
+            except (FileNotFoundError, ConnectionRefusedError):
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.to_thread(start_supervisor, str(self._node_dir), sys.executable)
+            connection = await self._when_listening()
+            if connection is not None:
+                return connection
+
+    async def _when_listening(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A supervisor listens a moment after it was started; None when it does not."""
+        pause = 0.005
+        while pause < 1:
+            try:
+                return await dial(self._node_dir)
+            except (FileNotFoundError, ConnectionRefusedError):
+                await asyncio.sleep(pause)
+                pause *= 1.5
+        return None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Say hello and pass on what comes, until the connection ends. Returns whether it got as far as ready.
+
+        The answer to the ping follows hello and every record that the supervisor had kept.
+        """
+        writer.write(pack({"op": "hello", "protocol": PROTOCOL}) + pack({"op": "ping"}))
+        served = False
+        while (message := await read_message(reader)) is not None:
+            if message.op == "hello" and message.protocol != PROTOCOL:
+                raise ValueError(f"the node supervisor speaks protocol {message.protocol}, and this server {PROTOCOL}")
+            self._on_message(message)
+            if message.op == "pong" and not served:
+                served = self._ready = True
+                self._on_ready()
+                if self._first is not None and not self._first.done():
+                    self._first.set_result(None)
+        self._problem = "it closed the connection"
+        return served
+
+    async def _disconnect(self) -> None:
+        was_ready, self._ready = self._ready, False
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+            try:
+                await writer.wait_closed()
+            except OSError:
+                pass
+        if was_ready:
+            self._on_lost()
+
+    def _explain(self) -> str:
+        log = self._node_dir / "supervisor.log"
+        try:
+            words = log.read_text(errors="replace").strip().splitlines()[-3:]
+        except OSError:
+            words = []
+        said = f"; it said: {' / '.join(words)}" if words else ""
+        return f"the node supervisor of {self._node_dir} does not answer ({self._problem}){said}; its log is {log}"

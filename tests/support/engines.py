@@ -1,0 +1,262 @@
+"""Engines as the contract suite sees them: what to run on each, and how to restart, move time on and break it."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from dais.engines.contract import (
+    STDERR,
+    STDOUT,
+    SYSTEM,
+    Batch,
+    Engine,
+    ExecStream,
+    Frame,
+    Handle,
+    LaunchSpec,
+    Phase,
+    Status,
+)
+from dais.engines.fake import FakeEngine, FakeMachine
+from dais.kit.ids import new_id
+
+PATIENCE = 60.0
+"""Seconds after which something that should happen counts as not happening."""
+
+OVER = (Phase.ENDED, Phase.LOST)
+
+Step = tuple[str, ...]
+"""What a container does, in no engine's words: ("exit", "3"), ("print", "text"), …"""
+
+
+class Harness(ABC):
+    """One kind of engine on one machine; server objects come and go on it."""
+
+    name: str
+
+    @abstractmethod
+    async def open(self) -> Engine:
+        """A started engine. The one before must be closed, as a server that ended would leave it."""
+
+    @abstractmethod
+    def argv(self, *steps: Step) -> tuple[str, ...]:
+        """The command that does these steps."""
+
+    @abstractmethod
+    async def pass_time(self, seconds: float) -> None:
+        """Let this time pass for the containers; where it passes by itself, nothing."""
+
+    @abstractmethod
+    async def crash(self) -> None:
+        """What runs the containers is killed, as the kernel would."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End everything that still runs."""
+
+    def unstartable(self) -> dict[str, Any]:
+        """Fields of a spec that cannot be started."""
+        raise NotImplementedError
+
+    def spec(self, *steps: Step, **fields: Any) -> LaunchSpec:
+        """A spec with an id of its own that does these steps."""
+        fields.setdefault("attempt_id", new_id())
+        fields.setdefault("env", {"PATH": "/usr/local/bin:/usr/bin:/bin"})
+        fields.setdefault("argv", self.argv(*steps))
+        return LaunchSpec(**fields)
+
+
+class FakeHarness(Harness):
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.machine = FakeMachine()
+
+    async def open(self) -> Engine:
+        engine = FakeEngine(self.machine)
+        await engine.start()
+        return engine
+
+    def argv(self, *steps: Step) -> tuple[str, ...]:
+        words: list[str] = []
+        for step in steps:
+            words += [";", *step] if words else step
+        return tuple(words)
+
+    def unstartable(self) -> dict[str, Any]:
+        return {"argv": ("exit", "not-a-number")}
+
+    async def pass_time(self, seconds: float) -> None:
+        self.machine.advance(seconds)
+
+    async def crash(self) -> None:
+        self.machine.crash()
+
+    async def close(self) -> None:
+        self.machine.mailbox.interrupt()
+
+
+def shell(*steps: Step) -> tuple[str, ...]:
+    """The steps as a script for the shell."""
+    lines = []
+    for step in steps:
+        match step:
+            case ("exit", code):
+                lines.append(f"exit {code}")
+            case ("print", text):
+                lines.append(f"printf '%s\\n' {shlex.quote(text)}")
+            case ("error", text):
+                lines.append(f"printf '%s\\n' {shlex.quote(text)} >&2")
+            case ("hex", digits):
+                lines.append("printf '" + "".join(f"\\{byte:03o}" for byte in bytes.fromhex(digits)) + "'")
+            case ("sleep", seconds):
+                lines.append(f"sleep {seconds}")
+            case ("sleep-forever",):
+                lines.append("while :; do sleep 1000; done")
+            case ("trap-term",):
+                lines.append("trap '' TERM")
+            case ("signal", number):
+                lines.append(f"exec python3 -c 'import os; os.kill(os.getpid(), {number})'")
+            case ("oom",):
+                lines.append("exec tail /dev/zero")
+            case ("cat",):
+                lines.append("cat")
+            case ("env", name):
+                lines.append(f"printf '%s\\n' \"${name}\"")
+            case _:
+                lines.append(shlex.join(step))
+    return ("/bin/sh", "-c", "\n".join(lines))
+
+
+class Watcher:
+    """Follows `watch()`: keeps every status told, acknowledges batches unless told not to."""
+
+    def __init__(self, engine: Engine, *, acknowledges: bool = True) -> None:
+        self.told: dict[str, list[Status]] = {}
+        self.batches: list[Batch] = []
+        self._engine = engine
+        self._acknowledges = acknowledges
+        self._changed = asyncio.Condition()
+        self._failure: BaseException | None = None
+        self.finished = False
+        """Whether `watch()` has ended."""
+
+    async def follow(self) -> None:
+        try:
+            async for batch in self._engine.watch():
+                async with self._changed:
+                    self.batches.append(batch)
+                    for status in batch.statuses:
+                        self.told.setdefault(status.attempt_id, []).append(status)
+                    self._changed.notify_all()
+                if self._acknowledges:
+                    await self._engine.acknowledge(batch)
+            self.finished = True
+        except Exception as error:
+            async with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+            raise
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what was told fulfils the condition."""
+        try:
+            async with asyncio.timeout(PATIENCE), self._changed:
+                await self._changed.wait_for(lambda: self._failure is not None or condition())
+        except TimeoutError:
+            raise AssertionError(f"not told within {PATIENCE} s; told so far: {self.told}") from None
+        if self._failure is not None:
+            raise AssertionError("the watcher failed") from self._failure
+
+    async def phase(self, attempt_id: str, *phases: Phase) -> Status:
+        """The newest status of an attempt, once it is in one of these phases."""
+        await self.until(lambda: self.newest(attempt_id) is not None and self._phase_of(attempt_id) in phases)
+        status = self.newest(attempt_id)
+        assert status is not None
+        return status
+
+    async def running(self, attempt_id: str) -> Status:
+        status = await self.phase(attempt_id, Phase.RUNNING, *OVER)
+        assert status.phase is Phase.RUNNING, status
+        return status
+
+    async def over(self, attempt_id: str) -> Status:
+        return await self.phase(attempt_id, *OVER)
+
+    def newest(self, attempt_id: str) -> Status | None:
+        return self.told[attempt_id][-1] if attempt_id in self.told else None
+
+    def _phase_of(self, attempt_id: str) -> Phase | None:
+        status = self.newest(attempt_id)
+        return status.phase if status else None
+
+
+@asynccontextmanager
+async def watching(engine: Engine, *, acknowledges: bool = True) -> AsyncIterator[Watcher]:
+    """A watcher of the engine, for as long as the block lasts."""
+    watcher = Watcher(engine, acknowledges=acknowledges)
+    task = asyncio.create_task(watcher.follow())
+    try:
+        yield watcher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Ask until it is so; for states that nobody tells."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not await condition():  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"{what}: not within {PATIENCE} s") from None
+
+
+async def read_log(engine: Engine, handle: Handle, *, limit: int = 1 << 20) -> list[Frame]:
+    """The whole log of a container that has ended, page by page."""
+    frames: list[Frame] = []
+    cursor: str | None = None
+    while True:
+        chunk = await engine.logs(handle, cursor, limit=limit)
+        frames += chunk.frames
+        cursor = chunk.cursor
+        if chunk.eof:
+            return frames
+        assert chunk.frames, "a page without frames and without an end"
+
+
+def output(frames: Sequence[Frame], stream: int = STDOUT) -> bytes:
+    """What one stream carried."""
+    return b"".join(frame.data for frame in frames if frame.stream == stream)
+
+
+async def printed(engine: Engine, handle: Handle, text: bytes) -> None:
+    """Wait until a running container has printed this."""
+
+    async def there() -> bool:
+        return text in output((await engine.logs(handle, None)).frames)
+
+    await eventually(there, f"{text!r} in the log")
+
+
+async def drain(stream: ExecStream) -> tuple[bytes, bytes, int]:
+    """What a command prints until it ends (stdout, stderr), and its exit code."""
+    taken = {STDOUT: b"", STDERR: b"", SYSTEM: b""}
+    async with asyncio.timeout(PATIENCE):
+        while not isinstance(item := await stream.receive(), int):
+            taken[item[0]] += item[1]
+    return taken[STDOUT], taken[STDERR], item
+
+
+def make_harness(kind: str, directory: Path) -> Harness:
+    """A harness by its name; skips where the machine cannot run it."""
+    if kind == "fake":
+        return FakeHarness()
+    raise LookupError(kind)
