@@ -2,7 +2,7 @@
 
 from dais.api.application import Application
 from dais.api.auth import Authenticator
-from dais.api.context import Context, Services
+from dais.api.context import Context, Parts, Services
 from dais.api.errors import Disconnected, HttpProblem, describe
 from dais.api.routing import Header, Reply, Routes, read_body, send_json
 from dais.api.sse import ServerEvent
@@ -14,6 +14,7 @@ __all__ = [
     "Disconnected",
     "Header",
     "HttpProblem",
+    "Parts",
     "Reply",
     "Routes",
     "ServerEvent",

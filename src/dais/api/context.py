@@ -6,34 +6,63 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dais.identity import Actor
 from dais.kit.clock import Clock
 from dais.kit.database import Database
-from dais.kit.errors import Unauthenticated
+from dais.kit.errors import Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from dais.api.auth import Authenticator
+    from dais.compute import Compute
+    from dais.data import BlobStore, FolderStore
     from dais.engines.contract import Engine
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The parts that routes use. `engines` are by name; `stopping` is set when the server begins to stop.
+    """The parts that routes use. `engines` are by the name of their group; `stopping` is set when the server stops.
 
-    `blobs` and `folders` are the installation's `BlobStore` and `FolderStore`.
+    `settings` are by the name of their package. A part that this process does not have answers `not-available`.
     """
 
     db: Database
     clock: Clock
     data_dir: Path
     authenticator: Authenticator
-    blobs: Any = None
-    folders: Any = None
     engines: Mapping[str, Engine] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    parts: Parts = field(default_factory=lambda: Parts())
+
+    @property
+    def blobs(self) -> BlobStore:
+        return self._have("blob store", self.parts.blobs)
+
+    @property
+    def folders(self) -> FolderStore:
+        return self._have("folder store", self.parts.folders)
+
+    @property
+    def compute(self) -> Compute:
+        return self._have("compute", self.parts.compute)
+
+    def _have(self, name: str, part: T | None) -> T:
+        if part is None:
+            raise Unavailable(f"this server has no {name}", code="not-available")
+        return part
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """What a server may lack: one that only answers about accounts needs none of these."""
+
+    blobs: BlobStore | None = None
+    folders: FolderStore | None = None
+    compute: Compute | None = None
 
 
 class Context:

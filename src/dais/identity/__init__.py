@@ -18,6 +18,7 @@ from dais.identity.queries import (
     list_accounts,
     require,
     resolve_account,
+    token_holds,
     user_names,
     visible_accounts,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "resolve_account",
     "revoke_secret",
     "revoke_token",
+    "token_holds",
     "touch_tokens",
     "urn",
     "user_names",

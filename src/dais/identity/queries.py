@@ -37,6 +37,12 @@ _authenticate = Statement(
     .where(tokens.c.hash == bindparam("hash"))
 )
 
+_token_state = Statement(
+    select(tokens.c.revoked_at, tokens.c.expires_at, users.c.disabled_at)
+    .join(users, users.c.id == tokens.c.user_id)
+    .where(tokens.c.id == bindparam("id"))
+)
+
 _account_columns = (
     accounts.c.id,
     accounts.c.name,
@@ -98,6 +104,19 @@ def authenticate(uow: UnitOfWork, secret: str) -> Authenticated:
         token_id=row.token_id,
     )
     return Authenticated(actor=actor, token_id=row.token_id, expires_at=row.expires_at)
+
+
+def token_holds(uow: UnitOfWork, actor: Actor) -> bool:
+    """Whether the actor's token is still good; for streams that live longer than one request."""
+    if actor.token_id is None:
+        return True
+    row = uow.one(_token_state, id=actor.token_id)
+    return (
+        row is not None
+        and row.revoked_at is None
+        and row.disabled_at is None
+        and (row.expires_at is None or row.expires_at > uow.now)
+    )
 
 
 def require(

@@ -1,0 +1,107 @@
+"""`GET /v1/events`: what happens, as it happens, to whom may see it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from dais.api.context import Context
+from dais.api.routing import Header, Routes
+from dais.api.sse import ServerEvent
+from dais.identity import Actor, token_holds, visible_accounts
+from dais.kit.clock import to_rfc3339
+from dais.kit.database import UnitOfWork
+from dais.kit.errors import Invalid
+from dais.kit.outbox import NUMBERED, NumberedEvent, after, bounds, can_resume
+from dais.wire import answers
+
+routes = Routes()
+
+BATCH = 500
+"""Events that are read at a time."""
+POLL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Events in order, and the number up to which there is nothing else for this reader."""
+
+    events: list[NumberedEvent]
+    seq: int
+
+
+@routes.events("/v1/events", summary="Follow what happens")
+async def follow_all(
+    ctx: Context,
+    subject: str | None = None,
+    since: int | None = None,
+    last_event_id: Annotated[str | None, Header("Last-Event-ID")] = None,
+) -> AsyncIterator[ServerEvent]:
+    """Events named by their kind (`job.state`), from now on; with `since` or `Last-Event-ID`, from there.
+
+    `subject` is the id of the one thing to follow. When the place to resume from is gone (events live seven days),
+    an event `reset` comes first: what was missed is unknown, so read the present state, then go on.
+    """
+    async for event in follow(ctx, subject, _number(last_event_id, since)):
+        yield event
+
+
+async def follow(ctx: Context, subject: str | None, start: int | None) -> AsyncIterator[ServerEvent]:
+    """The events that the caller may see, after `start` or from now on; never ends by itself."""
+    with ctx.db.hints.subscribe(NUMBERED) as hint:
+        seq, reset = await ctx.db.read(_place, start)
+        if reset:
+            yield ServerEvent({"newest": seq}, "reset", str(seq))
+        while True:
+            seen: _Seen | None = await ctx.db.read(_look, ctx.actor, seq, subject)
+            if seen is None:
+                return
+            for event in seen.events:
+                yield ServerEvent(_answer(event), event.kind, str(event.seq))
+            seq = seen.seq
+            if len(seen.events) < BATCH:
+                await hint.wait(POLL_SECONDS)
+
+
+def _place(uow: UnitOfWork, start: int | None) -> tuple[int, bool]:
+    """Where to begin, and whether the reader has to start anew."""
+    if start is None:
+        return bounds(uow)[1], False
+    if can_resume(uow, start):
+        return start, False
+    return bounds(uow)[1], True
+
+
+def _look(uow: UnitOfWork, actor: Actor, seq: int, subject: str | None) -> _Seen | None:
+    """What the actor may see after `seq`; None when their token has been revoked or has expired meanwhile."""
+    if not token_holds(uow, actor):
+        return None
+    accounts = visible_accounts(uow, actor, "event:list")
+    newest = bounds(uow)[1]
+    events = after(uow, seq, accounts=accounts, user_id=actor.id, subject=subject, limit=BATCH)
+    return _Seen(events, events[-1].seq if len(events) == BATCH else max(seq, newest))
+
+
+def _answer(event: NumberedEvent) -> answers.Event:
+    data: dict[str, Any] = event.data
+    return answers.Event(
+        seq=event.seq,
+        at=to_rfc3339(event.at),
+        kind=event.kind,
+        subject_type=event.subject_type,
+        subject_id=event.subject_id,
+        data=data,
+    )
+
+
+def _number(last_event_id: str | None, since: int | None) -> int | None:
+    if last_event_id is None or not last_event_id.strip():
+        return since
+    try:
+        return int(last_event_id)
+    except ValueError as error:
+        raise Invalid(
+            f"Last-Event-ID is {last_event_id[:40]!r}; it is the id of the last event that you have, a number",
+            code="bad-parameter",
+        ) from error

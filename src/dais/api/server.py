@@ -1,0 +1,115 @@
+"""Listening, and serving an ASGI application until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from dais.kit.errors import Invalid, Unavailable
+
+BACKLOG = 2048
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 picks a free one. Raises Unavailable `port-in-use`, Invalid `bad-address`."""
+    bare = host.strip("[]")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError) as error:
+        raise Invalid(f"--host {host!r} is no address of this machine: {error}", code="bad-address") from error
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Unavailable(
+                f"port {port} on {host} is in use by another program; choose another with --port "
+                "(--port 0 picks a free one)",
+                code="port-in-use",
+                port=port,
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise Invalid(
+                f"this user may not listen on port {port}; choose one above 1023 with --port",
+                code="port-not-allowed",
+                port=port,
+            ) from error
+        raise Invalid(f"cannot listen on {host} port {port}: {error.strerror}", code="bad-address") from error
+    sock.setblocking(False)
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """The address that people and clients use for a listening socket."""
+    host, port = sock.getsockname()[:2]
+    if is_loopback(host):
+        host = "localhost"
+    elif ipaddress.ip_address(host).is_unspecified:
+        host = socket.gethostname()
+    elif ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn with signals left to the caller. `on_ready` is called once, when requests are answered."""
+
+    def __init__(self, app: Any, *, stop_seconds: float, on_ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http="httptools",
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=max(1, round(stop_seconds)),
+            )
+        )
+        self._on_ready = on_ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    async def run_until(self, sock: socket.socket, stop: asyncio.Event) -> None:
+        """Serve on `sock` until `stop` is set, then let requests under way end."""
+        serving = asyncio.ensure_future(self.serve(sockets=[sock]))
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            self.should_exit = True
+            await serving
+        finally:
+            stopping.cancel()

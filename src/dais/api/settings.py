@@ -1,0 +1,25 @@
+"""Settings of the server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from dais.kit.settings import settings
+
+
+@settings("server")
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the server listens and stops."""
+
+    host: Annotated[
+        str, msgspec.Meta(description="Address to listen on; anything but loopback needs `dais up --insecure`.")
+    ] = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")] = 8765
+    stop_seconds: Annotated[
+        float, msgspec.Meta(ge=0, le=600, description="Seconds that requests under way get to end when it stops.")
+    ] = 5.0
+    log_level: Annotated[
+        str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="What goes to the server's log.")
+    ] = "info"
