@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dais.engines.contract import (
     STDERR,
     STDOUT,
     SYSTEM,
     Batch,
+    Bind,
     Engine,
     ExecStream,
     Frame,
     Handle,
+    HostTools,
     LaunchSpec,
     Phase,
     Status,
 )
 from dais.engines.fake import FakeEngine, FakeMachine
+from dais.engines.local import LocalEngine, LocalSettings
+from dais.engines.local.frames import pack, read_message
+from dais.engines.local.link import dial
 from dais.kit.ids import new_id
+from dais.node import PROTOCOL
+from tests.support.needs import needs_bwrap
 
 PATIENCE = 60.0
 """Seconds after which something that should happen counts as not happening."""
@@ -122,7 +131,7 @@ def shell(*steps: Step) -> tuple[str, ...]:
             case ("trap-term",):
                 lines.append("trap '' TERM")
             case ("signal", number):
-                lines.append(f"exec python3 -c 'import os; os.kill(os.getpid(), {number})'")
+                lines.append(f"kill -{number} $$")
             case ("oom",):
                 lines.append("exec tail /dev/zero")
             case ("cat",):
@@ -255,8 +264,61 @@ async def drain(stream: ExecStream) -> tuple[bytes, bytes, int]:
     return taken[STDOUT], taken[STDERR], item
 
 
+class LocalHarness(Harness):
+    """The local engine on a node directory of its own."""
+
+    def __init__(self, directory: Path, isolation: Literal["sandbox", "process"]) -> None:
+        self.name = f"local-{isolation}"
+        self.node_dir = directory / "node"
+        self._settings = LocalSettings(isolation=isolation)
+        self._engine: LocalEngine | None = None
+        self._host: HostTools | None = None
+
+    async def open(self) -> LocalEngine:
+        self._engine = LocalEngine(self.node_dir, self._settings)
+        await self._engine.start()
+        self._host = await self._engine.host_tools()
+        return self._engine
+
+    def argv(self, *steps: Step) -> tuple[str, ...]:
+        return shell(*steps)
+
+    def spec(self, *steps: Step, **fields: Any) -> LaunchSpec:
+        assert self._host is not None, "open the engine first"
+        fields = {"uid": self._host.uid, "gid": self._host.gid, "isolation": self._host.isolation, **fields}
+        return super().spec(*steps, **fields)
+
+    def unstartable(self) -> dict[str, Any]:
+        return {"binds": (Bind(source=str(self.node_dir / "absent"), target="/mnt/absent"),)}
+
+    async def pass_time(self, seconds: float) -> None:
+        pass
+
+    async def crash(self) -> None:
+        assert self._engine is not None
+        assert self._engine.supervisor_pid is not None
+        os.kill(self._engine.supervisor_pid, signal.SIGKILL)
+
+    async def close(self) -> None:
+        try:
+            reader, writer = await dial(self.node_dir)
+        except OSError:
+            return
+        try:
+            writer.write(pack({"op": "hello", "protocol": PROTOCOL}) + pack({"op": "shutdown", "kill": True}))
+            async with asyncio.timeout(PATIENCE):
+                while await read_message(reader) is not None:
+                    pass
+        finally:
+            writer.close()
+            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
 def make_harness(kind: str, directory: Path) -> Harness:
     """A harness by its name; skips where the machine cannot run it."""
     if kind == "fake":
         return FakeHarness()
-    raise LookupError(kind)
+    if kind == "local-process":
+        return LocalHarness(directory, "process")
+    needs_bwrap()
+    return LocalHarness(directory, "sandbox")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from dais.engines.mailbox import BATCH, Mailbox
 pytestmark = pytest.mark.anyio
 
 
-def status(name: str, phase: Phase = Phase.ENDED, **fields: int) -> Status:
+def status(name: str, phase: Phase = Phase.ENDED, **fields: Any) -> Status:
     return Status(attempt_id=name, phase=phase, **fields)
 
 

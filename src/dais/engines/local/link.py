@@ -153,8 +153,8 @@ class Link:
         writer.write(pack({"op": "hello", "protocol": PROTOCOL}) + pack({"op": "ping"}))
         served = False
         while (message := await read_message(reader)) is not None:
-            if message.op == "hello" and message.protocol != PROTOCOL:
-                raise ValueError(f"the node supervisor speaks protocol {message.protocol}, and this server {PROTOCOL}")
+            if message.op == "error":
+                self._refused(message, served)
             self._on_message(message)
             if message.op == "pong" and not served:
                 served = self._ready = True
@@ -163,6 +163,12 @@ class Link:
                     self._first.set_result(None)
         self._problem = "it closed the connection"
         return served
+
+    def _refused(self, message: Message, served: bool) -> None:
+        """The supervisor understood us and will not: before it has greeted us, that is the end of this connection."""
+        if not served:
+            raise ValueError(message.message)
+        _log.warning("the node supervisor refused a request: %s", message.message)
 
     async def _disconnect(self) -> None:
         was_ready, self._ready = self._ready, False
