@@ -19,6 +19,10 @@ STDOUT, STDERR, SYSTEM = 1, 2, 3
 """Log streams. SYSTEM carries marks such as "output beyond 1 GiB was discarded"."""
 
 
+FRAME_HEAD = 13
+"""Bytes before the data of an encoded frame: 8 of time (ns), 1 of stream, 4 of length, big-endian."""
+
+
 class Bind(msgspec.Struct, frozen=True, kw_only=True):
     """A host directory or file at a path in the container; the server has checked and created it."""
 
@@ -229,7 +233,9 @@ class Engine(Protocol):
     async def logs(self, handle: Handle, cursor: str | None, *, limit: int = 1 << 20) -> LogChunk:
         """Output from `cursor` (None: the beginning), at most about `limit` bytes; does not wait for more.
 
-        An attempt without output, or unknown, has no frames. Raises ValueError for a cursor that is not one.
+        A cursor is `segment:offset`: the offset counts encoded bytes, 13 for the head of each frame and its data. The
+        frames of one answer lie in one segment, so that each frame's own cursor can be told, and a log that was copied
+        elsewhere keeps its cursors. `eof` comes only with an empty answer.
         """
         ...
 

@@ -11,7 +11,7 @@ from dais.api.context import Context
 from dais.api.routing import Header, Routes
 from dais.api.sse import ServerEvent
 from dais.compute import JobLog, Position, get_job, job_log, position_from
-from dais.engines.contract import STDERR, STDOUT, SYSTEM, Frame
+from dais.engines.contract import FRAME_HEAD, STDERR, STDOUT, SYSTEM, Frame
 from dais.kit.clock import from_rfc3339, to_rfc3339
 from dais.kit.errors import Invalid
 from dais.wire import answers
@@ -109,7 +109,7 @@ class _Wanted:
         """The frames that are wanted, each with the encoded bytes that end with it."""
         kept, end = [], 0
         for frame in frames:
-            end += 13 + len(frame.data)
+            end += FRAME_HEAD + len(frame.data)
             if self._stream not in (None, frame.stream) or (self._since is not None and frame.time_ns < self._since):
                 continue
             kept.append((end, frame))

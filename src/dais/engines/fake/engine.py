@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from dais.engines.contract import (
+    FRAME_HEAD,
     NEVER_ACCEPTED,
     Batch,
     ExecStream,
@@ -59,22 +60,20 @@ class FakeEngine:
 
     async def logs(self, handle: Handle, cursor: str | None, *, limit: int = 1 << 20) -> LogChunk:
         self._machine.check_reachable()
-        index, offset = _read_cursor(cursor)
+        _, offset = _read_cursor(cursor)
         container = self._machine.container(handle["attempt_id"])
         if container is None:
-            return LogChunk([], f"{index}:{offset}", eof=True)
+            return LogChunk([], f"0:{offset}", eof=True)
         frames: list[Frame] = []
-        taken = 0
-        while index < len(container.frames) and taken < limit:
-            frame = container.frames[index]
-            piece = frame.data[offset : offset + limit - taken]
-            frames.append(Frame(frame.time_ns, frame.stream, piece))
-            taken += len(piece)
-            offset += len(piece)
-            if offset >= len(frame.data):
-                index, offset = index + 1, 0
-        eof = container.over and index >= len(container.frames)
-        return LogChunk(frames, f"{index}:{offset}", eof=eof, truncated=container.status.log_truncated)
+        start = taken = 0
+        for frame in container.frames:
+            if start >= offset and taken < limit:
+                frames.append(frame)
+                taken += len(frame.data)
+                offset = start + FRAME_HEAD + len(frame.data)
+            start += FRAME_HEAD + len(frame.data)
+        eof = container.over and not frames
+        return LogChunk(frames, f"0:{offset}", eof=eof, truncated=container.status.log_truncated)
 
     async def forget(self, handles: Sequence[Handle]) -> None:
         self._machine.forget([handle["attempt_id"] for handle in handles])

@@ -115,9 +115,8 @@ class LocalEngine:
         directory = log_directory(str(self._node_dir), status.attempt_id)
         found, segment, offset = await asyncio.to_thread(read, directory, segment, offset, limit)
         frames = [Frame(at, stream, data) for at, stream, data in found]
-        drained = sum(len(frame.data) for frame in frames) < limit
         over = status.phase in (Phase.ENDED, Phase.LOST)
-        return LogChunk(frames, f"{segment}:{offset}", eof=over and drained, truncated=status.log_truncated)
+        return LogChunk(frames, f"{segment}:{offset}", eof=over and not frames, truncated=status.log_truncated)
 
     async def forget(self, handles: Sequence[Handle]) -> None:
         self._link.check()
