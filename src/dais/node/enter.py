@@ -1,0 +1,187 @@
+"""The helper that carries a command into a running container.
+
+It runs as `python -I -S` with the request on descriptor 4 and a socket to the supervisor on 3. It becomes what the
+container's processes are (control group, user, namespaces), forks, and waits: entering a pid namespace takes effect for
+children only, and somebody outside must tell how the command ended.
+
+Namespaces are entered as the job's own user, who owns the sandbox's user namespace: the same way with and without root.
+bwrap may nest two user namespaces, the mounts belonging to the outer and the processes to the inner one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import termios
+
+from dais.node import kernel
+from dais.node.launch import NOT_A_COMMAND, drop_privileges, limit_files, prefer_as_victim, set_window
+from dais.node.spawn import candidates
+from dais.node.spec import DEFAULT_PATH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+STATUS_FD, REQUEST_FD = 3, 4
+NS_GET_USERNS = 0xB701
+_NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
+
+
+class Failed(Exception):
+    """What goes back to the client: an error code and words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def main() -> None:
+    """Join, start, wait, tell."""
+    status = socket.socket(fileno=STATUS_FD)
+    os.set_inheritable(STATUS_FD, False)
+    with open(REQUEST_FD, "rb") as file:
+        request = json.load(file)
+    try:
+        _become(request)
+        pid = _start(request, status)
+    except Failed as error:
+        _tell(status, {"error": error.code, "message": str(error)})
+        os._exit(0)
+    except OSError as error:
+        _tell(status, {"error": "exec-failed", "message": f"the container cannot be entered: {error}"})
+        os._exit(0)
+    _tell(status, {"pid": pid})
+    for fd in (0, 1, 2):
+        # Held by the command alone, so that their end is its end.
+        os.close(fd)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    _tell(status, {"exit_code": code} if code >= 0 else {"signal": -code})
+    os._exit(0)
+
+
+def _tell(status: socket.socket, message: dict[str, Any]) -> None:
+    try:
+        status.send(json.dumps(message).encode())
+    except OSError:
+        pass  # the supervisor has gone, and this process goes with it
+
+
+def _become(request: dict[str, Any]) -> None:
+    """Take on the container's control group, user and namespaces."""
+    for directory in request["groups"]:
+        fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, b"0")
+        os.close(fd)
+    prefer_as_victim()
+    limit_files(request["open_files"])
+    namespaces = _open_namespaces(request["inside"]) if request["inside"] else {}
+    if request["uid"] is not None:
+        drop_privileges(request["uid"], request["gid"])
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+    if os.getppid() != request["supervisor"]:
+        os._exit(0)
+    if namespaces:
+        _enter(namespaces)
+
+
+def _open_namespaces(pid: int) -> dict[str, int]:
+    fds = {}
+    for name in ("user", *_NAMESPACES):
+        try:
+            fds[name] = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if not os.path.exists(f"/proc/{pid}"):
+                raise Failed("not-running", "the container has just ended") from None
+    return fds
+
+
+def _enter(namespaces: dict[str, int]) -> None:
+    own_user = os.stat("/proc/self/ns/user").st_ino
+    owner = fcntl.ioctl(namespaces["mnt"], NS_GET_USERNS)
+    owner_is = os.fstat(owner).st_ino
+    if owner_is != own_user:
+        kernel.setns(owner)
+    for name in _NAMESPACES:
+        if name in namespaces and os.fstat(namespaces[name]).st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
+            kernel.setns(namespaces[name])
+    if os.fstat(namespaces["user"]).st_ino not in (owner_is, own_user):
+        kernel.setns(namespaces["user"])
+
+
+def _start(request: dict[str, Any], status: socket.socket) -> int:
+    """Fork the command; returns its pid as seen from outside. Raises Failed when it could not be started."""
+    error_read, error_write = os.pipe2(os.O_CLOEXEC)
+    go_read, go_write = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        os.close(go_write)
+        os.close(error_read)
+        _command(request, status, go_read, error_write)
+    os.close(error_write)
+    os.write(go_write, b"g")
+    os.close(go_write)
+    message = b""
+    while part := os.read(error_read, 4096):
+        message += part
+    if message:
+        os.waitpid(pid, 0)
+        code, _, words = message.decode("utf-8", "replace").partition(":")
+        raise Failed(code, words)
+    return pid
+
+
+def _command(request: dict[str, Any], status: socket.socket, go: int, report: int) -> NoReturn:
+    """The child: becomes the command, or writes why it could not."""
+    argv = request["argv"]
+    code, words = "exec-failed", ""
+    try:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+        if not os.read(go, 1):
+            os._exit(1)  # the helper died before it could have taken us with it
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        os.setsid()
+        os.umask(0o022)
+        if request["pty"] is not None:
+            _terminal(status, *request["pty"])
+        try:
+            os.chdir(request["workdir"] or "/")
+        except OSError as error:
+            raise Failed("exec-failed", f"{request['workdir']}: {error.strerror}") from None
+        env = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
+        failure = errno.ENOENT
+        for program in candidates(argv[0], request["env"].get("PATH", DEFAULT_PATH)):
+            try:
+                os.execve(program, argv, env)
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            except OSError as error:
+                failure = error.errno or failure
+        code = "command-not-found" if failure in NOT_A_COMMAND else "exec-failed"
+        words = f"{argv[0]}: {os.strerror(failure)}"
+    except Failed as error:
+        code, words = error.code, str(error)
+    except BaseException as error:
+        words = repr(error)
+    os.write(report, f"{code}:{words}".encode("utf-8", "replace")[:4000])
+    os._exit(1)
+
+
+def _terminal(status: socket.socket, rows: int, cols: int) -> None:
+    """A terminal of the container's own, so that programs find its name; the other side goes to the supervisor."""
+    try:
+        master, slave = os.openpty()
+    except OSError as error:
+        raise Failed("exec-failed", f"no terminal can be opened in the container: {error}") from None
+    set_window(slave, rows, cols)
+    socket.send_fds(status, [b'{"terminal":true}'], [master])
+    os.close(master)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+    for fd in (0, 1, 2):
+        os.dup2(slave, fd)

@@ -1,0 +1,167 @@
+"""What this machine can isolate: tried once at start, with the reason for what it cannot do."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from dais.node import cgroups, kernel
+from dais.node.launch import LaunchFailed, Machine
+from dais.node.spec import DEFAULT_PATH, LaunchSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PROBE_UID = 65534
+_SECONDS = 10
+_SETTINGS = (
+    ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces is 0"),
+    ("/proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone is 0"),
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns is 1)",
+    ),
+)
+
+
+def probe(machine: Machine, group_name: str) -> dict[str, Any]:
+    """Try everything, set `machine` accordingly, and return what users are shown: true or the reason why not."""
+    found = cgroups.detect(group_name)
+    machine.cgroups = found if isinstance(found, cgroups.Cgroups) else None
+    staging = _try_staging() if machine.root else "not root: sources are bound as they are"
+    machine.stage = staging is True
+    dropping = _try_dropping() if machine.root else "not root: everything runs as the user who started it"
+    bwrap = find_program("bwrap")
+    sandbox: bool | str
+    if bwrap is None:
+        sandbox = "bubblewrap is not installed (the program bwrap is not found); install the package bubblewrap"
+    else:
+        machine.bwrap = bwrap
+        sandbox = _try_sandbox(machine)
+    if sandbox is not True:
+        machine.bwrap, machine.bwrap_reason = None, str(sandbox)
+    return {
+        "bwrap": sandbox,
+        "user_namespace": True if sandbox is True else _user_namespace_reason(),
+        "cgroup": found.version if isinstance(found, cgroups.Cgroups) else found,
+        "controllers": sorted(found.bases) if isinstance(found, cgroups.Cgroups) else [],
+        "uid_drop": dropping,
+        "bind_staging": staging,
+        "terminal": True if find_program("setsid") else "the program setsid (package util-linux) is not found",
+        "kernel": os.uname().release,
+    }
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program of the system's."""
+    for directory in DEFAULT_PATH.split(":"):
+        path = f"{directory}/{name}"
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _try_sandbox(machine: Machine) -> bool | str:
+    document = {
+        "attempt_id": f"probe-{os.getpid()}",
+        "argv": ["/bin/sh", "-c", "exit 0"],
+        "uid": PROBE_UID if machine.root else None,
+        "limits": {"memory": 256 << 20, "pids": 64, "cpu": 1},
+    }
+    groups = machine.cgroups
+    try:
+        launched = machine.launch(LaunchSpec(document), uid_in_use=False)
+    except LaunchFailed as error:
+        if groups is None or not str(error).startswith("cgroup"):
+            return str(error)
+        # A control group that may be made but not entered is none.
+        machine.cgroups = None
+        return _try_sandbox(machine)
+    pidfd = os.pidfd_open(launched.pid)
+    waiting = select.poll()
+    waiting.register(pidfd, select.POLLIN)
+    in_time = bool(waiting.poll(_SECONDS * 1000))
+    if not in_time:
+        os.kill(launched.pid, 9)
+    _, status = os.waitpid(launched.pid, 0)
+    os.close(pidfd)
+    words = b""
+    for fd, _ in launched.outputs:
+        try:
+            words += os.read(fd, 4096)
+        except BlockingIOError:
+            pass
+        os.close(fd)
+    os.close(launched.status_fd)
+    _collect_orphans()
+    if launched.group is not None:
+        launched.group.kill()
+        launched.group.remove()
+    if not in_time:
+        return f"bwrap did not end within {_SECONDS} s"
+    if status == 0:
+        return True
+    said = words.decode("utf-8", "replace").strip() or f"status {os.waitstatus_to_exitcode(status)}"
+    reason = _user_namespace_reason()
+    return said if reason is True else f"{said}; {reason}"
+
+
+def _collect_orphans() -> None:
+    """The probe's own leftovers come back to us; nothing else runs yet."""
+    try:
+        while os.waitpid(-1, 0)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def _user_namespace_reason() -> bool | str:
+    for path, bad, reason in _SETTINGS:
+        try:
+            with open(path, encoding="ascii") as file:
+                if file.read().strip() == bad:
+                    return reason
+        except OSError:
+            continue
+    if os.geteuid() == 0:
+        return True
+    return _in_child(lambda: kernel.unshare(kernel.CLONE_NEWUSER))
+
+
+def _try_staging() -> bool | str:
+    def stage() -> None:
+        kernel.unshare(kernel.CLONE_NEWNS)
+        kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+        kernel.mount("dais", "/tmp", "tmpfs", kernel.MS_NOSUID, "size=1m")  # noqa: S108
+
+    return _in_child(stage)
+
+
+def _try_dropping() -> bool | str:
+    def drop() -> None:
+        os.setgroups([])
+        os.setresgid(PROBE_UID, PROBE_UID, PROBE_UID)
+        os.setresuid(PROBE_UID, PROBE_UID, PROBE_UID)
+
+    return _in_child(drop)
+
+
+def _in_child(action: Any) -> bool | str:
+    """Whether `action` succeeds, tried in a process of its own."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        words = b""
+        try:
+            action()
+        except BaseException as error:
+            words = str(error).encode("utf-8", "replace")
+        os.write(write_end, words[:1000])
+        os._exit(0)
+    os.close(write_end)
+    words = os.read(read_end, 1000)
+    os.close(read_end)
+    os.waitpid(pid, 0)
+    return words.decode("utf-8", "replace") if words else True

@@ -1,0 +1,147 @@
+"""The supervisor as a program: `--dir DIR` serves, `--detach` does so in the background, `--clean` only cleans up."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import sys
+import time
+
+from dais.node import kernel
+from dais.node.control import Server
+from dais.node.guard import Guard
+from dais.node.journal import Journal
+from dais.node.launch import Machine
+from dais.node.probe import find_program, probe
+from dais.node.recovery import clear
+from dais.node.spawn import reserve_low_descriptors
+from dais.node.supervisor import Supervisor, groups_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dais.node.journal import Past
+
+LOCK_SECONDS = 30.0
+_GUARD = b"guard"
+
+
+def main() -> None:
+    """Run the supervisor of one directory; returns when another one serves it already."""
+    arguments = sys.argv[1:]
+    node_dir = os.path.realpath(arguments[arguments.index("--dir") + 1])
+    # What a caller left open would end up in every container.
+    os.closerange(3, 65_536)
+    if "--detach" in arguments:
+        _detach()
+    os.umask(0o077)
+    os.makedirs(node_dir, mode=0o700, exist_ok=True)
+    os.chmod(node_dir, 0o700)
+    cleaning = "--clean" in arguments
+    lock = take_lock(node_dir, cleaning=cleaning)
+    if lock is None:
+        return
+    if cleaning:
+        clear(Journal(f"{node_dir}/journal").load())
+        return
+    os.chdir("/")
+    _settle()
+    _serve(node_dir)
+
+
+def _serve(node_dir: str) -> None:
+    journal = Journal(f"{node_dir}/journal")
+    past = journal.load()
+    left = clear(past)
+    machine = Machine()
+    isolation = probe(machine, _group_name(node_dir))
+    _give_up_privileges(machine)
+    supervisor = Supervisor(node_dir, machine, journal, past)
+    supervisor.remember(past)
+    _tell_lost(supervisor, past, left)
+    try:
+        journal.append([groups_line(machine)])
+    except OSError as error:
+        print(f"the journal cannot be written: {error}", file=sys.stderr)  # noqa: T201
+    supervisor.loop.install_signals()
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.shut_down(kill=True))
+    server = Server(supervisor, isolation)
+    guard = Guard(supervisor, own_command(node_dir, "--clean"))
+    supervisor.run()
+    server.close()
+    if machine.cgroups is not None:
+        machine.cgroups.remove_base()
+    guard.dismiss()
+
+
+def own_command(node_dir: str, *options: str) -> list[str]:
+    """The command line that runs this program with this interpreter."""
+    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    code = f"import sys; sys.path.insert(0, {source!r}); from dais.node.supervisor import main; main()"
+    return [sys.executable, "-I", "-S", "-c", code, "--dir", node_dir, *options]
+
+
+def take_lock(node_dir: str, *, cleaning: bool) -> int | None:
+    """The directory's lock, kept until the process ends; None if another supervisor has it.
+
+    A guard has it only while it cleans up: that is waited for.
+    """
+    fd = os.open(f"{node_dir}/supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if cleaning or os.pread(fd, 16, 0) != _GUARD or time.monotonic() > deadline:
+                os.close(fd)
+                return None
+            time.sleep(0.02)
+            continue
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, _GUARD if cleaning else str(os.getpid()).encode(), 0)
+        return fd
+
+
+def _detach() -> None:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+
+
+def _settle() -> None:
+    """Make the process what a long-lived parent of containers should be."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    reserve_low_descriptors()
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    if os.geteuid() == 0:
+        os.setgroups([])
+
+
+def _give_up_privileges(machine: Machine) -> None:
+    """No program started from here ever gains privileges by setuid bits: inherited, so that it costs nothing later."""
+    bwrap = machine.bwrap or find_program("bwrap")
+    if bwrap is None or not os.stat(bwrap).st_mode & 0o4000:
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _tell_lost(supervisor: Supervisor, past: Past, left: list[int]) -> None:
+    """What ran when the predecessor died has ended with it."""
+    detail = "the node's supervisor ended without stopping it"
+    if left:
+        detail += f"; processes {left} could not be killed"
+    for attempt_id in past.unfinished:
+        supervisor.end_unknown(attempt_id, "lost", detail)
+    supervisor.tell()
+
+
+def _group_name(node_dir: str) -> str:
+    """A name that no other directory of this machine has, and this one has each time."""
+    status = os.stat(node_dir)
+    return f"dais-{status.st_dev:x}-{status.st_ino:x}"

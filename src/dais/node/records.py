@@ -1,0 +1,100 @@
+"""What must reach the server: numbered records, in the journal before they are sent, kept until acknowledged."""
+
+from __future__ import annotations
+
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from dais.node.journal import Journal, Past
+    from dais.node.loop import Loop
+
+RETRY_SECONDS = 1.0
+
+
+class Records:
+    """The numbered records of this supervisor and what is left of its predecessors'."""
+
+    def __init__(self, loop: Loop, journal: Journal, past: Past) -> None:
+        self._loop = loop
+        self._journal = journal
+        self.kept: dict[int, dict[str, Any]] = dict(past.records)
+        self._seq = past.seq
+        self._fresh: list[dict[str, Any]] = []
+        self._unwritten: list[dict[str, Any]] = []
+        self._retrying = False
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Number a record; it is written and sent at the end of the turn."""
+        self._seq += 1
+        numbered = {"seq": self._seq, **record}
+        self.kept[self._seq] = numbered
+        self._fresh.append(numbered)
+
+    def again(self, attempt_id: str) -> None:
+        """Send the unacknowledged records of an attempt once more."""
+        self._fresh += [
+            record for record in self.kept.values() if record["attempt_id"] == attempt_id and record not in self._fresh
+        ]
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Write what is new to the journal; returns what is to be sent now.
+
+        When the journal cannot be written (a full disk) the records are sent all the same, kept, and written later.
+        """
+        if not self._fresh:
+            return []
+        fresh, self._fresh = self._fresh, []
+        self._unwritten += fresh
+        self._write()
+        return fresh
+
+    def acknowledge(self, seq: int) -> None:
+        """The server has committed everything up to `seq`."""
+        done = [number for number in self.kept if number <= seq]
+        for number in done:
+            del self.kept[number]
+        self._unwritten = [record for record in self._unwritten if record["seq"] > seq]
+        self._seq = max(self._seq, seq)
+        if done:
+            try:
+                self._journal.append([{"j": "ack", "seq": seq}])
+            except OSError:
+                pass  # the records come again after a restart, and the server knows them already
+
+    def lines(self) -> Iterable[dict[str, Any]]:
+        """What a compacted journal must hold of them."""
+        yield {"j": "ack", "seq": min(self.kept, default=self._seq + 1) - 1}
+        for record in self.kept.values():
+            yield {"j": "record", "record": record}
+
+    def _write(self) -> None:
+        try:
+            self._journal.append({"j": "record", "record": record} for record in self._unwritten)
+        except OSError:
+            if not self._retrying:
+                self._retrying = True
+                self._loop.later(RETRY_SECONDS, self._retry)
+        else:
+            self._unwritten = []
+
+    def _retry(self) -> None:
+        self._retrying = False
+        self._write()
+
+
+class Idle:
+    """Tells when nobody has needed the supervisor for long enough."""
+
+    def __init__(self, seconds: float, needed: Callable[[], bool]) -> None:
+        self._seconds = seconds
+        self._needed = needed
+        self._since = time.monotonic()
+
+    def over(self) -> bool:
+        if self._needed():
+            self._since = time.monotonic()
+        return time.monotonic() - self._since >= self._seconds

@@ -1,0 +1,250 @@
+"""The sandbox: what bubblewrap is told, and what a root supervisor prepares for it.
+
+bwrap runs as the job's user and sees only what it is given: a minimal root, the binds, `/tmp`, the home. What a job is
+given could lie below directories that its user may not traverse, and bwrap resolves every source by its path (also
+`--bind-fd`, also `/proc/self/fd/N`). A root supervisor therefore mounts each source in a mount namespace of its own,
+at a place that everybody can traverse, before it drops to the job's user.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from dais.node import kernel
+from dais.node.processes import MARK
+from dais.node.spawn import SetupError
+from dais.node.spec import DEFAULT_PATH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dais.node.spec import LaunchSpec
+
+STAGE = "/tmp"  # noqa: S108 - covered by a tmpfs of its own in the launch's private mount namespace
+STATUS_FD, ARGS_FD, WORD_FD, DATA_FD = 3, 4, 5, 6
+HOME = "/home/work"
+_TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+# What programs and the dynamic linker read in /etc; names and passwords of the machine are not among it.
+_ETC = (
+    "alternatives", "ca-certificates", "fonts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic",
+    "mime.types", "OpenCL", "pki", "protocols", "python3", "python3.11", "python3.12", "python3.13", "python3.14",
+    "services", "ssl", "timezone", "vulkan",
+)  # fmt: skip
+_ETC_NETWORK = ("gai.conf", "host.conf", "nsswitch.conf")
+_SYS = ("/sys/devices/system/cpu", "/sys/devices/system/node")
+_OWN = ("proc", "dev", "sys", "tmp", "run", "home")
+
+# Told apart from a program that itself exits with 127: a word on a descriptor that the program does not inherit.
+_TERMINAL_SHIM = (
+    'if command -v -- "$1" >/dev/null 2>&1; then exec setsid -c -- "$@" 5>&-; '
+    "else echo '{\"missing\":true}' >&5; exit 127; fi"
+)
+
+
+class Bound:
+    """A host path for the sandbox, and where bwrap finds it."""
+
+    __slots__ = ("follow", "path", "source", "staged")
+
+    def __init__(self, source: str, follow: bool, staged: str | None) -> None:
+        self.source = source
+        self.follow = follow
+        self.staged = staged
+        self.path = staged or source
+
+
+class Plan:
+    """A command line for bwrap, with what must be staged and which data it reads from descriptors."""
+
+    def __init__(self, spec: LaunchSpec, program: str, *, stage: bool, uid: int, gid: int) -> None:
+        self._stage = stage
+        self._uid = uid
+        self._gid = gid
+        self.bounds: list[Bound] = []
+        self._data: list[bytes] = []
+        self._options: list[str] = []
+        self._mounted: list[str] = []
+        self._build(spec)
+        command = list(spec.argv)
+        keep_word = spec.pty is not None
+        if keep_word:
+            command = ["/bin/sh", "-c", _TERMINAL_SHIM, "sh", *command]
+        self.argv = [program, "--args", str(ARGS_FD), "--", *command]
+        self.keep_word = keep_word
+
+    def descriptors(self) -> dict[int, int]:
+        """Memory files for bwrap by number in the child; the caller closes them after the spawn."""
+        options = "\0".join(self._options) + "\0"
+        made = {ARGS_FD: _memory_file(options.encode("utf-8", "surrogateescape"))}
+        for index, data in enumerate(self._data):
+            made[DATA_FD + index] = _memory_file(data)
+        return made
+
+    def prepare(self) -> None:
+        """Mount the sources where bwrap can find them; runs in the child, as root. Raises SetupError."""
+        if not any(bound.staged for bound in self.bounds):
+            return
+        try:
+            kernel.unshare(kernel.CLONE_NEWNS)
+            kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+            opened = [(bound, _open_source(bound)) for bound in self.bounds]
+            kernel.mount("dais", STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0711,size=1m")
+            for bound, fd in opened:
+                assert bound.staged is not None
+                if stat.S_ISDIR(os.fstat(fd).st_mode):
+                    os.mkdir(bound.staged)
+                else:
+                    os.close(os.open(bound.staged, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+                kernel.mount(f"/proc/self/fd/{fd}", bound.staged, None, kernel.MS_BIND | kernel.MS_REC)
+        except OSError as error:
+            raise SetupError("mount", error) from None
+
+    # What the sandbox consists of, in order: later mounts go over earlier ones.
+
+    def _build(self, spec: LaunchSpec) -> None:
+        self._add("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
+        if spec.network == "none":
+            self._add("--unshare-net")
+        self._add("--die-with-parent", "--hostname", spec.hostname, "--json-status-fd", str(STATUS_FD))
+        if spec.pty is None:
+            self._add("--new-session")
+        home = spec.env.get("HOME") or HOME
+        if not home.startswith("/") or home == "/" or ".." in home.split("/"):
+            home = HOME
+        if spec.root == "host":
+            self._host_root()
+        else:
+            self._image_root(spec.root)
+        self._add("--proc", "/proc", "--dev", "/dev")
+        for path in ("/etc", "/sys", "/run"):
+            self._add("--perms", "0755", "--dir", path)
+        self._add("--perms", "1777", "--size", str(spec.limits.shm), "--tmpfs", "/dev/shm")  # noqa: S108
+        shown = _SYS + tuple(f"/etc/{name}" for name in _ETC if spec.root == "host")
+        for path in shown:
+            self._add("--ro-bind-try", path, path)
+        self._tmpfs("/tmp", spec.limits.memory, "1777")  # noqa: S108
+        self._tmpfs(home, spec.limits.memory, "0755")
+        for path in spec.ro_host:
+            if os.path.exists(path) and not (spec.root == "host" and _below(path, "/usr")):
+                self._bind(path, path, read_only=True, follow=True)
+        targets = [bind.target for bind in spec.binds]
+        self.workdir = workdir = spec.workdir or home
+        if workdir != "/" and not self._inside(workdir) and not any(_below(workdir, target) for target in targets):
+            self._tmpfs(workdir, spec.limits.memory, "0755")
+        for bind in sorted(spec.binds, key=lambda bind: bind.target.count("/")):
+            self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False)
+        self._etc(spec, home)
+        self._add("--remount-ro", "/", "--chdir", workdir)
+        self._environment(spec, home)
+
+    def _host_root(self) -> None:
+        self._add("--ro-bind", "/usr", "/usr")
+        self._mounted.append("/usr")
+        for name in _TOP:
+            path = "/" + name
+            if os.path.islink(path):
+                self._add("--symlink", os.readlink(path), path)
+            elif os.path.isdir(path):
+                self._add("--ro-bind", path, path)
+            self._mounted.append(path)
+
+    def _image_root(self, root: str) -> None:
+        # Entry by entry, and not the whole: mount points can then be made beside them.
+        for name in sorted(os.listdir(root)):
+            path = f"{root}/{name}"
+            if name in _OWN:
+                continue
+            if os.path.islink(path):
+                self._add("--symlink", os.readlink(path), f"/{name}")
+            else:
+                self._bind(path, f"/{name}", read_only=True, follow=False)
+
+    def _etc(self, spec: LaunchSpec, home: str) -> None:
+        shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
+        self._etc_file(spec, "passwd", f"root:x:0:0:root:/root:/usr/sbin/nologin\n"
+                       f"dais:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n")  # fmt: skip
+        self._etc_file(spec, "group", f"root:x:0:\ndais:x:{self._gid}:\n")
+        hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n"
+        if spec.network == "host":
+            hosts = _content("/etc/hosts") or hosts
+            self._etc_file(spec, "resolv.conf", _content("/etc/resolv.conf"))
+            if spec.root == "host":
+                for name in _ETC_NETWORK:
+                    self._add("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
+        self._etc_file(spec, "hosts", hosts)
+
+    def _etc_file(self, spec: LaunchSpec, name: str, text: str) -> None:
+        # In an image's read-only /etc only what exists can be covered.
+        if spec.root != "host":
+            existing = f"{spec.root}/etc/{name}"
+            if os.path.islink(existing) or not os.path.isfile(existing):
+                return
+        self._add("--perms", "0644", "--ro-bind-data", str(DATA_FD + len(self._data)), f"/etc/{name}")
+        self._data.append(text.encode("utf-8", "replace"))
+
+    def _environment(self, spec: LaunchSpec, home: str) -> None:
+        # Through --args, not inherited: bwrap itself would obey LD_PRELOAD outside the sandbox; nor is it seen in ps.
+        self.env = {"PATH": DEFAULT_PATH, "HOME": home, "USER": "dais", "LOGNAME": "dais", **spec.env}
+        if spec.pty is not None:
+            self.env.setdefault("TERM", spec.pty.term)
+        self.env[MARK] = spec.attempt_id
+        self._add("--clearenv")
+        for name, value in self.env.items():
+            self._add("--setenv", name, value)
+
+    def _bind(self, source: str, target: str, *, read_only: bool, follow: bool) -> None:
+        staged = f"{STAGE}/{len(self.bounds)}" if self._stage else None
+        if not self._stage and not follow:
+            _check_source(source)
+        bound = Bound(os.path.realpath(source) if follow else source, follow, staged)
+        self.bounds.append(bound)
+        self._add("--ro-bind" if read_only else "--bind", bound.path, target)
+        self._mounted.append(target)
+
+    def _tmpfs(self, path: str, size: int | None, mode: str) -> None:
+        if size is not None:
+            self._add("--perms", mode, "--size", str(size), "--tmpfs", path)
+        else:
+            self._add("--perms", mode, "--tmpfs", path)
+        self._mounted.append(path)
+
+    def _inside(self, path: str) -> bool:
+        return any(_below(path, mounted) for mounted in self._mounted)
+
+    def _add(self, *options: str) -> None:
+        self._options += options
+
+
+def _below(path: str, mounted: str) -> bool:
+    return path == mounted or path.startswith(mounted + "/")
+
+
+def _content(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
+
+
+def _memory_file(data: bytes) -> int:
+    fd = os.memfd_create("dais", os.MFD_CLOEXEC)
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _check_source(source: str) -> None:
+    """A bind's source must not have become a link since the server checked it. Raises SetupError."""
+    try:
+        if stat.S_ISLNK(os.lstat(source).st_mode):
+            raise OSError(40, f"{source} is a symbolic link")
+    except OSError as error:
+        raise SetupError("mount", error) from None
+
+
+def _open_source(bound: Bound) -> int:
+    fd = os.open(bound.source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if stat.S_ISLNK(os.fstat(fd).st_mode):
+        raise OSError(40, f"{bound.source} is a symbolic link")
+    return fd

@@ -1,0 +1,322 @@
+"""The supervisor: one thread, one epoll loop, its attempts and their records.
+
+A turn handles what happened, starts what waits, writes the journal, and tells the server in one frame.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+
+from dais.node import processes
+from dais.node.attempt import DRAINING, ENDED, QUEUED, Attempt, now
+from dais.node.journal import Journal
+from dais.node.loop import Loop, report
+from dais.node.records import Idle, Records
+from dais.node.spec import LaunchSpec, SpecError, valid_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import resource
+    from typing import Any
+
+    from dais.node.connection import Connection
+    from dais.node.execs import ExecSession
+    from dais.node.journal import Past
+    from dais.node.launch import Machine
+
+MOST_ATTEMPTS = 4096
+MOST_UNACKNOWLEDGED = 65_536
+MOST_REMEMBERED = 50_000
+SPAWNS_PER_TURN = 16
+SEND_RECORDS = 512
+IDLE_SECONDS = 600.0
+
+
+class Supervisor:
+    """Everything that runs here. `machine` tells what can be isolated, `past` what a predecessor left."""
+
+    def __init__(self, node_dir: str, machine: Machine, journal: Journal, past: Past) -> None:
+        self.node_dir = node_dir
+        self.machine = machine
+        self.loop = Loop()
+        self.journal = journal
+        self.records = Records(self.loop, journal, past)
+        self.attempts: dict[str, Attempt] = {}
+        self.ended: dict[str, str] = {}
+        self.queue: deque[Attempt] = deque()
+        self.execs: set[ExecSession] = set()
+        self.control: Connection | None = None
+        self.finished = False
+        self._closing = False
+        self._owners: dict[int, Attempt] = {}
+        self._uids: dict[int, int] = {}
+        self._draining: set[Attempt] = set()
+        self._exec_owners: dict[int, ExecSession] = {}
+        self.on_other_child: dict[int, Any] = {}
+        self._strays: list[int] | None = None
+        self._idle = Idle(IDLE_SECONDS, self._needed)
+
+    # Attempts.
+
+    def launch(self, documents: list[object]) -> None:
+        """Accept a batch: into the journal first, then the queue. Ids that are known are not launched again."""
+        accepted: list[Attempt] = []
+        refused: list[tuple[str, str]] = []
+        for document in documents:
+            if not isinstance(document, dict):
+                raise SpecError("specs: expected a list of objects")
+            attempt_id = valid_id(document.get("attempt_id"))
+            if attempt_id in self.attempts or attempt_id in self.ended:
+                self.records.again(attempt_id)
+                continue
+            try:
+                spec = LaunchSpec(document)
+                self._check_room(len(accepted))
+            except SpecError as error:
+                refused.append((attempt_id, str(error)))
+                continue
+            attempt = Attempt(self, spec)
+            self.attempts[attempt_id] = attempt
+            accepted.append(attempt)
+        try:
+            self.journal.append({"j": "accepted", "attempt_id": attempt.id} for attempt in accepted)
+        except OSError as error:
+            for attempt in accepted:
+                attempt.fail("launch-failed", f"the node's journal cannot be written: {error.strerror}")
+        else:
+            self.queue.extend(accepted)
+        for attempt_id, detail in refused:
+            self.end_unknown(attempt_id, "launch-failed", detail)
+
+    def end_unknown(self, attempt_id: str, reason: str, detail: str) -> None:
+        """An attempt that this supervisor never began is over: refused, or lost by a predecessor."""
+        record = {"attempt_id": attempt_id, "kind": "ended", "at": now(), "reason": reason, "exit_code": None}
+        unknown = {"signal": None, "detail": detail, "memory_peak": None, "cpu_seconds": None, "log_bytes": 0}
+        self.emit({**record, **unknown, "log_truncated": False, "stop_reason": None})
+
+    def remember(self, past: Past) -> None:
+        """Know the attempts of predecessors: those with records to be sent, and those whose output is still here."""
+        for record in past.records.values():
+            if record["kind"] == "ended":
+                self.ended[record["attempt_id"]] = record["reason"]
+        try:
+            names = os.listdir(f"{self.node_dir}/attempts")
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name not in past.unfinished:
+                self.ended.setdefault(name, "unknown")
+
+    def _check_room(self, more: int) -> None:
+        if self._closing:
+            raise SpecError("the node's supervisor is shutting down")
+        if len(self.attempts) + more >= MOST_ATTEMPTS:
+            raise SpecError(f"this node runs {MOST_ATTEMPTS} containers at once already")
+        if len(self.records.kept) + 2 * more >= MOST_UNACKNOWLEDGED:
+            raise SpecError(f"{MOST_UNACKNOWLEDGED} records wait to be acknowledged")
+
+    def stop(self, attempt_id: str, grace: float | None, reason: str) -> None:
+        attempt = self.attempts.get(attempt_id)
+        if attempt is not None:
+            attempt.stop(grace, reason)
+
+    def forget(self, attempt_ids: list[object]) -> None:
+        """Remove what is kept of ended attempts."""
+        for attempt_id in attempt_ids:
+            if isinstance(attempt_id, str) and self.ended.pop(attempt_id, None) is not None:
+                remove_tree(f"{self.node_dir}/attempts/{attempt_id}")
+
+    def shut_down(self, *, kill: bool) -> None:
+        """End once nothing runs; with `kill`, end what runs first."""
+        if kill:
+            self._closing = True
+            for attempt in list(self.attempts.values()):
+                attempt.stop(0, "supervisor-shutdown")
+        if kill or not self.attempts:
+            self._closing = self.finished = True
+
+    # What attempts ask of their keeper.
+
+    def emit(self, record: dict[str, Any]) -> None:
+        """Number a record, and keep the books by it."""
+        self.records.add(record)
+        if record["kind"] != "ended":
+            return
+        attempt_id = record["attempt_id"]
+        self.ended[attempt_id] = record["reason"]
+        if len(self.ended) > MOST_REMEMBERED:
+            del self.ended[next(iter(self.ended))]
+        attempt = self.attempts.pop(attempt_id, None)
+        if attempt is None or attempt.launched is None:
+            return
+        self._draining.discard(attempt)
+        for pid in (attempt.launched.pid, attempt.init):
+            self._owners.pop(pid, None)
+        uid = attempt.launched.uid
+        if uid is not None:
+            self._uids[uid] -= 1
+            if not self._uids[uid]:
+                del self._uids[uid]
+
+    def adopt(self, pid: int, attempt: Attempt) -> None:
+        """A process of an attempt that will be reaped here: its main one, later bwrap's init."""
+        self._owners[pid] = attempt
+        self._strays = None
+        uid = None if attempt.launched is None or pid != attempt.launched.pid else attempt.launched.uid
+        if uid is not None:
+            self._uids[uid] = self._uids.get(uid, 0) + 1
+
+    def uid_in_use(self, uid: int) -> bool:
+        return uid in self._uids
+
+    def helpers(self, attempt: Attempt) -> set[int]:
+        """The pids of the helpers that carry execs into this container."""
+        return {session.helper for session in self.execs if session.attempt is attempt and session.helper}
+
+    def end_execs(self, attempt: Attempt) -> None:
+        for session in list(self.execs):
+            if session.attempt is attempt:
+                session.container_ended()
+
+    def strays(self, attempt: Attempt) -> list[int]:
+        """Children of ours that are nobody's main process and belong to this attempt: orphans that came back to us."""
+        if self._strays is None:
+            known = self._owners.keys() | self._exec_owners.keys() | self.on_other_child.keys()
+            self._strays = [pid for pid in processes.children(os.getpid()) if pid not in known]
+        return [pid for pid in self._strays if self._belongs(pid, attempt)]
+
+    def _belongs(self, pid: int, attempt: Attempt) -> bool:
+        mark = processes.mark_of(pid)
+        if mark is not None:
+            return mark == attempt.id
+        launched = attempt.launched
+        if launched is None or launched.sandboxed:
+            return False
+        session = processes.session_of(pid)
+        if session in self._owners:
+            return self._owners[session] is attempt
+        # No mark and a session of its own: it is this attempt's unless another one could have made it.
+        return session == launched.pid or not any(
+            other is not attempt and other.launched is not None and not other.launched.sandboxed
+            for other in self.attempts.values()
+        )
+
+    # Children.
+
+    def own_exec(self, pid: int, session: ExecSession) -> None:
+        self._exec_owners[pid] = session
+        self._strays = None
+
+    def reap(self) -> None:
+        """Collect every child that has ended, ours and adopted."""
+        self._strays = None
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            try:
+                self._reaped(pid, status, usage)
+            except Exception:
+                report()
+        for attempt in list(self._draining):
+            attempt.hint()
+
+    def _reaped(self, pid: int, status: int, usage: resource.struct_rusage) -> None:
+        attempt = self._owners.get(pid)
+        session = self._exec_owners.pop(pid, None)
+        other = self.on_other_child.pop(pid, None)
+        if attempt is not None:
+            attempt.on_reaped(pid, status, usage)
+            if attempt.state == DRAINING:
+                self._draining.add(attempt)
+        elif session is not None:
+            session.on_helper_exit(status)
+        elif other is not None:
+            other()
+
+    # The loop.
+
+    def run(self) -> None:
+        """Serve until told to end, or until nobody has needed us for long."""
+        self._check_idle()
+        while not (self.finished and not self.attempts and not self.queue):
+            self.loop.turn(wait=not self.queue)
+            if self.loop.child_exited:
+                self.loop.child_exited = False
+                self.reap()
+            self._start_some()
+            self.tell()
+        self.tell()
+
+    def _start_some(self) -> None:
+        for _ in range(min(SPAWNS_PER_TURN, len(self.queue))):
+            attempt = self.queue.popleft()
+            if attempt.state != QUEUED:
+                continue
+            try:
+                attempt.start()
+            except Exception as error:
+                report()
+                if attempt.state != ENDED:
+                    attempt.fail("launch-failed", f"the supervisor failed: {error!r}")
+
+    def tell(self) -> None:
+        """Write this turn's records to the journal, then send them."""
+        fresh = self.records.flush()
+        self.send_records(fresh)
+        if self.journal.worth_compacting():
+            self.journal.compact(self._journal_lines())
+
+    def send_records(self, records: list[dict[str, Any]]) -> None:
+        if self.control is not None:
+            for start in range(0, len(records), SEND_RECORDS):
+                self.control.send({"op": "records", "records": records[start : start + SEND_RECORDS]})
+
+    def _journal_lines(self) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = [{"j": "accepted", "attempt_id": attempt_id} for attempt_id in self.attempts]
+        return [groups_line(self.machine), *self.records.lines(), *lines]
+
+    def _needed(self) -> bool:
+        return self.control is not None or bool(self.attempts) or bool(self.execs) or bool(self.records.kept)
+
+    def _check_idle(self) -> None:
+        if self._idle.over():
+            self.finished = True
+        self.loop.later(5.0, self._check_idle)
+
+
+def groups_line(machine: Machine) -> dict[str, Any]:
+    """What a successor must know to remove our control groups."""
+    groups = machine.cgroups
+    return {
+        "j": "cgroups",
+        "version": None if groups is None else groups.version,
+        "bases": {} if groups is None else groups.bases,
+    }
+
+
+def remove_tree(path: str) -> None:
+    """Remove an attempt's directory; what cannot be removed is left and reported."""
+    try:
+        for directory, folders, files in os.walk(path, topdown=False):
+            for name in files:
+                os.unlink(f"{directory}/{name}")
+            for name in folders:
+                os.rmdir(f"{directory}/{name}")
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        print(f"{path} cannot be removed: {error}", file=sys.stderr)  # noqa: T201
+
+
+def main() -> None:
+    """The program; see `program`."""
+    from dais.node.program import main as run
+
+    run()
