@@ -4,6 +4,7 @@ from dais.api.application import Application
 from dais.api.auth import Authenticator
 from dais.api.context import Context, Parts, Services
 from dais.api.errors import Disconnected, HttpProblem, describe
+from dais.api.rest import all_routes
 from dais.api.routing import Header, Reply, Routes, read_body, send_json
 from dais.api.sse import ServerEvent
 
@@ -19,6 +20,7 @@ __all__ = [
     "Routes",
     "ServerEvent",
     "Services",
+    "all_routes",
     "describe",
     "read_body",
     "send_json",

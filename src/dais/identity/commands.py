@@ -140,10 +140,12 @@ def new_user(uow: UnitOfWork, organization_id: str, name: str, *, administrator:
     return get_user(uow, user_id)
 
 
-def new_token(uow: UnitOfWork, user_id: str, kind: str, label: str | None, expires_at: int | None) -> NewToken:
+def new_token(
+    uow: UnitOfWork, user_id: str, kind: str, label: str | None, expires_at: int | None, secret: str | None = None
+) -> NewToken:
     """Make a token. Permission is the caller's to have asked for."""
     assert kind in TOKEN_KINDS, kind
-    token = NewToken(id=new_id(), secret=new_secret(kind), expires_at=expires_at)
+    token = NewToken(id=new_id(), secret=secret or new_secret(kind), expires_at=expires_at)
     uow.run(
         _insert_token,
         id=token.id,

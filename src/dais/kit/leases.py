@@ -16,26 +16,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Column, String, Table, and_, bindparam, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from dais.kit.clock import SECOND
-from dais.kit.database import Database, Instant, Statement, UnitOfWork, metadata
+from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import Conflict
 from dais.kit.ids import new_id
+from dais.kit.tables import leases
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 15.0
 MAX_BACKOFF_SECONDS = 30.0
-
-leases = Table(
-    "leases",
-    metadata,
-    Column("name", String(128), primary_key=True),
-    Column("token", String(36), nullable=False),
-    Column("holder", String(255), nullable=False),
-    Column("expires_at", Instant, nullable=False),
-)
 
 _claim = Statement(
     update(leases)

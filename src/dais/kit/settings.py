@@ -31,6 +31,7 @@ registry: dict[str, type[msgspec.Struct]] = {}
 
 _other_variables = {
     "DAIS_DATA_DIR",
+    "DAIS_DEBUG",
     "DAIS_CONFIG",
     "DAIS_CONFIG_DIR",
     "DAIS_URL",

@@ -1,0 +1,102 @@
+"""The operator's way in: a token at the first start, the right address at any other."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dais.identity import authenticate, bootstrap, first_account, is_empty, new_secret
+from dais.kit.data_directory import unwritable
+from dais.kit.database import Database
+from dais.kit.errors import Unauthenticated
+from dais.sdk.errors import DaisError as ClientError
+from dais.sdk.profiles import Profile, read_profiles, write_profile
+
+log = logging.getLogger(__name__)
+
+TOKEN_FILE = "administrator-token"  # noqa: S105 (a file's name)
+"""Where the first token goes when the profile file cannot be written."""
+
+
+def give_access(db: Database, url: str, data_dir: Path) -> list[str]:
+    """See to it that the operator's client finds this server at `url`; what was done, in sentences.
+
+    At the first start the installation's administrator is made. The token is put away before it is good for
+    anything, so that a crash in between locks nobody out. Raises Unavailable when it cannot be put anywhere.
+    """
+    if not db.read_sync(is_empty):
+        return _follow_address(db, url)
+    login = _login()
+    secret = new_secret("user")
+    note = _keep(Profile(url, secret, first_account(login)), data_dir)
+    db.write_sync(bootstrap, login, secret)
+    return [note]
+
+
+def _keep(profile: Profile, data_dir: Path) -> str:
+    assert profile.token is not None
+    try:
+        name = _free_name(profile)
+        path = write_profile(name, profile)
+    except (OSError, ClientError) as error:
+        path = data_dir / TOKEN_FILE
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(f"{profile.token}\n")
+        except OSError as failed:
+            raise unwritable(data_dir, failed) from failed
+        return f"{error}: so the administrator's token is in {path}; set DAIS_URL and DAIS_TOKEN to use it"
+    use = (
+        "" if name == "default" else f"; another server's is the default: say --profile {name}, or DAIS_PROFILE={name}"
+    )
+    return f"the administrator's token is in {path}, profile {name}{use}"
+
+
+def _free_name(profile: Profile) -> str:
+    """The profile to write: `default`, unless that is for another server; never one that would lose a token."""
+    profiles = read_profiles()
+    number = 1
+    name = "default"
+    while name in profiles and _address(profiles[name].url) != _address(profile.url):
+        number += 1
+        name = "local" if number == 2 else f"local-{number - 1}"
+    return name
+
+
+def _follow_address(db: Database, url: str) -> list[str]:
+    """Point the profiles whose token is this installation's to where it listens now."""
+    notes = []
+    try:
+        for name, profile in read_profiles().items():
+            if profile.token is None or _address(profile.url) == _address(url) or not _is_local(profile.url):
+                continue
+            try:
+                db.read_sync(authenticate, profile.token)
+            except Unauthenticated:
+                continue
+            path = write_profile(name, Profile(url, profile.token, profile.account))
+            notes.append(f"profile {name} in {path} points to {url} now")
+    except (OSError, ClientError) as error:
+        log.warning("the profile file was left as it is: %s", error)
+    return notes
+
+
+def _address(url: str | None) -> tuple[str, int | None]:
+    parts = urlsplit(url or "")
+    host = parts.hostname or ""
+    return ("localhost" if host in ("127.0.0.1", "::1") else host), parts.port
+
+
+def _is_local(url: str | None) -> bool:
+    return _address(url)[0] in ("localhost", "")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a uid without a name, and no LOGNAME either
+        return f"user-{os.getuid()}"

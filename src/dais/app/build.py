@@ -1,0 +1,121 @@
+"""Making every part of one server process, and its loops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dais.api import Application, Authenticator, Parts, Services, all_routes
+from dais.api.settings import ServerSettings
+from dais.compute import Compute
+from dais.data import BlobStore, FolderStore
+from dais.engines.contract import Engine
+from dais.engines.local import LocalEngine, LocalSettings
+from dais.kit import outbox
+from dais.kit.database import Database
+from dais.kit.database.settings import DatabaseSettings
+from dais.kit.errors import DaisError
+from dais.kit.leases import LeasedLoop
+from dais.kit.settings import check_environment, load, read_config, registry, settings
+
+log = logging.getLogger(__name__)
+
+SETTINGS: tuple[type[msgspec.Struct], ...] = (ServerSettings, DatabaseSettings, settings("local")(LocalSettings))
+"""Settings that no import above registers by itself; the engine's are registered here, for it does not know the kit."""
+
+FLUSH_SECONDS = 60.0
+
+
+@dataclass
+class App:
+    """Every part of one server process, made but not started. `asgi` answers HTTP and WebSockets."""
+
+    db: Database
+    services: Services
+    compute: Compute
+    asgi: Any
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Start engines and loops. Raises OSError or LaunchRefused when an engine cannot work here."""
+        await self.compute.start()
+        for loop in (outbox.relay(self.db), outbox.purger(self.db)):
+            self._tasks.append(asyncio.create_task(_seen(loop), name=loop.name))
+        self._tasks.append(asyncio.create_task(self._flush(), name="token use"))
+
+    async def stop(self) -> None:
+        """Stop the loops and let go of the engines; containers go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.compute.stop()
+        await self._note_use()
+
+    def warnings(self) -> list[str]:
+        """What this machine cannot isolate, for people."""
+        return [f"{group.name}: {text}" for group in self.compute.groups.values() for text in group.host.missing]
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            await self._note_use()
+
+    async def _note_use(self) -> None:
+        try:
+            await self.services.authenticator.flush()
+        except DaisError as error:
+            log.warning("when tokens were used could not be noted: %s", error)
+
+
+def load_settings(data_dir: Path, config: Path | None) -> dict[str, Any]:
+    """Every package's settings, by its name. Raises Invalid `bad-config`, `bad-setting`.
+
+    The configuration is `config`, else what DAIS_CONFIG names, else `dais.toml` in the data directory or /etc/dais.
+    """
+    check_environment()
+    tables = read_config(config or _config_file(data_dir))
+    return {name: load(struct, tables) for name, struct in registry.items()}
+
+
+def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
+    """Make every part for a data directory and an open database with the right schema. Nothing is started."""
+    local: LocalSettings = loaded["local"]
+    uid, gid = (local.job_uid, local.job_gid) if os.geteuid() == 0 else (None, None)
+    blobs = BlobStore(data_dir / "blobs")
+    folders = FolderStore(data_dir / "folders", uid=uid, gid=gid)
+    engines: dict[str, Engine] = {"local": LocalEngine(data_dir / "node", local)}
+    compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir)
+    services = Services(
+        db=db,
+        clock=db.clock,
+        data_dir=data_dir,
+        authenticator=Authenticator(db),
+        engines=engines,
+        settings=loaded,
+        parts=Parts(blobs=blobs, folders=folders, compute=compute),
+    )
+    return App(db, services, compute, Application(all_routes(), services))
+
+
+def _config_file(data_dir: Path) -> Path | None:
+    named = os.environ.get("DAIS_CONFIG")
+    if named:
+        return Path(named)
+    places = (data_dir / "dais.toml", Path("/etc/dais/dais.toml"))
+    return next((place for place in places if place.is_file()), None)
+
+
+async def _seen(loop: LeasedLoop) -> None:
+    """A loop that ends unasked is a defect that must be seen."""
+    try:
+        await loop.run()
+    except Exception:
+        log.exception("the loop %s ended", loop.name)
+        raise

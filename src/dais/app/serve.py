@@ -1,0 +1,155 @@
+"""One server process, from its checks to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+import dais
+from dais.api.server import Server, is_loopback, listen, url_of
+from dais.api.settings import ServerSettings
+from dais.app.access import give_access
+from dais.app.build import App, build, load_settings
+from dais.kit.clock import SystemClock
+from dais.kit.data_directory import DirectoryLock, prepare, unwritable
+from dais.kit.database import Database, open_database
+from dais.kit.database.migrate import upgrade
+from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.kit.logging import set_up_logging
+from dais.sdk.installation import LOG_FILE, SERVER_FILE, ServerInfo, read_info
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `dais up` was told. None means what the settings say; `terminal`: warnings go to stderr, too."""
+
+    data_dir: Path
+    host: str | None = None
+    port: int | None = None
+    insecure: bool = False
+    config: Path | None = None
+    terminal: bool = True
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told once the server answers. `notes` tell where the token is, `warnings` what this machine lacks."""
+
+    server: ServerInfo
+    log: str
+    notes: list[str] = []
+    warnings: list[str] = []
+
+
+def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
+    """Run a server on a data directory until it is told to stop (SIGTERM, SIGINT, SIGHUP). Jobs go on.
+
+    Raises DaisError, with one sentence that says what is wrong and what to do, before anything is half done.
+    """
+    data_dir = options.data_dir
+    loaded = load_settings(data_dir, options.config)
+    server: ServerSettings = loaded["server"]
+    host = options.host if options.host is not None else server.host
+    if not is_loopback(host) and not options.insecure:
+        raise Invalid(
+            f"listening on {host} would send tokens over the network in the clear, for Dais does not speak TLS yet; "
+            "listen on loopback behind a proxy that does, or say --insecure",
+            code="insecure-address",
+        )
+    prepare(data_dir)
+    with ExitStack() as held:
+        held.enter_context(_Lock(data_dir))
+        sock = listen(host, options.port if options.port is not None else server.port)
+        held.callback(sock.close)
+        _open_log(data_dir, server.log_level, options.terminal)
+        db = _open_database(loaded["database"].url, data_dir)
+        held.callback(db.close)
+        info = ServerInfo(pid=os.getpid(), url=url_of(sock), version=dais.__version__, data_dir=str(data_dir))
+        notes = give_access(db, info.url, data_dir)
+        app = build(data_dir, loaded, db)
+
+        def ready() -> None:
+            _write_info(data_dir, info)
+            log.info("ready", extra={"pid": info.pid, "url": info.url, "version": info.version})
+            on_ready(Ready(server=info, log=str(data_dir / LOG_FILE), notes=notes, warnings=app.warnings()))
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(app, sock, Server(app.asgi, stop_seconds=server.stop_seconds, on_ready=ready), info))
+
+
+async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo) -> None:
+    stopping = app.services.stopping
+    server_file = Path(info.data_dir) / SERVER_FILE
+
+    def stop() -> None:
+        if stopping.is_set():  # told twice: do not wait for requests under way
+            server.force_exit = True
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        try:
+            await app.start()
+        except OSError as error:
+            raise Unavailable(
+                f"the node supervisor of this machine does not work: {error}", code="no-engine"
+            ) from error
+        await server.run_until(sock, stopping)
+    finally:
+        await app.stop()
+        if read_info(server_file.parent) == info:
+            server_file.unlink(missing_ok=True)
+        log.info("stopped", extra={"pid": info.pid})
+
+
+class _Lock(DirectoryLock):
+    """The data directory's lock, whose refusal says who has it and where that one listens."""
+
+    def __enter__(self) -> DirectoryLock:
+        try:
+            return super().__enter__()
+        except Conflict as error:
+            pid = error.fields.get("pid")
+            info = read_info(self.directory)
+            where = f"at {info.url}" if info is not None and info.pid == pid else "and is starting or stopping"
+            raise Conflict(
+                f"{error.message}: pid {pid or 'unknown'}, {where}; use it, stop it with `dais down`, or choose "
+                "another --data-dir",
+                code=error.code,
+                pid=pid,
+            ) from error
+
+
+def _open_log(data_dir: Path, level: str, terminal: bool) -> None:
+    try:
+        set_up_logging(data_dir / LOG_FILE, level=getattr(logging, level.upper()), terminal=terminal)
+    except OSError as error:
+        raise unwritable(data_dir, error) from error
+
+
+def _open_database(url: str, data_dir: Path) -> Database:
+    url = url or f"sqlite:///{data_dir / 'dais.db'}"
+    upgrade(url, backups=data_dir / "backups")
+    return open_database(url, SystemClock())
+
+
+def _write_info(data_dir: Path, info: ServerInfo) -> None:
+    fresh = data_dir / f"{SERVER_FILE}.new"
+    try:
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(info)) + b"\n")
+        fresh.chmod(0o600)
+        fresh.replace(data_dir / SERVER_FILE)
+    except OSError as error:
+        raise unwritable(data_dir, error) from error

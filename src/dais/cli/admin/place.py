@@ -1,0 +1,38 @@
+"""What the operator's commands share: the data directory, and whether its server answers."""
+
+from __future__ import annotations
+
+import http.client
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from dais.sdk.installation import default_data_dir
+
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where this installation keeps everything (DAIS_DATA_DIR; default: the user's data directory for dais).",
+)
+
+HEALTH_SECONDS = 5.0
+
+
+def data_dir_of(given: Path | None) -> Path:
+    """The data directory that is meant, as an absolute path."""
+    return given.expanduser().absolute() if given is not None else default_data_dir()
+
+
+def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:
+    """Whether the server at `url` says that it is well. No proxy is asked: it is this machine's own."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "localhost", place.port, timeout=seconds)
+    try:
+        connection.request("GET", "/v1/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
