@@ -7,11 +7,11 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation
-from dais.sdk.pages import pages
+from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted
+from dais.sdk.pages import pages, whole
 from dais.sdk.profiles import Access, find_access
 from dais.sdk.transport import AsyncTransport, BlockingTransport, Target
-from dais.wire.answers import Account, Me, Node, Version
+from dais.wire.answers import Account, Me, Node, SignInLink, Version
 
 if TYPE_CHECKING:
     from dais.sdk.environments import AsyncEnvironments, Environments
@@ -37,10 +37,15 @@ class ClientApi(Resource):
         """What the server runs; needs no token."""
         return (yield from self.call(Request("GET", "/v1/version"), Version))
 
+    @operation
+    def sign_in_link(self) -> Flow[SignInLink]:
+        """A one-time link into the pages, as the token's user."""
+        return (yield from self.call(Request("POST", "/v1/sign-in-links"), SignInLink))
+
     @listing
     def nodes(self) -> Items[Node]:
         """The machines, with what is free of each."""
-        yield from pages(self, "/v1/nodes", {}, Node)
+        yield from whole(self, "/v1/nodes", Node)
 
 
 class AccountsApi(Resource):
@@ -50,6 +55,11 @@ class AccountsApi(Resource):
     def list(self, limit: int | None = None) -> Items[Account]:
         """The accounts that you may see."""
         yield from pages(self, "/v1/accounts", {}, Account, limit)
+
+    @operation
+    def get(self, ref: str) -> Flow[Account]:
+        """An account by its full name or id. Raises NotFound."""
+        return (yield from self.call(Request("GET", f"/v1/accounts/{quoted(ref)}"), Account))
 
 
 class Accounts(AccountsApi, Blocking):
@@ -148,6 +158,11 @@ class AsyncClient(ClientApi, Asynchronous):
     def iterate(self, flow: Items[T]) -> AsyncIterator[T]:
         """Run a flow and yield what it emits."""
         return self.transport.iterate(flow)
+
+    def blocking(self) -> Client:
+        """A blocking client of the same server, for work that is done in a thread; close it."""
+        access = self.access
+        return Client(access.url, access.token, account=self.account, patience=self.patience, on_wait=self.on_wait)
 
     async def close(self) -> None:
         await self.transport.close()

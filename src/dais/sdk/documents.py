@@ -101,7 +101,7 @@ def _refuse_depth(text: str, origin: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             raise Invalid(f"{origin}:{line}: it is nested more than {MAX_DEPTH} deep; no job is", code="bad-yaml")
 
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from dais.sdk.flow import (
-    Asynchronous,
-    Blocking,
-    Emit,
-    Flow,
-    Items,
-    Request,
-    Resource,
-    listing,
-    open_stream,
-    operation,
-    quoted,
-    read,
-)
-from dais.sdk.pages import pages
-from dais.wire.answers import Environment
+from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted
+from dais.sdk.pages import whole
+from dais.wire.answers import Answer, Environment
+
+
+class BuildLog(Answer, frozen=True, kw_only=True):
+    """What the builder said so far; `complete` when it has ended."""
+
+    text: str
+    complete: bool
 
 
 class EnvironmentsApi(Resource):
-    """Environments are built once per content of the requirements and shared read-only by jobs."""
+    """Environments are built once per content of the requirements, and shared read-only by jobs."""
 
     @listing
-    def list(self, limit: int | None = None) -> Items[Environment]:
-        """The environments of your organization, the newest first."""
-        yield from pages(self, "/v1/environments", {}, Environment, limit)
+    def list(self) -> Items[Environment]:
+        """The environments of your organization."""
+        yield from whole(self, "/v1/environments", Environment)
 
     @operation
     def get(self, environment: str) -> Flow[Environment]:
@@ -34,16 +28,14 @@ class EnvironmentsApi(Resource):
         return (yield from self.call(Request("GET", f"/v1/environments/{quoted(environment)}"), Environment))
 
     @operation
-    def remove(self, environment: str) -> Flow[None]:
+    def rm(self, environment: str) -> Flow[None]:
         """Remove it; the next job that needs it builds it again. Raises NotFound, or Conflict while a job uses it."""
         yield from self.send(Request("DELETE", f"/v1/environments/{quoted(environment)}"))
 
-    @listing
-    def log(self, environment: str) -> Items[bytes]:
-        """What the builder printed, in pieces."""
-        stream = yield from open_stream(Request("GET", f"/v1/environments/{quoted(environment)}/log"))
-        while piece := (yield from read(stream)):
-            yield Emit(piece)
+    @operation
+    def log(self, environment: str) -> Flow[BuildLog]:
+        """What the builder printed. Raises NotFound."""
+        return (yield from self.call(Request("GET", f"/v1/environments/{quoted(environment)}/log"), BuildLog))
 
 
 class Environments(EnvironmentsApi, Blocking):

@@ -20,12 +20,16 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 from urllib.parse import quote
 
 import msgspec
 
 from dais.sdk.errors import BadAnswer, DaisError, TooMany, Unavailable, Unreachable, from_response
+
+if TYPE_CHECKING:
+    from dais.sdk.client import Client
+    from dais.sdk.transport import AsyncTransport, BlockingTransport
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -202,11 +206,16 @@ class Core(Protocol):
 
 
 class BlockingCore(Core, Protocol):
+    transport: BlockingTransport
+
     def run(self, flow: Flow[R]) -> R: ...
     def iterate(self, flow: Items[T]) -> Iterator[T]: ...
 
 
 class AsyncCore(Core, Protocol):
+    transport: AsyncTransport
+
+    def blocking(self) -> Client: ...
     async def run(self, flow: Flow[R]) -> R: ...
     def iterate(self, flow: Items[T]) -> AsyncIterator[T]: ...
 

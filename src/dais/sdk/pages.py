@@ -27,3 +27,10 @@ def pages(resource: Resource, path: str, query: Query, item: type[T], limit: int
         cursor = page.cursor
         if cursor is None:
             break
+
+
+def whole(resource: Resource, path: str, item: type[T]) -> Items[T]:
+    """Emit the items of a list that the server gives in one piece."""
+    page = yield from resource.call(Request("GET", path), Page[item])  # type: ignore[valid-type]
+    for one in page.items:
+        yield Emit(one)
