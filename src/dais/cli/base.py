@@ -88,25 +88,67 @@ def connected(function: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:
     @click.option("--account", metavar="ACCOUNT", help="Act in this account, as org.lab.project (DAIS_ACCOUNT).")
     @functools.wraps(function)
     def command(*args: Any, profile: str | None, account: str | None, **kwargs: Any) -> R:
-        with open_client(profile=profile, account=account) as client:
+        context = click.get_current_context()
+        before = context.find_object(Globals) or Globals()
+        context.obj = Globals(profile=profile or before.profile, account=account or before.account)
+        with open_client() as client:
             return function(client, *args, **kwargs)
 
     return command  # type: ignore[return-value]
 
 
-def open_client(*, profile: str | None = None, account: str | None = None, patience: float = PATIENCE) -> Client:
-    """A client for the command's options, the options before it, the environment and the profile file."""
+def open_client(*, patience: float = PATIENCE) -> Client:
+    """A client for the options of the command, the environment and the profile file."""
     from dais.sdk.client import Client
 
+    given = chosen()
+    return Client(profile=given.profile, account=given.account, patience=patience, on_wait=note)
+
+
+def chosen() -> Globals:
+    """The profile and account that the command line names, before or after the command."""
     context = click.get_current_context(silent=True)
-    given = context.find_object(Globals) if context else None
-    given = given or Globals()
-    return Client(
-        profile=profile or given.profile,
-        account=account or given.account,
-        patience=patience,
-        on_wait=lambda message: note(message),
-    )
+    return (context.find_object(Globals) if context else None) or Globals()
+
+
+class CommandAfterDashes(click.Command):
+    """A command whose words, after its own options, are a command line: `job exec ID -- ls -l`.
+
+    The first `--` ends our options; words before it belong to the line too. Without `--` the first word ends them.
+    The line is the parameter `words`.
+    """
+
+    options_between = False
+    """Whether options may stand between the words before `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ours, dashes, theirs = _split_at_dashes(args)
+        ctx.allow_interspersed_args = bool(dashes) and self.options_between
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, ours)
+        ctx.params["words"] = (*ctx.args, *theirs)
+        ctx.args = []
+        return []
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "-- COMMAND..."]
+
+
+class ReferenceAndCommand(CommandAfterDashes):
+    """As CommandAfterDashes, where a job is named before the command."""
+
+    options_between = True
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        pieces = super().collect_usage_pieces(ctx)
+        return [*pieces[:-1], "JOB", pieces[-1]]
+
+
+def _split_at_dashes(args: list[str]) -> tuple[list[str], bool, list[str]]:
+    if "--" not in args:
+        return args, False, []
+    place = args.index("--")
+    return args[:place], True, args[place + 1 :]
 
 
 def note(message: str) -> None:

@@ -12,11 +12,12 @@ from dais.cli.base import Entry, Globals, LazyGroup
 from dais.cli.problems import explain
 
 COMMANDS: dict[str, Entry] = {
-    "up": Entry("dais.cli.server:up", "Start Dais on this machine."),
-    "down": Entry("dais.cli.server:down", "Stop Dais on this machine; jobs go on."),
-    "status": Entry("dais.cli.server:status", "Tell whether Dais runs on this machine, and where."),
+    "up": Entry("dais.cli.admin.up:up", "Start Dais on this machine."),
+    "down": Entry("dais.cli.admin.down:down", "Stop Dais on this machine; jobs go on."),
+    "status": Entry("dais.cli.admin.status:status", "Tell whether Dais runs on this machine, and where."),
+    "open": Entry("dais.cli.open:open_pages", "Open the web pages in the browser, signed in."),
     "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
-    "job": Entry("dais.cli.job:job", "Submit, watch and steer jobs."),
+    "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),
     "folder": Entry("dais.cli.folder:folder", "Make folders, and move files into and out of them."),
     "data": Entry("dais.cli.folder:folder", "The same as `dais folder`.", alias_of="folder"),
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),

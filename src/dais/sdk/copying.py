@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from dais.sdk.errors import DaisError, Invalid, NotFound
+from dais.wire.paths import stays_inside
 
 if TYPE_CHECKING:
     from dais.sdk.execution import ExecSession
@@ -83,7 +84,7 @@ def extract(archive: tarfile.TarFile, top: str, destination: Path, note: Note = 
             source = archive.extractfile(member)
             assert source is not None
             _write(source, path, member.mode)
-        elif member.issym() and _stays_inside(parts, member.linkname):
+        elif parts and member.issym() and stays_inside("/".join(parts), member.linkname):
             links.append((path, member.linkname))
         elif member.islnk() and (target := _below(member.linkname, top)) is not None:
             _copy_again(destination.joinpath(*target), path)
@@ -179,17 +180,6 @@ def _below(name: str, top: str) -> list[str] | None:
     if top == ".":
         return parts
     return parts[1:] if parts and parts[0] == top else None
-
-
-def _stays_inside(parts: list[str], target: str) -> bool:
-    if target.startswith("/"):
-        return False
-    depth = len(parts) - 1
-    for step in target.split("/"):
-        depth += {"..": -1, "": 0, ".": 0}.get(step, 1)
-        if depth < 0:
-            return False
-    return bool(parts)
 
 
 def _write(source: IO[bytes], path: Path, mode: int) -> None:

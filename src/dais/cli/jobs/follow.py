@@ -1,0 +1,132 @@
+"""Following a job on the terminal, and the exit code that tells how it ended."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from dais.cli.base import note
+from dais.cli.output import marked
+from dais.cli.problems import PLATFORM, harmless
+from dais.wire.answers import JobDetail, LogFrame
+
+if TYPE_CHECKING:
+    from dais.sdk.client import Client
+
+SECOND_CTRL_C = 2.0
+"""Seconds after a Ctrl-C in which another one kills the job."""
+
+LOOK_SECONDS = 1.0
+
+PLATFORM_REASONS = {"node-lost", "launch-failed", "internal-error", "staging-failed", "engine-failed"}
+"""Reasons that are not the job's own doing."""
+
+CODES_OF_REASONS = {"out-of-memory": 137, "time-limit": 124, "user-request": 130}
+
+
+def exit_code(job: JobDetail) -> int:
+    """What a command that followed the job exits with: the job's own code wherever there is one."""
+    if job.state == "SUCCEEDED":
+        return 0
+    run = job.runs[-1] if job.runs else None
+    if job.exit_code:
+        return job.exit_code
+    if run is not None and run.signal:
+        return 128 + run.signal
+    if job.reason in PLATFORM_REASONS:
+        return PLATFORM
+    return CODES_OF_REASONS.get(job.reason or "", 1)
+
+
+def follow(client: Client, job: JobDetail) -> JobDetail | None:
+    """Print what a job prints until it has ended; the job as it ended. None: Ctrl-C left it running.
+
+    A second Ctrl-C within two seconds kills the job, and following goes on to its end.
+    """
+    started = threading.Event()
+    watcher = threading.Thread(target=_tell_why_it_waits, args=(client, job, started), daemon=True)
+    if sys.stderr.isatty():
+        watcher.start()
+    while True:
+        try:
+            return _print_until_end(client, job, started)
+        except KeyboardInterrupt:
+            if not _killed(client, job):
+                return None
+        finally:
+            started.set()
+
+
+def write_frames(frames: Iterable[LogFrame], *, split: bool) -> None:
+    """Frames to stdout; with `split`, what went to stderr goes to stderr."""
+    for frame in frames:
+        write_frame(frame, split=split)
+
+
+def write_frame(frame: LogFrame, *, split: bool) -> None:
+    """One frame, its bytes exactly; marks of the system go to stderr."""
+    from dais.sdk.jobs import frame_bytes
+
+    if frame.stream == "system":
+        sys.stdout.flush()
+        note(harmless(frame.data.strip()))
+        return
+    stream: BinaryIO = sys.stderr.buffer if split and frame.stream == "stderr" else sys.stdout.buffer
+    stream.write(frame_bytes(frame))
+    stream.flush()
+
+
+def tell_end(job: JobDetail) -> None:
+    """One line on how a job ended, on stderr."""
+    code = "" if job.exit_code is None else f", exit code {job.exit_code}"
+    reason = f" ({job.reason})" if job.reason and job.reason not in ("exit-code", "completed") else ""
+    detail = f": {harmless(job.detail)}" if job.detail and job.state != "SUCCEEDED" else ""
+    note(f"job {job.name or job.number} {marked(job.state)}{reason}{code}{detail}")
+
+
+def _print_until_end(client: Client, job: JobDetail, started: threading.Event) -> JobDetail:
+    for item in client.jobs.follow(job.id):
+        started.set()
+        if isinstance(item, JobDetail):
+            return item
+        write_frame(item, split=True)
+    return client.jobs.wait(job.id)
+
+
+def _killed(client: Client, job: JobDetail) -> bool:
+    """After one Ctrl-C: whether a second one came and the job is being killed."""
+    name = job.name or job.number
+    click.echo(err=True)
+    note(f"job {name} goes on; Ctrl-C again kills it")
+    try:
+        time.sleep(SECOND_CTRL_C)
+    except KeyboardInterrupt:
+        client.jobs.kill(job.id)
+        note(f"killing job {name}")
+        return True
+    note(f"follow it with `dais job logs -f {name}`, end it with `dais job kill {name}`")
+    return False
+
+
+def _tell_why_it_waits(client: Client, job: JobDetail, started: threading.Event) -> None:
+    """Until the job prints something: where it is, and why it waits, whenever that changes."""
+    from dais.sdk.errors import DaisError
+
+    said = ""
+    while not started.wait(LOOK_SECONDS):
+        try:
+            now = client.jobs.get(job.id)
+        except DaisError:
+            continue  # following tells of lost connections
+        place = f", {now.place} before it" if now.place else ""
+        text = f"{marked(now.state)}: {harmless(now.pending_reason or '')}{place}" if now.pending_reason else now.state
+        if now.state == "RUNNING" or not now.alive:
+            return
+        if text != said and not started.is_set():
+            note(text)
+            said = text

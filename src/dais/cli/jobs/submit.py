@@ -1,0 +1,65 @@
+"""`dais job submit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dais.cli.base import CommandAfterDashes, connected, note
+from dais.cli.jobs.options import job_options, read_given
+from dais.cli.jobs.show import COLUMNS
+from dais.cli.output import Output, with_output
+from dais.cli.problems import harmless
+
+if TYPE_CHECKING:
+    from dais.sdk.client import Client
+    from dais.wire.answers import JobDetail
+    from dais.wire.spec import JobSpec
+
+
+@click.command("submit", cls=CommandAfterDashes)
+@job_options
+@with_output
+@connected
+def submit(client: Client, output: Output, given: dict[str, Any], words: tuple[str, ...]) -> None:
+    """Put a job into the queue.
+
+    Prints the job; `--field id` prints its id alone. The command is run as it is, without a shell.
+
+    \b
+    Examples:
+      dais job submit --cpu 4 --mem 16 -d digits:/data:ro -- python train.py
+      dais job submit -f job.yml --name second -e SEED=2
+      dais job submit --dry-run -- bash -c 'echo $DAIS_JOB_ID'
+    """
+    spec = read_given(given, words)
+    if given["dry_run"]:
+        print_checked(client, output, spec)
+    else:
+        output.one(send(client, spec, given), COLUMNS)
+
+
+def send(client: Client, spec: JobSpec, given: dict[str, Any]) -> JobDetail:
+    """Submit; warnings of the server are said."""
+    job = client.jobs.submit(spec=spec, idempotency_key=given["idempotency_key"], enforce_name=given["enforce_name"])
+    warn(job.warnings)
+    return job
+
+
+def print_checked(client: Client, output: Output, spec: JobSpec) -> None:
+    """The spec as YAML (or as asked for), once the server has nothing against it."""
+    from dais.sdk.documents import dump
+
+    checked = client.jobs.check(spec)
+    if output.document or output.shape == "json":
+        output.one(checked.spec, ())
+    else:
+        click.echo(dump(checked.spec), nl=False)
+    warn(checked.warnings)
+
+
+def warn(warnings: Any) -> None:
+    """What the server wants to be known, on stderr."""
+    for warning in warnings:
+        note(f"warning: {harmless(warning)}")

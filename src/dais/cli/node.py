@@ -1,0 +1,40 @@
+"""`dais node`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dais.cli.base import connected
+from dais.cli.output import Output, with_output
+from dais.wire.answers import Node
+
+if TYPE_CHECKING:
+    from dais.sdk.client import Client
+
+COLUMNS = ("name", "group", "state", "cpu", "free_cpu", "mem", "free_mem", "gpu", "free_gpu")
+
+
+@click.group()
+def node() -> None:
+    """List the machines and what is free of them.
+
+    \b
+    Example:
+      dais node ls
+    """
+
+
+@node.command()
+@with_output
+@connected
+def ls(client: Client, output: Output) -> None:
+    """List the machines with their slots and what is free of them.
+
+    \b
+    Examples:
+      dais node ls
+      dais node ls --fields name,freeCpu,freeMem
+    """
+    output.many(Node, client.nodes(), COLUMNS)

@@ -1,0 +1,14 @@
+"""Sending a source directory with a progress bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dais.sdk.client import Client
+
+
+def capture_with_progress(client: Client, directory: Path, yes: bool) -> str:
+    """The digest of a directory's files, once the server has them."""
+    return client.sources.capture(directory, allow_large=yes)
