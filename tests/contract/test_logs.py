@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dais.engines.contract import STDERR, STDOUT, SYSTEM, Engine, Frame, Limits
+from dais.engines.contract import FRAME_HEAD, STDERR, STDOUT, SYSTEM, Engine, Frame, Limits
 from dais.kit.ids import new_id
 from tests.support.engines import Harness, Watcher, output, printed, read_log
 
@@ -54,8 +54,24 @@ async def test_a_cursor_names_a_place_for_ever(harness: Harness, engine: Engine,
         rests = [(place, [*frames, *chunk.frames]) for place, frames in rests] + [(cursor, [])]
         if chunk.eof:
             break
+    assert len(rests) > 1
     for place, rest in rests:
-        assert output((await engine.logs(handle, place)).frames) == output(rest)
+        assert (await engine.logs(handle, place)).frames == rest
+
+
+async def test_every_frame_has_a_cursor_of_its_own(harness: Harness, engine: Engine, watcher: Watcher) -> None:
+    spec = harness.spec(("print", "a"), ("error", "bc"), ("print", "def"), ("error", ""), ("exit", "0"))
+    [handle] = await engine.launch([spec])
+    await watcher.over(spec.attempt_id)
+    chunk = await engine.logs(handle, None)
+    assert len(chunk.frames) >= 2
+    assert not chunk.eof
+    segment, offset = 0, 0
+    for n, frame in enumerate(chunk.frames, 1):
+        offset += FRAME_HEAD + len(frame.data)
+        assert (await engine.logs(handle, f"{segment}:{offset}")).frames == chunk.frames[n:]
+    assert chunk.cursor == f"{segment}:{offset}"
+    assert (await engine.logs(handle, chunk.cursor)).eof
 
 
 async def test_a_running_log_has_no_end(harness: Harness, engine: Engine, watcher: Watcher) -> None:

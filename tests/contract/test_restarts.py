@@ -110,8 +110,9 @@ async def test_a_dead_machine_loses_its_containers_and_the_next_one_works(harnes
         runs = [harness.spec(("print", "here"), ("sleep-forever",)) for _ in range(3)]
         handles = await engine.launch([done, *runs])
         await watcher.over(done.attempt_id)
-        for spec in runs:
+        for spec, handle in zip(runs, handles[1:], strict=True):
             await watcher.running(spec.attempt_id)
+            await printed(engine, handle, b"here\n")
         await harness.crash()
         for spec in runs:
             end = await watcher.over(spec.attempt_id)

@@ -235,7 +235,8 @@ class Engine(Protocol):
 
         A cursor is `segment:offset`: the offset counts encoded bytes, 13 for the head of each frame and its data. The
         frames of one answer lie in one segment, so that each frame's own cursor can be told, and a log that was copied
-        elsewhere keeps its cursors. `eof` comes only with an empty answer.
+        elsewhere keeps its cursors. `eof` comes only with an empty answer. An attempt without output, or unknown, has
+        no frames. Raises ValueError for what is no cursor.
         """
         ...
 

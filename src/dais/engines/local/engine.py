@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class LocalEngine:
         self._usage: deque[asyncio.Future[dict[str, Used]]] = deque()
         self._hello: Message | None = None
         self._acknowledged = 0
+        self._untold: list[tuple[Status, int]] = []
         self._link = Link(
             node_dir,
             timeout=self._settings.start_timeout,
@@ -212,8 +213,11 @@ class LocalEngine:
                 self._hello = message
                 self._attempts.greeted(message)
             case "records":
-                for record in message.records:
-                    self._mailbox.post(self._attempts.apply(record), record.seq)
+                told = [(self._attempts.apply(record), record.seq) for record in message.records]
+                if self._link.ready:
+                    self._post(told)
+                else:
+                    self._untold += told
             case "usage":
                 if self._usage:
                     answer = self._usage.popleft()
@@ -221,8 +225,14 @@ class LocalEngine:
                         answer.set_result(message.usage)
 
     def _catch_up(self) -> None:
-        for status in self._attempts.reconcile(_now()):
-            self._mailbox.post(status)
+        """Tell what came before the link was ready only now, so that whoever hears of it can act at once."""
+        untold, self._untold = self._untold, []
+        self._post(untold)
+        self._post((status, 0) for status in self._attempts.reconcile(_now()))
+
+    def _post(self, told: Iterable[tuple[Status, int]]) -> None:
+        for status, number in told:
+            self._mailbox.post(status, number)
 
     def _fail_requests(self) -> None:
         while self._usage:
