@@ -79,7 +79,7 @@ def _given(raw: bytes, path: str) -> tuple[str, bool]:
         if isinstance(value, dict | list) and path == "$":
             return "", False
         text = msgspec.json.encode(value).decode()
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError):
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError, RecursionError):
         return "", False
     return (text if len(text) <= SHOWN else text[:SHOWN] + "…"), True
 
