@@ -1,0 +1,56 @@
+"""Folders, the blob store, and the sources of jobs: what is kept, and what moves in and out."""
+
+from dais.data.blobs import BlobStore, BlobWriter
+from dais.data.commands import create_folder, expire_staged, publish_folder, remove_folder
+from dais.data.folder_store import FolderStore
+from dais.data.housekeeping import keep_tidy, tidy
+from dais.data.queries import existing_folders, find_mount, get_folder, list_folders
+from dais.data.reading import (
+    MAX_PAGE,
+    OpenFile,
+    compare,
+    fetch,
+    list_entries,
+    measure,
+    open_file,
+    remove_entries,
+)
+from dais.data.settings import DataSettings
+from dais.data.sources import materialize, read_source, source_file, store_source
+from dais.data.types import Entry, Folder, Measure, MountedFolder
+from dais.data.uploads import Uploads, write_pack
+
+__all__ = [
+    "MAX_PAGE",
+    "BlobStore",
+    "BlobWriter",
+    "DataSettings",
+    "Entry",
+    "Folder",
+    "FolderStore",
+    "Measure",
+    "MountedFolder",
+    "OpenFile",
+    "Uploads",
+    "compare",
+    "create_folder",
+    "existing_folders",
+    "expire_staged",
+    "fetch",
+    "find_mount",
+    "get_folder",
+    "keep_tidy",
+    "list_entries",
+    "list_folders",
+    "materialize",
+    "measure",
+    "open_file",
+    "publish_folder",
+    "read_source",
+    "remove_entries",
+    "remove_folder",
+    "source_file",
+    "store_source",
+    "tidy",
+    "write_pack",
+]

@@ -1,0 +1,246 @@
+"""The local blob store: contents by their digest, each stored once.
+
+A blob appears under its name only when all of it is on the disk: written aside, flushed, renamed, and the directory
+flushed. What a crash leaves aside is removed after a day. Collection and uploads meet under a lock of the file system:
+a digest that was answered "already there" has been touched before, and what was touched in the last 24 hours stays.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from blake3 import blake3
+
+from dais.data.durable import flush_directories, flush_files, write_all
+from dais.data.errors import digest_mismatch, disk_errors, disk_full
+from dais.data.hashing import PREFIX, check_digest, digest_of
+from dais.kit.errors import NotFound, Unavailable
+from dais.kit.ids import new_id
+
+PINNED_SECONDS = 24 * 3600.0
+
+GROUP = 64
+"""Files that are open at once while many are written."""
+
+_new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class BlobStore:
+    """Blobs below `root`. Every method blocks; all may be used by several threads and processes."""
+
+    def __init__(self, root: Path, *, reserve: int = 0) -> None:
+        self.root = root
+        self._reserve = reserve
+        self._aside = root / ".new"
+        with disk_errors(str(root)):
+            self._aside.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for number in range(256):
+                (root / f"{number:02x}").mkdir(exist_ok=True, mode=0o700)
+
+    def path(self, digest: str) -> Path:
+        """Where the blob is, or would be. Raises Invalid `bad-digest`. Nobody writes there but this class."""
+        digits = check_digest(digest).removeprefix(PREFIX)
+        return self.root / digits[:2] / digits
+
+    def has(self, digest: str) -> bool:
+        """Whether the blob is there; if so, it stays for the next 24 hours."""
+        return not self.missing([digest])
+
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Those that are not there, each once. The others stay for the next 24 hours."""
+        absent: dict[str, None] = {}
+        with self._locked(fcntl.LOCK_SH):
+            for digest in digests:
+                try:
+                    os.utime(self.path(digest))
+                except FileNotFoundError:
+                    absent[digest] = None
+        return list(absent)
+
+    def size(self, digest: str) -> int:
+        """Bytes of the blob. Raises NotFound `no-such-blob`."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError as error:
+            raise _no_such_blob(digest) from error
+
+    def open(self, digest: str) -> BinaryIO:
+        """The blob, for reading. Raises NotFound `no-such-blob`."""
+        try:
+            return self.path(digest).open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise _no_such_blob(digest) from error
+
+    def read(self, digest: str) -> bytes:
+        """All of the blob, verified. Raises NotFound `no-such-blob`, Unavailable `blob-damaged`."""
+        with self.open(digest) as file:
+            data = file.read()
+        if digest_of(data) != digest:
+            raise self.discard_damaged(digest)
+        return data
+
+    def put(self, data: bytes | bytearray | memoryview) -> str:
+        """Store bytes; their digest. Raises Unavailable `disk-full`."""
+        (digest,) = self.put_many([data])
+        return digest
+
+    def put_many(self, contents: Collection[bytes | bytearray | memoryview]) -> list[str]:
+        """Store many small contents at the price of few; their digests in order. Raises Unavailable `disk-full`."""
+        digests = [digest_of(content) for content in contents]
+        given = dict(zip(digests, contents, strict=True))
+        new = [(digest, content) for digest, content in given.items() if not self._whole(digest, len(content))]
+        self.check_space(sum(len(content) for _, content in new))
+        for start in range(0, len(new), GROUP):
+            self._put_group(new[start : start + GROUP])
+        return digests
+
+    def _put_group(self, new: list[tuple[str, bytes | bytearray | memoryview]]) -> None:
+        made: dict[Path, int] = {}
+        with disk_errors("a blob"):
+            try:
+                for _, content in new:
+                    aside = self._aside / new_id()
+                    made[aside] = fd = os.open(aside, _new, 0o444)
+                    write_all(fd, content, 0)
+                flush_files(made.values())
+                self._place({digest: aside for (digest, _), aside in zip(new, made, strict=True)})
+            finally:
+                for aside, fd in made.items():
+                    os.close(fd)
+                    aside.unlink(missing_ok=True)
+
+    @contextmanager
+    def writer(self, expected: str | None = None) -> Iterator[BlobWriter]:
+        """Store a large content piece by piece: it is there when the block has ended without an error.
+
+        Raises Invalid `digest-mismatch` when the content has another digest than `expected`.
+        """
+        if expected is not None:
+            check_digest(expected)
+        aside = self._aside / new_id()
+        with disk_errors("a blob"):
+            fd = os.open(aside, _new, 0o444)
+        try:
+            writer = BlobWriter(self, fd)
+            yield writer
+            if expected is not None and writer.digest != expected:
+                raise digest_mismatch("the blob", expected, writer.digest)
+            if not self._whole(writer.digest, writer.size):
+                with disk_errors("a blob"):
+                    os.fsync(fd)
+                    self._place({writer.digest: aside})
+        finally:
+            os.close(fd)
+            aside.unlink(missing_ok=True)
+
+    def discard_damaged(self, digest: str) -> Unavailable:
+        """Take away a blob whose content was seen to be wrong, so that it can be uploaded again; the error to raise."""
+        with suppress(FileNotFoundError):
+            self.path(digest).rename(self._aside / new_id())
+        return Unavailable(
+            f"the stored content of {digest} was damaged on the server's disk; upload it again",
+            code="blob-damaged",
+            digest=digest,
+        )
+
+    def collect(self, used: Collection[str], *, now: float | None = None) -> int:
+        """Remove blobs that are not `used` and were not asked for or written in 24 hours; the bytes that became free.
+
+        `used` must have been read after the blobs' users were written, or at most 24 hours ago.
+        """
+        before = (time.time() if now is None else now) - PINNED_SECONDS
+        freed = 0
+        for number in range(256):
+            with self._locked(fcntl.LOCK_EX):
+                freed += _sweep(self.root / f"{number:02x}", used, before)
+        return freed + _sweep(self._aside, (), before)
+
+    def _whole(self, digest: str, size: int) -> bool:
+        """Whether the blob is there with its full size; touched, so that it stays."""
+        with self._locked(fcntl.LOCK_SH):
+            try:
+                if self.path(digest).stat().st_size == size:
+                    os.utime(self.path(digest))
+                    return True
+            except FileNotFoundError:
+                pass
+        return False
+
+    def _place(self, ready: dict[str, Path]) -> None:
+        """Give flushed files their names."""
+        places = {digest: self.path(digest) for digest in ready}
+        for digest, aside in ready.items():
+            aside.replace(places[digest])
+        fds: list[int] = []
+        try:
+            for parent in {place.parent for place in places.values()}:
+                fds.append(os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            flush_directories(fds)
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def check_space(self, wanted: int) -> None:
+        """Raises Unavailable `disk-full` when so many bytes more would leave less than the reserve."""
+        if free_space(self.root) < wanted + self._reserve:
+            raise disk_full()
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
+
+
+class BlobWriter:
+    """Takes the pieces of one blob, in order."""
+
+    def __init__(self, store: BlobStore, fd: int) -> None:
+        self._store = store
+        self._fd = fd
+        self._hasher = blake3()
+        self.size = 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """The next piece. Raises Unavailable `disk-full`."""
+        self._store.check_space(len(data))
+        with disk_errors("a blob"):
+            write_all(self._fd, data, self.size)
+        self._hasher.update(data)
+        self.size += len(data)
+
+    @property
+    def digest(self) -> str:
+        """The digest of what has come so far."""
+        return PREFIX + str(self._hasher.hexdigest())
+
+
+def free_space(path: Path) -> int:
+    """Bytes that ordinary users may still write on the file system of `path`."""
+    info = os.statvfs(path)
+    return info.f_bavail * info.f_frsize
+
+
+def _no_such_blob(digest: str) -> NotFound:
+    return NotFound(f"there is no blob {digest}; upload it first", code="no-such-blob", digest=digest)
+
+
+def _sweep(directory: Path, used: Collection[str], before: float) -> int:
+    freed = 0
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                info = entry.stat(follow_symlinks=False)
+                if info.st_mtime < before and PREFIX + entry.name not in used:
+                    Path(entry.path).unlink()
+                    freed += info.st_size
+    return freed

@@ -1,0 +1,80 @@
+"""What goes wrong with files, in words: failures of the disk and of paths as errors with a code and a remedy."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dais.kit.errors import Conflict, DaisError, Invalid, NotFound, Unavailable
+from dais.wire.paths import PathError, shown
+
+
+@contextmanager
+def disk_errors(path: str) -> Iterator[None]:
+    """Turn OSError and PathError into errors that name `path` (as the user knows it) and the remedy."""
+    try:
+        yield
+    except PathError as error:
+        raise invalid_path(error) from error
+    except OSError as error:
+        raise of_disk(error, path) from error
+
+
+def invalid_path(error: PathError) -> Invalid:
+    return Invalid(str(error), code=error.code, path=error.path[:200])
+
+
+def of_disk(error: OSError, path: str) -> DaisError:
+    """The error of a family for what the kernel said about `path`."""
+    what = shown(path or ".")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full()
+    if error.errno == errno.EROFS:
+        return Unavailable(
+            "the disk with the server's data can only be read; an administrator must mount it read-write",
+            code="disk-read-only",
+        )
+    if error.errno == errno.ENOENT:
+        return NotFound(f"there is no {what} in the folder", code="no-such-file", path=path[:200])
+    if error.errno in (errno.ENOTDIR, errno.ELOOP):
+        return Conflict(
+            f"{what} leads through something that is no directory (links are not followed); remove that first",
+            code="not-a-directory",
+            path=path[:200],
+        )
+    if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):
+        return Conflict(
+            f"{what} is a directory already; remove it, or choose another path", code="is-a-directory", path=path[:200]
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Conflict(
+            f"{what} may not be opened: a job took its permissions away; give them back with chmod in a job",
+            code="no-permission",
+            path=path[:200],
+        )
+    if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ):
+        return Invalid(
+            f"the server's file system takes no such name: {what}; rename it", code="bad-path", path=path[:200]
+        )
+    return Unavailable(
+        f"the server's disk failed at {what}: {os.strerror(error.errno or 0)}", code="disk-failed", retry_after=5
+    )
+
+
+def disk_full() -> Unavailable:
+    return Unavailable(
+        "the disk with the server's data is full; remove folders or files that are not needed, then try again",
+        code="disk-full",
+    )
+
+
+def digest_mismatch(what: str, wanted: str, found: str) -> Invalid:
+    return Invalid(
+        f"what came of {shown(what)} is not what was announced: its digest is {found}, not {wanted}; "
+        "the file changed while it was sent, or was damaged on the way: send it again",
+        code="digest-mismatch",
+        expected=wanted,
+        given=found,
+    )

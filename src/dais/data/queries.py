@@ -1,0 +1,172 @@
+"""Finding folders. A folder that the asker may not see is told as if there were none."""
+
+from __future__ import annotations
+
+import difflib
+
+from sqlalchemy import and_, bindparam, or_, select
+
+from dais.data.errors import invalid_path
+from dais.data.tables import folders
+from dais.data.types import Folder, MountedFolder
+from dais.identity import (
+    Account,
+    Actor,
+    get_account,
+    require,
+    resolve_account,
+    user_names,
+    visible_accounts,
+)
+from dais.kit.database import Row, Statement, UnitOfWork, in_list
+from dais.kit.errors import Forbidden, NotFound
+from dais.kit.ids import is_id
+from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+from dais.wire.paths import PathError, clean_path, shown
+from dais.wire.spec import Mount
+
+_live = and_(folders.c.deleted_at.is_(None), folders.c.published_at.is_not(None))
+_by_id = Statement(select(folders).where(folders.c.id == bindparam("id"), folders.c.deleted_at.is_(None)))
+_by_name = Statement(
+    select(folders).where(_live, folders.c.account_id == bindparam("account_id"), folders.c.name == bindparam("name"))
+)
+_names = Statement(
+    select(folders.c.name)
+    .where(_live, folders.c.account_id == bindparam("account_id"))
+    .order_by(folders.c.name)
+    .limit(1000)
+)
+_page = (
+    select(folders)
+    .where(
+        _live,
+        or_(
+            folders.c.name > bindparam("name"),
+            and_(folders.c.name == bindparam("name"), folders.c.id > bindparam("id")),
+        ),
+    )
+    .order_by(folders.c.name, folders.c.id)
+    .limit(bindparam("limit"))
+)
+_all = Statement(_page)
+_some = Statement(_page.where(in_list(folders.c.account_id, "accounts")))
+_existing = Statement(select(folders.c.id).where(folders.c.deleted_at.is_(None)))
+
+
+def get_folder(
+    uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None, action: str = "data:get"
+) -> Folder:
+    """The folder that `ref` means, when `actor` may do `action` with it.
+
+    `ref` is an id, a full name `org.account.name` (`org.account./.name` where the name begins with a dot), or a name
+    in `account` (default: the personal account). Raises NotFound `no-such-folder` with the nearest name, Forbidden.
+    """
+    row, where = _find(uow, actor, ref, account)
+    if row is None or not _visible(uow, actor, row):
+        raise _no_such_folder(uow, actor, ref, where)
+    if action != "data:get":
+        require(uow, actor, action, account_id=row.account_id, resource_type="folder", resource_id=row.id)
+    return folder_of(uow, row)
+
+
+def list_folders(
+    uow: UnitOfWork, actor: Actor, *, account: str | None = None, limit: int = 100, cursor: str | None = None
+) -> Page[Folder]:
+    """The folders that `actor` may see, by name; of one account if one is given. Raises Invalid `bad-cursor`."""
+    check_limit(limit)
+    name, last = decode_cursor(cursor, tuple[str, str]) if cursor is not None else ("", "")
+    if account is not None:
+        of = resolve_account(uow, actor, account)
+        require(uow, actor, "data:list", account_id=of.id)
+        accounts: list[str] | None = [of.id]
+    else:
+        accounts = visible_accounts(uow, actor, "data:list")
+    if accounts is None:
+        rows = uow.all(_all, name=name, id=last, limit=limit + 1)
+    else:
+        rows = uow.all(_some, name=name, id=last, limit=limit + 1, accounts=accounts)
+    shown_rows = rows[:limit]
+    owners = user_names(uow, {row.created_by for row in shown_rows})
+    of_id = {account_id: get_account(uow, account_id) for account_id in {row.account_id for row in shown_rows}}
+    items = [_folder(row, of_id[row.account_id], owners.get(row.created_by, "")) for row in shown_rows]
+    return Page(items, encode_cursor(items[-1].name, items[-1].id) if len(rows) > limit else None)
+
+
+def find_mount(uow: UnitOfWork, actor: Actor, mount: Mount, account_id: str) -> MountedFolder:
+    """The folder that a job of an account may mount. Whether the directory is there is seen when the run is prepared.
+
+    Raises NotFound `no-such-folder`, Forbidden, and Invalid when the path leaves the folder.
+    """
+    try:
+        path = clean_path(mount.path)
+    except PathError as error:
+        raise invalid_path(error) from error
+    action = "data:mount" if mount.read_only else "data:set"
+    folder = get_folder(uow, actor, mount.name, account=account_id, action=action)
+    require(uow, actor, "data:mount", account_id=folder.account_id, resource_type="folder", resource_id=folder.id)
+    return MountedFolder(folder_id=folder.id, path=path, read_only=mount.read_only)
+
+
+def existing_folders(uow: UnitOfWork) -> set[str]:
+    """The ids of all folders that were not removed."""
+    return {row.id for row in uow.all(_existing)}
+
+
+def folder_of(uow: UnitOfWork, row: Row) -> Folder:
+    """A row as others see it."""
+    owners = user_names(uow, [row.created_by])
+    return _folder(row, get_account(uow, row.account_id), owners.get(row.created_by, ""))
+
+
+def _folder(row: Row, account: Account, owner: str) -> Folder:
+    dotted = row.name.startswith(".")
+    return Folder(
+        id=row.id,
+        name=row.name,
+        full_name=f"{account.full_name}.{'/' if dotted else ''}{row.name}",
+        account=account.full_name,
+        account_id=account.id,
+        organization_id=account.organization_id,
+        owner=owner,
+        created_at=row.created_at,
+        staged=row.published_at is None,
+    )
+
+
+def _find(uow: UnitOfWork, actor: Actor, ref: str, account: str | None) -> tuple[Row | None, Account | None]:
+    """The row, and the account that was looked into."""
+    if is_id(ref):
+        return uow.one(_by_id, id=ref), None
+    first, slash, dotted = ref.partition("./.")
+    if slash:
+        account, name = first, f".{dotted}"
+    elif "." in ref[1:]:
+        account, _, name = ref.rpartition(".")
+    else:
+        name = ref
+    try:
+        where = resolve_account(uow, actor, account)
+    except NotFound:
+        if name == ref:
+            raise
+        return None, None
+    return uow.one(_by_name, account_id=where.id, name=name), where
+
+
+def _visible(uow: UnitOfWork, actor: Actor, row: Row) -> bool:
+    if row.published_at is None and row.created_by != actor.id:
+        return False
+    try:
+        require(uow, actor, "data:get", account_id=row.account_id)
+    except Forbidden:
+        return False
+    return True
+
+
+def _no_such_folder(uow: UnitOfWork, actor: Actor, ref: str, where: Account | None) -> NotFound:
+    hint = "`dais folder ls` lists those that you may use"
+    if where is not None:
+        names = [row.name for row in uow.all(_names, account_id=where.id)]
+        near = difflib.get_close_matches(ref[:200].rpartition(".")[2], names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"`dais folder new {ref[:80]}` makes one in {where.full_name}"
+    return NotFound(f"there is no folder {shown(ref)}; {hint}", code="no-such-folder", folder=ref[:200])

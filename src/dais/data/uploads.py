@@ -1,0 +1,298 @@
+"""Files into folders. Every file is written aside, verified, flushed and renamed: it is seen whole or not at all.
+
+Small files come in packs, large ones in pieces; what has come of a large file is kept for a day, so that an upload
+that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from blake3 import blake3
+
+from dais.data import safe_paths
+from dais.data.blobs import GROUP
+from dais.data.durable import flush_directories, flush_files, write_all
+from dais.data.errors import digest_mismatch, disk_errors, disk_full, invalid_path
+from dais.data.folder_store import FolderStore
+from dais.data.hashing import PREFIX, check_digest, digest_of, feed
+from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.kit.ids import new_id
+from dais.wire.paths import PathError, check_path, shown, stays_inside
+from dais.wire.transfers import PackEntry, PackError, Received, unpack
+
+_new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+MAX_HASHERS = 256
+"""Uploads whose running digest is kept in memory; others are read once more at their end."""
+
+
+def write_pack(store: FolderStore, folder_id: str, data: bytes) -> int:
+    """Store the entries of a pack; how many there were. All are verified before the first is written.
+
+    Raises Invalid `bad-pack`, `digest-mismatch`, `link-outside` or a path's own code, Conflict where a directory is in
+    the way, Unavailable `disk-full`.
+    """
+    entries = checked_pack(data)
+    files = [(entry, content) for entry, content in entries if entry.kind == "file"]
+    store.check_space(sum(entry.size for entry, _ in files))
+    with (
+        store.opened(folder_id) as root,
+        store.aside(folder_id) as aside,
+        safe_paths.Directories(root, create=True, owner=store.owner) as directories,
+    ):
+        for start in range(0, len(files), GROUP):
+            _write_group(store, aside, directories, files[start : start + GROUP])
+        touched = {parent for entry, _ in files for parent in _parents(entry.path)}
+        for entry, _ in entries:
+            if entry.kind == "directory":
+                touched |= {*_parents(entry.path), entry.path}
+                with disk_errors(entry.path):
+                    directories.get(entry.path)
+            elif entry.kind == "link":
+                touched.update(_parents(entry.path))
+                _write_link(store, aside, directories, entry)
+        with disk_errors(""):
+            for path in touched:
+                flush_directories([directories.get(path)])
+    return len(entries)
+
+
+def checked_pack(data: bytes) -> list[tuple[PackEntry, memoryview]]:
+    """The entries of a pack, each with a fit path and the content that its digest names. Raises Invalid."""
+    try:
+        entries = list(unpack(data))
+        for entry, content in entries:
+            check_path(entry.path)
+            if entry.kind == "file":
+                if digest_of(content) != check_digest(entry.digest):
+                    raise digest_mismatch(entry.path, entry.digest, digest_of(content))
+            elif entry.kind == "link":
+                check_link(entry.path, entry.target)
+            elif entry.kind != "directory" or entry.size:
+                raise PackError(f"{shown(entry.path)} has kind {entry.kind}, which cannot be stored")
+    except PathError as error:
+        raise invalid_path(error) from error
+    except PackError as error:
+        raise Invalid(str(error), code="bad-pack") from error
+    return entries
+
+
+def check_link(path: str, target: str) -> None:
+    """Raises Invalid `link-outside` unless the link can only lead to places inside."""
+    if not stays_inside(path, target):
+        raise Invalid(
+            f"the link {shown(path)} leads to {shown(target)}, outside of what is uploaded (or to where nobody can "
+            "tell); copy what it leads to, or leave links out",
+            code="link-outside",
+            path=path[:200],
+            target=target[:200],
+        )
+
+
+def _parents(path: str) -> list[str]:
+    """`a/b/c` lies in `a/b`, `a` and the root."""
+    parents = [""]
+    at = path.find("/")
+    while at >= 0:
+        parents.append(path[:at])
+        at = path.find("/", at + 1)
+    return parents
+
+
+def _write_group(
+    store: FolderStore,
+    aside: int,
+    directories: safe_paths.Directories,
+    files: Sequence[tuple[PackEntry, memoryview]],
+) -> None:
+    made: dict[str, int] = {}
+    try:
+        with disk_errors(files[0][0].path):
+            for entry, content in files:
+                name = new_id()
+                made[name] = fd = os.open(name, _new, 0o600, dir_fd=aside)
+                write_all(fd, content, 0)
+                _dress(store, fd, entry.executable)
+            flush_files(made.values())
+        for (entry, _), name in zip(files, list(made), strict=True):
+            _place(directories, aside, name, entry.path)
+            os.close(made.pop(name))
+    finally:
+        for name, fd in made.items():
+            os.close(fd)
+            with suppress(OSError):
+                os.unlink(name, dir_fd=aside)
+
+
+def _write_link(store: FolderStore, aside: int, directories: safe_paths.Directories, entry: PackEntry) -> None:
+    name = new_id()
+    with disk_errors(entry.path):
+        os.symlink(entry.target, name, dir_fd=aside)
+        try:
+            if store.owner.uid is not None:
+                gid = -1 if store.owner.gid is None else store.owner.gid
+                os.chown(name, store.owner.uid, gid, dir_fd=aside, follow_symlinks=False)
+            _place(directories, aside, name, entry.path)
+        except BaseException:
+            os.unlink(name, dir_fd=aside)
+            raise
+
+
+def _dress(store: FolderStore, fd: int, executable: bool) -> None:
+    os.fchmod(fd, 0o755 if executable else 0o644)
+    store.owner.give(fd)
+
+
+def _place(directories: safe_paths.Directories, aside: int, name: str, path: str) -> None:
+    """Give a finished file its path. What is there already is replaced, unless it is a directory."""
+    parent, _, last = path.rpartition("/")
+    with disk_errors(path):
+        os.rename(name, last, src_dir_fd=aside, dst_dir_fd=directories.get(parent))
+
+
+class Uploads:
+    """Large files that come in pieces. Every method blocks; all may be used by several threads."""
+
+    def __init__(self, store: FolderStore) -> None:
+        self._store = store
+        self._hashers: OrderedDict[str, tuple[int, int, blake3]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def offset(self, folder_id: str, path: str, size: int, digest: str) -> int:
+        """How many bytes have come of a file."""
+        with self._store.aside(folder_id) as aside, suppress(FileNotFoundError):
+            return os.stat(_key(path, size, digest), dir_fd=aside, follow_symlinks=False).st_size
+        return 0
+
+    def write(
+        self, folder_id: str, path: str, data: bytes, *, offset: int, size: int, digest: str, executable: bool
+    ) -> Received:
+        """Add a piece of a file, which has `size` bytes and `digest` in all; the last piece puts it in its place.
+
+        What has come already is passed over, so a piece may be sent twice. Raises Conflict `wrong-offset` (its field
+        `expected` is where to go on), Invalid `digest-mismatch` (all pieces are dropped), Unavailable `disk-full`.
+        """
+        with disk_errors(path):
+            check_path(path)
+        check_digest(digest)
+        if offset < 0 or size < 0 or offset + len(data) > size:
+            raise Invalid(
+                f"the piece from {offset} to {offset + len(data)} does not lie within the {size} bytes of the file",
+                code="bad-piece",
+            )
+        store, key = self._store, _key(path, size, digest)
+        with store.opened(folder_id) as root, store.aside(folder_id) as aside:
+            if offset and not _exists(aside, key) and _is_there(store, root, path, size, digest):
+                return Received(path=path, offset=size, complete=True)  # the answer to the last piece was lost
+            with disk_errors(path), _locked(aside, key) as fd:
+                have = os.fstat(fd).st_size
+                if offset > have:
+                    raise Conflict(
+                        f"{shown(path)} has come to byte {have}; send what follows from there, not from {offset}",
+                        code="wrong-offset",
+                        expected=have,
+                        given=offset,
+                    )
+                have = self._append(aside, key, fd, have, memoryview(data)[have - offset :])
+                if have < size:
+                    return Received(path=path, offset=have, complete=False)
+                self._finish(root, aside, key, fd, path, digest, executable)
+        return Received(path=path, offset=size, complete=True)
+
+    def _append(self, aside: int, key: str, fd: int, have: int, data: memoryview) -> int:
+        """Write after what has come; how much there is then."""
+        try:
+            self._store.check_space(len(data))
+            write_all(fd, data, have)
+        except (OSError, Unavailable) as error:
+            # A disk that is full gets free again only when somebody lets go of it.
+            if isinstance(error, Unavailable) or disk_full_error(error):
+                os.unlink(key, dir_fd=aside)
+                raise disk_full() from error
+            os.ftruncate(fd, have)
+            raise
+        inode = os.fstat(fd).st_ino
+        with self._lock:
+            known = self._hashers.pop(key, None)
+        hasher = known[2] if known is not None and known[:2] == (inode, have) else blake3() if have == 0 else None
+        have += len(data)
+        if hasher is not None:
+            hasher.update(data)
+            with self._lock:
+                self._hashers[key] = inode, have, hasher
+                while len(self._hashers) > MAX_HASHERS:
+                    self._hashers.popitem(last=False)
+        return have
+
+    def _finish(self, root: int, aside: int, key: str, fd: int, path: str, digest: str, executable: bool) -> None:
+        with self._lock:
+            known = self._hashers.pop(key, None)
+        info = os.fstat(fd)
+        if known is not None and known[:2] == (info.st_ino, info.st_size):
+            hasher = known[2]
+        else:
+            hasher = blake3()
+            feed(hasher, fd, 0, None)
+        found = PREFIX + str(hasher.hexdigest())
+        if found != digest:
+            os.unlink(key, dir_fd=aside)
+            raise digest_mismatch(path, digest, found)
+        _dress(self._store, fd, executable)
+        os.fsync(fd)
+        with safe_paths.Directories(root, create=True, owner=self._store.owner) as directories:
+            _place(directories, aside, key, path)
+            for parent in _parents(path):
+                flush_directories([directories.get(parent)])
+
+
+def disk_full_error(error: OSError) -> bool:
+    """Whether the kernel said that no space or no quota is left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _key(path: str, size: int, digest: str) -> str:
+    """The name of a file's pieces: who sends the same content to the same path goes on with them."""
+    return hashlib.sha256(f"{digest}:{size}:{path}".encode()).hexdigest()
+
+
+def _exists(aside: int, key: str) -> bool:
+    try:
+        os.stat(key, dir_fd=aside, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_there(store: FolderStore, root: int, path: str, size: int, digest: str) -> bool:
+    try:
+        with safe_paths.regular_file(root, path) as fd:
+            return os.fstat(fd).st_size == size and store.digests.digest(fd, time.time_ns()) == digest
+    except OSError:
+        return False
+
+
+@contextmanager
+def _locked(aside: int, key: str) -> Iterator[int]:
+    """A file's pieces, opened and held alone. Another upload may have finished them while we waited: look again."""
+    while True:
+        fd = os.open(key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=aside)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                same = os.stat(key, dir_fd=aside, follow_symlinks=False).st_ino == os.fstat(fd).st_ino
+            except FileNotFoundError:
+                same = False
+            if same:
+                yield fd
+                return
+        finally:
+            os.close(fd)
