@@ -102,13 +102,15 @@ def _open_namespaces(pid: int) -> dict[str, int]:
 
 
 def _enter(namespaces: dict[str, int]) -> None:
-    own_user = os.stat("/proc/self/ns/user").st_ino
+    # Looked at first: the container's /proc does not show this process.
+    own = {name: os.stat(f"/proc/self/ns/{name}").st_ino for name in ("user", *namespaces)}
+    own_user = own["user"]
     owner = fcntl.ioctl(namespaces["mnt"], NS_GET_USERNS)
     owner_is = os.fstat(owner).st_ino
     if owner_is != own_user:
         kernel.setns(owner)
     for name in _NAMESPACES:
-        if name in namespaces and os.fstat(namespaces[name]).st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
+        if name in namespaces and os.fstat(namespaces[name]).st_ino != own[name]:
             kernel.setns(namespaces[name])
     if os.fstat(namespaces["user"]).st_ino not in (owner_is, own_user):
         kernel.setns(namespaces["user"])
