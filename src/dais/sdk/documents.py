@@ -19,6 +19,7 @@ MAX_VALUES = 100_000
 
 MAX_DEPTH = 50
 
+_plain_tags = ("tag:yaml.org,2002:seq", "tag:yaml.org,2002:map")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -124,6 +125,8 @@ class _Builder:
             return self._scalar(node)
         if id(node) in self._open:
             raise self._refusal(node, "an alias means itself")
+        if node.tag not in _plain_tags:
+            raise self._refusal(node, f"the tag {node.tag!r} means nothing in a job")
         self._open.add(id(node))
         try:
             if isinstance(node, yaml.SequenceNode):

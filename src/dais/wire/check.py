@@ -202,7 +202,7 @@ def _check_absolute(value: str, path: str) -> None:
         raise SpecError(path, f"{shown(value)} is not an absolute path", given=value, hint="begin it with /")
     if ".." in value.split("/"):
         raise SpecError(path, f"{shown(value)} leads through '..'", given=value, hint="write the path without '..'")
-    if posixpath.normpath(value) != value:
+    if posixpath.normpath(value) != value or value.startswith("//"):  # POSIX lets two slashes stand at the beginning
         plain = "/" + posixpath.normpath(value).lstrip("/")
         raise SpecError(path, f"{shown(value)} is not in its plain form", given=value, hint=f"write {shown(plain)}")
 

@@ -23,24 +23,26 @@ SECOND_CTRL_C = 2.0
 
 LOOK_SECONDS = 1.0
 
-PLATFORM_REASONS = {"node-lost", "launch-failed", "internal-error", "staging-failed", "engine-failed"}
+PLATFORM_REASONS = {"node-lost", "launch-failed", "staging-failed", "preparation-failed"}
 """Reasons that are not the job's own doing."""
 
-CODES_OF_REASONS = {"out-of-memory": 137, "time-limit": 124, "user-request": 130}
+CODES_OF_REASONS = {"command-not-found": 127, "out-of-memory": 137, "time-limit": 124}
 
 
 def exit_code(job: JobDetail) -> int:
     """What a command that followed the job exits with: the job's own code wherever there is one."""
     if job.state == "SUCCEEDED":
         return 0
-    run = job.runs[-1] if job.runs else None
     if job.exit_code:
         return job.exit_code
-    if run is not None and run.signal:
-        return 128 + run.signal
     if job.reason in PLATFORM_REASONS:
         return PLATFORM
-    return CODES_OF_REASONS.get(job.reason or "", 1)
+    if job.reason in CODES_OF_REASONS:
+        return CODES_OF_REASONS[job.reason]
+    run = job.runs[-1] if job.runs else None
+    if run is not None and run.signal:
+        return 128 + run.signal
+    return 130 if job.state == "CANCELLED" else 1
 
 
 def follow(client: Client, job: JobDetail) -> JobDetail | None:
