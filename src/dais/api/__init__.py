@@ -1,7 +1,7 @@
 """The native API over HTTP: typed routes, problems, events. Each file below `rest` and `events` holds some routes."""
 
 from dais.api.application import Application
-from dais.api.auth import Authenticator
+from dais.api.auth import Authenticator, tokens_in_address
 from dais.api.context import Context, Parts, Services
 from dais.api.errors import Disconnected, HttpProblem, describe
 from dais.api.rest import all_routes
@@ -24,4 +24,5 @@ __all__ = [
     "describe",
     "read_body",
     "send_json",
+    "tokens_in_address",
 ]

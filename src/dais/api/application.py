@@ -68,10 +68,8 @@ class Application:
             await send(message)
 
         try:
-            query, raw_path = scope["query_string"], scope.get("raw_path") or scope["path"].encode()
-            if b"dais" in query or b"%" in query or b"dais_" in raw_path:
-                await self._authenticator.refuse_in_address(query, raw_path)
-            node, values = self._find(scope["path"], raw_path)
+            await self._authenticator.refuse_in_address(scope)
+            node, values = self._find(scope)
             method = scope["method"]
             route = node.methods.get(method)
             if route is None:
@@ -128,9 +126,8 @@ class Application:
             await send(message)
 
         try:
-            raw_path = scope.get("raw_path") or scope["path"].encode()
-            await self._authenticator.refuse_in_address(scope["query_string"], raw_path)
-            node, values = self._find(scope["path"], raw_path)
+            await self._authenticator.refuse_in_address(scope)
+            node, values = self._find(scope)
             route = node.methods.get("WEBSOCKET")
             if route is None:
                 raise NotFound(f"{scope['path'][:200]} is not for WebSockets", code="no-such-path")
@@ -145,10 +142,12 @@ class Application:
             else:
                 await _refuse_websocket(error, scope, receive, send)
 
-    def _find(self, path: str, raw_path: bytes) -> tuple[_Node, tuple[str, ...]]:
+    def _find(self, scope: Scope) -> tuple[_Node, tuple[str, ...]]:
+        path: str = scope["path"]
         static = self._static.get(path)
         if static is not None:
             return static, ()
+        raw_path: bytes = scope.get("raw_path") or b""
         if b"%" in raw_path:  # a name may hold an encoded slash: split first, decode then
             try:
                 parts = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/")[1:]]

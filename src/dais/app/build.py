@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from dais.api import Application, Authenticator, Parts, Services, all_routes
+from dais.api import Application, Authenticator, Parts, Services, all_routes, tokens_in_address
 from dais.api.settings import ServerSettings
 from dais.compute import Compute
-from dais.data import BlobStore, FolderStore
+from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
 from dais.kit import outbox
@@ -48,6 +48,8 @@ class App:
         await self.compute.start()
         for loop in (outbox.relay(self.db), outbox.purger(self.db)):
             self._tasks.append(asyncio.create_task(_seen(loop), name=loop.name))
+        tidying = keep_tidy(self.db, self.services.folders, self.services.settings["data"])
+        self._tasks.append(asyncio.create_task(tidying, name="tidying up"))
         self._tasks.append(asyncio.create_task(self._flush(), name="token use"))
 
     async def stop(self) -> None:
@@ -88,9 +90,10 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
     """Make every part for a data directory and an open database with the right schema. Nothing is started."""
     local: LocalSettings = loaded["local"]
     uid, gid = (local.job_uid, local.job_gid) if os.geteuid() == 0 else (None, None)
-    blobs = BlobStore(data_dir / "blobs")
-    folders = FolderStore(data_dir / "folders", uid=uid, gid=gid)
-    engines: dict[str, Engine] = {"local": LocalEngine(data_dir / "node", local)}
+    data: DataSettings = loaded["data"]
+    blobs = BlobStore(data_dir / "blobs", reserve=data.reserve_disk)
+    folders = FolderStore(data_dir / "folders", uid=uid, gid=gid, reserve=data.reserve_disk)
+    engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", local)}
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir)
     services = Services(
         db=db,
@@ -101,7 +104,21 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
         settings=loaded,
         parts=Parts(blobs=blobs, folders=folders, compute=compute),
     )
-    return App(db, services, compute, Application(all_routes(), services))
+    api = Application(all_routes(), services)
+    return App(db, services, compute, _Site(api, api))
+
+
+class _Site:
+    """The API below `/v1`, the pages everywhere else. A token in any address is the API's to refuse and revoke."""
+
+    def __init__(self, api: Application, pages: Any) -> None:
+        self._api = api
+        self._pages = pages
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        ours = path.startswith("/v1/") or path == "/v1" or bool(tokens_in_address(scope))
+        await (self._api if ours else self._pages)(scope, receive, send)
 
 
 def _config_file(data_dir: Path) -> Path | None:

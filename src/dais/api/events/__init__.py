@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dais.api.events import stream
+from dais.api.events import jobs, stream
 from dais.api.routing import Route
 
-routes: list[Route] = [*stream.routes.all]
+routes: list[Route] = [*stream.routes.all, *jobs.routes.all]

@@ -43,7 +43,7 @@ async def follow_all(
     `subject` is the id of the one thing to follow. When the place to resume from is gone (events live seven days),
     an event `reset` comes first: what was missed is unknown, so read the present state, then go on.
     """
-    async for event in follow(ctx, subject, _number(last_event_id, since)):
+    async for event in follow(ctx, subject, resume_from(last_event_id, since)):
         yield event
 
 
@@ -95,7 +95,8 @@ def _answer(event: NumberedEvent) -> answers.Event:
     )
 
 
-def _number(last_event_id: str | None, since: int | None) -> int | None:
+def resume_from(last_event_id: str | None, since: int | None) -> int | None:
+    """The number that a reader has already: the browser's header, else what the address says."""
     if last_event_id is None or not last_event_id.strip():
         return since
     try:

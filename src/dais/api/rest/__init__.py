@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from dais.api.rest import accounts, system
+from dais.api import events
+from dais.api.openapi import openapi_routes
+from dais.api.rest import accounts, environments, execution, jobs, logs, nodes, sign_in, system
 from dais.api.routing import Route
 
-routes: list[Route] = [route for part in (system, accounts) for route in part.routes.all]
-"""Every route below `/v1` but the event streams."""
+PARTS = (system, sign_in, accounts, nodes, jobs, logs, execution, environments)
+
+
+def all_routes() -> list[Route]:
+    """Every route of the native API, and the one that describes them."""
+    routes = [route for part in PARTS for route in part.routes.all] + events.routes
+    return routes + openapi_routes(routes)
