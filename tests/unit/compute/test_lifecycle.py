@@ -33,7 +33,12 @@ def live(*events: lifecycle.Event, restartable: bool = False) -> tuple[Life, lis
 
 def test_a_job_that_succeeds() -> None:
     job, actions = live(PLACE, PREPARE, START, ended(), SHIPPED)
-    assert (job.state, job.reason, job.exit_code, job.run_state) == (State.SUCCEEDED, "completed", 0, RunState.SUCCEEDED)
+    assert (job.state, job.reason, job.exit_code, job.run_state) == (
+        State.SUCCEEDED,
+        "completed",
+        0,
+        RunState.SUCCEEDED,
+    )
     assert (job.started_at, job.ended_at, job.node) == (T, 3 * T, "n1")
     assert actions == [Action.PREPARE, Action.SHIP]
 
@@ -105,7 +110,9 @@ def test_retry_begins_the_next_run_and_forgets_the_wish_to_end() -> None:
 
 
 def test_impossible_tells_the_story() -> None:
-    with pytest.raises(Impossible, match=r"Placed cannot happen .* RUNNING .*: PENDING → SCHEDULED → PREPARING → RUNNING"):
+    with pytest.raises(
+        Impossible, match=r"Placed cannot happen .* RUNNING .*: PENDING → SCHEDULED → PREPARING → RUNNING"
+    ):
         live(PLACE, PREPARE, START, PLACE)
 
 

@@ -44,7 +44,9 @@ def test_a_large_job_is_not_overtaken() -> None:
 
 
 def test_best_fit_keeps_large_gaps_whole() -> None:
-    starts, _ = decide([job("a", cpu=500, mem=GIB // 2)], [node("empty"), node("nearly-full", cpu_free=600, mem_free=GIB)])
+    starts, _ = decide(
+        [job("a", cpu=500, mem=GIB // 2)], [node("empty"), node("nearly-full", cpu_free=600, mem_free=GIB)]
+    )
     assert starts == [("a", "nearly-full")]
 
 

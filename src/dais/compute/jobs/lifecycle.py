@@ -229,7 +229,7 @@ def _end(job: Life, event: Ended) -> tuple[Life, tuple[Action, ...]]:
         job,
         state=State.FINISHING,
         reason=reason,
-        detail=event.detail,
+        detail=event.detail or (job.detail if job.cancel_reason else None),
         exit_code=event.exit_code,
         signal=event.signal,
         ended_at=event.at,

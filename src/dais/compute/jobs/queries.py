@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import BindParameter, bindparam, func, select
 
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.tables import job_history, job_tags, jobs, runs
@@ -155,7 +155,8 @@ def list_jobs(
         if equals:
             values["tag_value"] = value
     if cursor is not None:
-        values["after"] = decode_cursor(cursor, tuple[int])[0]
+        after: tuple[int] = decode_cursor(cursor, tuple[int])
+        values["after"] = after[0]
     rows = uow.all(_list_statement(frozenset([*values, *shape])), **values)
     more = len(rows) > limit
     rows = rows[:limit]
@@ -201,7 +202,7 @@ def _list_statement(shape: frozenset[str]) -> Statement:
         query = query.where(jobs.c.id.in_(tagged))
     oldest = "oldest" in shape
     if "after" in shape:
-        after = bindparam("after")
+        after: BindParameter[int] = bindparam("after")
         query = query.where(jobs.c.number > after if oldest else jobs.c.number < after)
     return Statement(query.order_by(jobs.c.number if oldest else jobs.c.number.desc()))
 

@@ -25,7 +25,7 @@ KEY_LIFE = 24 * 3600 * SECOND
 """How long an idempotency key is kept, in µs."""
 
 _insert_job = Statement(
-    insert(jobs).values({column.name: bindparam(column.name) for column in jobs.c if column.name != "number"}),
+    insert(jobs).inline().values({column.name: bindparam(column.name) for column in jobs.c if column.name != "number"}),
     suffix="ON CONFLICT DO NOTHING",
 )
 _insert_tag = Statement(insert(job_tags))
@@ -162,9 +162,9 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
     warnings: list[str] = []
     for node in nodes:
         isolation = msgspec.json.decode(node.isolation)
-        if isolation.get("sandbox", True):
+        if isolation.get("mode", "sandbox") == "sandbox":
             continue
-        why = isolation.get("why", "bubblewrap does not work here")
+        why = isolation.get("bwrap") or "bubblewrap does not work here"
         if not actor.administrator and not isolation.get("allow_unisolated", False):
             raise Forbidden(
                 f"{node.name} cannot isolate jobs ({why}), so only its administrator's jobs run there; "

@@ -96,7 +96,11 @@ class Dispatcher:
             async with asyncio.timeout(RECONCILE_SECONDS):
                 await self._reconcile_now.wait()
         self._reconcile_now.clear()
-        await self._reconcile()
+        try:
+            await self._reconcile()
+        except BaseException:
+            self._reconcile_now.set()
+            raise
 
     async def _reconcile(self) -> None:
         """Ask the engine about every placed run, launch again what never reached it, and finish what is overdue."""
@@ -159,12 +163,12 @@ class Dispatcher:
             self._builder.tell(status)
         for work in outcome.preparations:
             self._preparer.start(work)
-        await self._launch(outcome.launches)
-        await self._stop(outcome.stops)
         for run_id in outcome.ships:
             self._shipper.add(run_id)
         if outcome.empty:
             await self._forget(outcome.empty)
+        await self._stop(outcome.stops)
+        await self._launch(outcome.launches)
 
     # -- acting --------------------------------------------------------------------------------------------
 

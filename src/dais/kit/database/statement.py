@@ -57,12 +57,11 @@ class Statement:
     def _compile(self, dialect: str) -> Compiled:
         compiler = self._element.compile(dialect=_dialects[dialect])  # type: ignore[attr-defined]
         assert isinstance(compiler, SQLCompiler)
-        constants = {
-            compiler.bind_names[bind]: bind.effective_value
-            for bind in compiler.binds.values()
-            if not bind.required and bind in compiler.bind_names
-        }
-        sql = str(compiler)
+        required = {name for bind, name in compiler.bind_names.items() if bind.required}
+        # Lists of constants (`IN`) are written out now; what the caller gives later is a dummy here.
+        expanded = compiler.construct_expanded_state(dict.fromkeys(required))
+        constants = {name: value for name, value in expanded.parameters.items() if name not in required}
+        sql = expanded.statement
         return Compiled(f"{sql} {self._suffix}" if self._suffix else sql, constants)
 
 
