@@ -3,6 +3,7 @@
 from dais.data.blobs import BlobStore, BlobWriter
 from dais.data.commands import create_folder, expire_staged, publish_folder, remove_folder
 from dais.data.folder_store import FolderStore
+from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
 from dais.data.queries import existing_folders, find_mount, get_folder, list_folders
 from dais.data.reading import (
@@ -18,7 +19,7 @@ from dais.data.reading import (
 from dais.data.settings import DataSettings
 from dais.data.sources import materialize, read_source, source_file, store_source
 from dais.data.types import Entry, Folder, Measure, MountedFolder
-from dais.data.uploads import Uploads, write_pack
+from dais.data.uploads import write_pack, write_piece
 
 __all__ = [
     "MAX_PAGE",
@@ -31,7 +32,7 @@ __all__ = [
     "Measure",
     "MountedFolder",
     "OpenFile",
-    "Uploads",
+    "check_digest",
     "compare",
     "create_folder",
     "existing_folders",
@@ -53,4 +54,5 @@ __all__ = [
     "store_source",
     "tidy",
     "write_pack",
+    "write_piece",
 ]

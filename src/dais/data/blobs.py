@@ -90,9 +90,18 @@ class BlobStore:
         (digest,) = self.put_many([data])
         return digest
 
-    def put_many(self, contents: Collection[bytes | bytearray | memoryview]) -> list[str]:
-        """Store many small contents at the price of few; their digests in order. Raises Unavailable `disk-full`."""
+    def put_many(
+        self, contents: Collection[bytes | bytearray | memoryview], expected: Collection[str] = ()
+    ) -> list[str]:
+        """Store many small contents at the price of few; their digests in order.
+
+        With `expected`, nothing is stored unless every content has its digest (Invalid `digest-mismatch`). Raises
+        Unavailable `disk-full`.
+        """
         digests = [digest_of(content) for content in contents]
+        for wanted, found in zip(expected, digests, strict=False):
+            if wanted != found:
+                raise digest_mismatch("a blob", wanted, found)
         given = dict(zip(digests, contents, strict=True))
         new = [(digest, content) for digest, content in given.items() if not self._whole(digest, len(content))]
         self.check_space(sum(len(content) for _, content in new))
@@ -115,29 +124,18 @@ class BlobStore:
                     os.close(fd)
                     aside.unlink(missing_ok=True)
 
-    @contextmanager
-    def writer(self, expected: str | None = None) -> Iterator[BlobWriter]:
-        """Store a large content piece by piece: it is there when the block has ended without an error.
-
-        Raises Invalid `digest-mismatch` when the content has another digest than `expected`.
-        """
-        if expected is not None:
-            check_digest(expected)
+    def begin(self) -> BlobWriter:
+        """A writer for one large content; close it, or use it in a `with` block. Raises Unavailable `disk-full`."""
         aside = self._aside / new_id()
         with disk_errors("a blob"):
-            fd = os.open(aside, _new, 0o444)
-        try:
-            writer = BlobWriter(self, fd)
-            yield writer
-            if expected is not None and writer.digest != expected:
-                raise digest_mismatch("the blob", expected, writer.digest)
-            if not self._whole(writer.digest, writer.size):
-                with disk_errors("a blob"):
-                    os.fsync(fd)
-                    self._place({writer.digest: aside})
-        finally:
-            os.close(fd)
-            aside.unlink(missing_ok=True)
+            return BlobWriter(self, aside, os.open(aside, _new, 0o444))
+
+    def keep(self, digest: str, size: int, fd: int, aside: Path) -> None:
+        """Take over a file that a writer has filled."""
+        if not self._whole(digest, size):
+            with disk_errors("a blob"):
+                os.fsync(fd)
+                self._place({digest: aside})
 
     def discard_damaged(self, digest: str) -> Unavailable:
         """Take away a blob whose content was seen to be wrong, so that it can be uploaded again; the error to raise."""
@@ -202,13 +200,25 @@ class BlobStore:
 
 
 class BlobWriter:
-    """Takes the pieces of one blob, in order."""
+    """Takes the pieces of one content in order, and stores it when told to; what is not committed goes."""
 
-    def __init__(self, store: BlobStore, fd: int) -> None:
+    def __init__(self, store: BlobStore, aside: Path, fd: int) -> None:
         self._store = store
+        self._aside = aside
         self._fd = fd
         self._hasher = blake3()
         self.size = 0
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was not committed."""
+        os.close(self._fd)
+        self._aside.unlink(missing_ok=True)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """The next piece. Raises Unavailable `disk-full`."""
@@ -218,10 +228,13 @@ class BlobWriter:
         self._hasher.update(data)
         self.size += len(data)
 
-    @property
-    def digest(self) -> str:
-        """The digest of what has come so far."""
-        return PREFIX + str(self._hasher.hexdigest())
+    def commit(self, expected: str | None = None) -> str:
+        """Store what has come; its digest. Raises Invalid `digest-mismatch` when it is not the expected one."""
+        digest = PREFIX + str(self._hasher.hexdigest())
+        if expected is not None and digest != expected:
+            raise digest_mismatch("the blob", expected, digest)
+        self._store.keep(digest, self.size, self._fd, self._aside)
+        return digest
 
 
 def free_space(path: Path) -> int:

@@ -93,3 +93,27 @@ class DigestCache:
             self._known.move_to_end(stamp)
             while len(self._known) > self._limit:
                 self._known.popitem(last=False)
+
+
+class RunningDigests:
+    """Hashers of files that are still growing, for the `limit` files that grew last. For several threads."""
+
+    def __init__(self, limit: int = 256) -> None:
+        self._limit = limit
+        self._running: OrderedDict[str, tuple[int, int, blake3]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, key: str, inode: int, size: int) -> blake3 | None:
+        """The hasher that has seen exactly the `size` bytes of a file; it is kept no more. None when there is none."""
+        with self._lock:
+            inode_then, size_then, hasher = self._running.pop(key, (0, -1, None))
+        if size == 0:
+            return blake3()
+        return hasher if (inode_then, size_then) == (inode, size) else None
+
+    def keep(self, key: str, inode: int, size: int, hasher: blake3) -> None:
+        """Keep a hasher until the file grows on."""
+        with self._lock:
+            self._running[key] = inode, size, hasher
+            while len(self._running) > self._limit:
+                self._running.popitem(last=False)

@@ -16,7 +16,7 @@ from dais.data.errors import disk_errors
 from dais.data.folder_store import FolderStore
 from dais.data.hashing import check_digest, digest_of, stamp_of
 from dais.data.types import Entry, Measure
-from dais.data.uploads import Uploads
+from dais.data.uploads import begun as begun_bytes
 from dais.kit.errors import Conflict, DaisError, NotFound
 from dais.kit.paging import Page, decode_cursor, encode_cursor
 from dais.wire.paths import check_path, clean_path, shown
@@ -94,9 +94,7 @@ def remove_entries(store: FolderStore, folder_id: str, path: str, *, recursive: 
     store.empty_trash()
 
 
-def compare(
-    store: FolderStore, uploads: Uploads, folder_id: str, files: Sequence[Local], *, begun: bool
-) -> list[Compared]:
+def compare(store: FolderStore, folder_id: str, files: Sequence[Local], *, begun: bool = False) -> list[Compared]:
     """Tell for each file whether the folder holds the same. Reads what has the same size and is not remembered."""
     found: list[Compared] = []
     with disk_errors(""), store.opened(folder_id) as root, safe_paths.Directories(root, create=False) as directories:
@@ -106,7 +104,7 @@ def compare(
             state = _compare(store, directories, file)
             offset = 0
             if begun and state.state != "same" and file.size >= SMALL_FILE:
-                offset = uploads.offset(folder_id, file.path, file.size, file.digest)
+                offset = begun_bytes(store, folder_id, file.path, file.size, file.digest)
             found.append(Compared(state=state.state, offset=offset))
     return found
 

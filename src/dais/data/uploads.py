@@ -10,29 +10,22 @@ import errno
 import fcntl
 import hashlib
 import os
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-
-from blake3 import blake3
 
 from dais.data import safe_paths
 from dais.data.blobs import GROUP
 from dais.data.durable import flush_directories, flush_files, write_all
 from dais.data.errors import digest_mismatch, disk_errors, disk_full, invalid_path
 from dais.data.folder_store import FolderStore
-from dais.data.hashing import PREFIX, check_digest, digest_of, feed
+from dais.data.hashing import PREFIX, check_digest, digest_of, digest_of_fd
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.kit.ids import new_id
 from dais.wire.paths import PathError, check_path, shown, stays_inside
 from dais.wire.transfers import PackEntry, PackError, Received, unpack
 
 _new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-
-MAX_HASHERS = 256
-"""Uploads whose running digest is kept in memory; others are read once more at their end."""
 
 
 def write_pack(store: FolderStore, folder_id: str, data: bytes) -> int:
@@ -159,104 +152,90 @@ def _place(directories: safe_paths.Directories, aside: int, name: str, path: str
         os.rename(name, last, src_dir_fd=aside, dst_dir_fd=directories.get(parent))
 
 
-class Uploads:
-    """Large files that come in pieces. Every method blocks; all may be used by several threads."""
+def begun(store: FolderStore, folder_id: str, path: str, size: int, digest: str) -> int:
+    """How many bytes have come of a file that is sent in pieces."""
+    with store.aside(folder_id) as aside, suppress(FileNotFoundError):
+        return os.stat(_key(path, size, digest), dir_fd=aside, follow_symlinks=False).st_size
+    return 0
 
-    def __init__(self, store: FolderStore) -> None:
-        self._store = store
-        self._hashers: OrderedDict[str, tuple[int, int, blake3]] = OrderedDict()
-        self._lock = threading.Lock()
 
-    def offset(self, folder_id: str, path: str, size: int, digest: str) -> int:
-        """How many bytes have come of a file."""
-        with self._store.aside(folder_id) as aside, suppress(FileNotFoundError):
-            return os.stat(_key(path, size, digest), dir_fd=aside, follow_symlinks=False).st_size
-        return 0
+def write_piece(
+    store: FolderStore,
+    folder_id: str,
+    path: str,
+    data: bytes | bytearray,
+    *,
+    offset: int,
+    size: int,
+    digest: str,
+    executable: bool,
+) -> Received:
+    """Add a piece of a file, which has `size` bytes and `digest` in all; the last piece puts it in its place.
 
-    def write(
-        self, folder_id: str, path: str, data: bytes, *, offset: int, size: int, digest: str, executable: bool
-    ) -> Received:
-        """Add a piece of a file, which has `size` bytes and `digest` in all; the last piece puts it in its place.
+    What has come already is passed over, so a piece may be sent twice. Raises Conflict `wrong-offset` (its field
+    `expected` is where to go on), Invalid `digest-mismatch` (all pieces are dropped), Unavailable `disk-full`.
+    """
+    with disk_errors(path):
+        check_path(path)
+    check_digest(digest)
+    if offset < 0 or size < 0 or offset + len(data) > size:
+        raise Invalid(
+            f"the piece from {offset} to {offset + len(data)} does not lie within the {size} bytes of the file",
+            code="bad-piece",
+        )
+    key = _key(path, size, digest)
+    with store.opened(folder_id) as root, store.aside(folder_id) as aside:
+        if offset and not _exists(aside, key) and _is_there(store, root, path, size, digest):
+            return Received(path=path, offset=size, complete=True)  # the answer to the last piece was lost
+        with disk_errors(path), _locked(aside, key) as fd:
+            have = os.fstat(fd).st_size
+            if offset > have:
+                raise Conflict(
+                    f"{shown(path)} has come to byte {have}; send what follows from there, not from {offset}",
+                    code="wrong-offset",
+                    expected=have,
+                    given=offset,
+                )
+            have = _append(store, aside, key, fd, have, memoryview(data)[have - offset :])
+            if have < size:
+                return Received(path=path, offset=have, complete=False)
+            _verify(store, aside, key, fd, path, digest)
+            _dress(store, fd, executable)
+            os.fsync(fd)
+            with safe_paths.Directories(root, create=True, owner=store.owner) as directories:
+                _place(directories, aside, key, path)
+                flush_directories([directories.get(parent) for parent in _parents(path)[-64:]])
+    return Received(path=path, offset=size, complete=True)
 
-        What has come already is passed over, so a piece may be sent twice. Raises Conflict `wrong-offset` (its field
-        `expected` is where to go on), Invalid `digest-mismatch` (all pieces are dropped), Unavailable `disk-full`.
-        """
-        with disk_errors(path):
-            check_path(path)
-        check_digest(digest)
-        if offset < 0 or size < 0 or offset + len(data) > size:
-            raise Invalid(
-                f"the piece from {offset} to {offset + len(data)} does not lie within the {size} bytes of the file",
-                code="bad-piece",
-            )
-        store, key = self._store, _key(path, size, digest)
-        with store.opened(folder_id) as root, store.aside(folder_id) as aside:
-            if offset and not _exists(aside, key) and _is_there(store, root, path, size, digest):
-                return Received(path=path, offset=size, complete=True)  # the answer to the last piece was lost
-            with disk_errors(path), _locked(aside, key) as fd:
-                have = os.fstat(fd).st_size
-                if offset > have:
-                    raise Conflict(
-                        f"{shown(path)} has come to byte {have}; send what follows from there, not from {offset}",
-                        code="wrong-offset",
-                        expected=have,
-                        given=offset,
-                    )
-                have = self._append(aside, key, fd, have, memoryview(data)[have - offset :])
-                if have < size:
-                    return Received(path=path, offset=have, complete=False)
-                self._finish(root, aside, key, fd, path, digest, executable)
-        return Received(path=path, offset=size, complete=True)
 
-    def _append(self, aside: int, key: str, fd: int, have: int, data: memoryview) -> int:
-        """Write after what has come; how much there is then."""
-        try:
-            self._store.check_space(len(data))
-            write_all(fd, data, have)
-        except (OSError, Unavailable) as error:
+def _append(store: FolderStore, aside: int, key: str, fd: int, have: int, data: memoryview) -> int:
+    """Write after what has come; how much there is then."""
+    try:
+        store.check_space(len(data))
+        write_all(fd, data, have)
+    except (OSError, Unavailable) as error:
+        if isinstance(error, Unavailable) or error.errno in (errno.ENOSPC, errno.EDQUOT):
             # A disk that is full gets free again only when somebody lets go of it.
-            if isinstance(error, Unavailable) or disk_full_error(error):
-                os.unlink(key, dir_fd=aside)
-                raise disk_full() from error
-            os.ftruncate(fd, have)
-            raise
-        inode = os.fstat(fd).st_ino
-        with self._lock:
-            known = self._hashers.pop(key, None)
-        hasher = known[2] if known is not None and known[:2] == (inode, have) else blake3() if have == 0 else None
-        have += len(data)
-        if hasher is not None:
-            hasher.update(data)
-            with self._lock:
-                self._hashers[key] = inode, have, hasher
-                while len(self._hashers) > MAX_HASHERS:
-                    self._hashers.popitem(last=False)
-        return have
-
-    def _finish(self, root: int, aside: int, key: str, fd: int, path: str, digest: str, executable: bool) -> None:
-        with self._lock:
-            known = self._hashers.pop(key, None)
-        info = os.fstat(fd)
-        if known is not None and known[:2] == (info.st_ino, info.st_size):
-            hasher = known[2]
-        else:
-            hasher = blake3()
-            feed(hasher, fd, 0, None)
-        found = PREFIX + str(hasher.hexdigest())
-        if found != digest:
             os.unlink(key, dir_fd=aside)
-            raise digest_mismatch(path, digest, found)
-        _dress(self._store, fd, executable)
-        os.fsync(fd)
-        with safe_paths.Directories(root, create=True, owner=self._store.owner) as directories:
-            _place(directories, aside, key, path)
-            for parent in _parents(path):
-                flush_directories([directories.get(parent)])
+            raise disk_full() from error
+        os.ftruncate(fd, have)
+        raise
+    inode = os.fstat(fd).st_ino
+    hasher = store.running.take(key, inode, have)
+    if hasher is not None:
+        hasher.update(data)
+        store.running.keep(key, inode, have + len(data), hasher)
+    return have + len(data)
 
 
-def disk_full_error(error: OSError) -> bool:
-    """Whether the kernel said that no space or no quota is left."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def _verify(store: FolderStore, aside: int, key: str, fd: int, path: str, digest: str) -> None:
+    """Raises Invalid `digest-mismatch`, and drops the pieces, unless they are what was announced."""
+    info = os.fstat(fd)
+    hasher = store.running.take(key, info.st_ino, info.st_size)
+    found = PREFIX + str(hasher.hexdigest()) if hasher is not None else digest_of_fd(fd)
+    if found != digest:
+        os.unlink(key, dir_fd=aside)
+        raise digest_mismatch(path, digest, found)
 
 
 def _key(path: str, size: int, digest: str) -> str:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from dais.api import events
 from dais.api.openapi import openapi_routes
-from dais.api.rest import accounts, environments, execution, jobs, logs, nodes, sign_in, system
+from dais.api.rest import (
+    accounts,
+    blobs,
+    environments,
+    execution,
+    folders,
+    jobs,
+    logs,
+    nodes,
+    sign_in,
+    sources,
+    system,
+    transfers,
+)
 from dais.api.routing import Route
 
-PARTS = (system, sign_in, accounts, nodes, jobs, logs, execution, environments)
+PARTS = (system, sign_in, accounts, nodes, jobs, logs, execution, environments, folders, transfers, blobs, sources)
 
 
 def all_routes() -> list[Route]:
