@@ -68,7 +68,7 @@ class Application:
             await send(message)
 
         try:
-            await self._authenticator.refuse_in_address(scope)
+            await self._authenticator.refuse_in_address(scope["query_string"], scope.get("raw_path") or b"")
             node, values = self._find(scope)
             method = scope["method"]
             route = node.methods.get(method)
@@ -126,7 +126,7 @@ class Application:
             await send(message)
 
         try:
-            await self._authenticator.refuse_in_address(scope)
+            await self._authenticator.refuse_in_address(scope["query_string"], scope.get("raw_path") or b"")
             node, values = self._find(scope)
             route = node.methods.get("WEBSOCKET")
             if route is None:

@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from dais.api.errors import HttpProblem
@@ -22,9 +21,8 @@ CACHE_SIZE = 10_000
 _secret = re.compile(rb"dais_[a-z]+_[0-9A-Za-z]{43}")
 
 
-def tokens_in_address(scope: Any) -> set[str]:
-    """The tokens that a request's path or query holds, percent-encoded or not."""
-    query, path = scope["query_string"], scope.get("raw_path") or scope["path"].encode()
+def tokens_in_address(query: bytes, path: bytes) -> set[str]:
+    """The tokens that a request's query or path holds, percent-encoded or not."""
     if b"dais_" in query or b"dais_" in path or b"%" in query or b"%" in path:
         found = _secret.findall(unquote_to_bytes(query)) + _secret.findall(unquote_to_bytes(path))
         return {secret.decode() for secret in found}
@@ -82,12 +80,12 @@ class Authenticator:
         self._used[found.token_id] = now
         return found.actor
 
-    async def refuse_in_address(self, scope: Any) -> None:
+    async def refuse_in_address(self, query: bytes, path: bytes) -> None:
         """Revoke every token that is found in the address. Raises HttpProblem 401 when there was any.
 
         Addresses end up in logs, histories and referrers: a token that was in one is no secret any more.
         """
-        secrets = tokens_in_address(scope)
+        secrets = tokens_in_address(query, path)
         if not secrets:
             return
         for secret in secrets:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, tokens_in_address
 from dais.api.settings import ServerSettings
 from dais.compute import Compute
@@ -105,7 +106,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
         parts=Parts(blobs=blobs, folders=folders, compute=compute),
     )
     api = Application(all_routes(), services)
-    return App(db, services, compute, _Site(api, api))
+    return App(db, services, compute, _Site(api, web.app(services)))
 
 
 class _Site:
@@ -117,7 +118,11 @@ class _Site:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"]
-        ours = path.startswith("/v1/") or path == "/v1" or bool(tokens_in_address(scope))
+        ours = (
+            path.startswith("/v1/")
+            or path == "/v1"
+            or bool(tokens_in_address(scope["query_string"], scope.get("raw_path") or b""))
+        )
         await (self._api if ours else self._pages)(scope, receive, send)
 
 

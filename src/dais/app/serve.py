@@ -20,10 +20,10 @@ from dais.api.server import Server, is_loopback, listen, url_of
 from dais.api.settings import ServerSettings
 from dais.app.access import give_access
 from dais.app.build import App, build, load_settings
+from dais.app.schema import ensure_schema
 from dais.kit.clock import SystemClock
 from dais.kit.data_directory import DirectoryLock, prepare, unwritable
 from dais.kit.database import Database, open_database
-from dais.kit.database.migrate import upgrade
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.kit.logging import set_up_logging
 from dais.sdk.installation import LOG_FILE, SERVER_FILE, ServerInfo, read_info
@@ -141,7 +141,7 @@ def _open_log(data_dir: Path, level: str, terminal: bool) -> None:
 
 def _open_database(url: str, data_dir: Path) -> Database:
     url = url or f"sqlite:///{data_dir / 'dais.db'}"
-    upgrade(url, backups=data_dir / "backups")
+    ensure_schema(url, data_dir / "backups")
     return open_database(url, SystemClock())
 
 
