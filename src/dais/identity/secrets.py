@@ -15,12 +15,17 @@ _shape = re.compile(r"dais_[a-z]+_[0-9A-Za-z]{43}")
 
 def new_secret(kind: str) -> str:
     """A new token's text."""
+    return f"dais_{kind}_{random_digits()}"
+
+
+def random_digits() -> str:
+    """256 random bits as base-62 digits: what is no token, but as hard to guess."""
     value = secrets.randbits(256)
     digits = []
     for _ in range(DIGITS):
         value, digit = divmod(value, 62)
         digits.append(ALPHABET[digit])
-    return f"dais_{kind}_{''.join(reversed(digits))}"
+    return "".join(reversed(digits))
 
 
 def has_shape(secret: str) -> bool:

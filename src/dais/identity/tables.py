@@ -1,4 +1,4 @@
-"""Organizations, accounts, users and tokens."""
+"""Organizations, accounts, users, tokens, and the sessions of browsers."""
 
 from __future__ import annotations
 
@@ -74,4 +74,29 @@ tokens = Table(
     Column("revoked_reason", String(32)),
     Column("last_used_at", Instant),
     Index("ix_tokens_user_id", "user_id"),
+)
+
+# The hashes of links and sessions are SHA-256, as of tokens.
+sign_in_links = Table(
+    "sign_in_links",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    Index("ix_sign_in_links_expires_at", "expires_at"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_sessions_user_id", "user_id"),
 )

@@ -219,3 +219,10 @@ class Version(Answer, frozen=True, kw_only=True):
 
     version: str
     api: int = 1
+
+
+class SignInLink(Answer, frozen=True, kw_only=True):
+    """A way into the pages: open `path` at the server's address, once, within `seconds`."""
+
+    path: str
+    seconds: int

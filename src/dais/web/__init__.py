@@ -1,0 +1,5 @@
+"""The pages: server-rendered, readable without JavaScript, live with it. They call the same verbs as the API."""
+
+from dais.web.application import app
+
+__all__ = ["app"]

@@ -1,0 +1,48 @@
+"""Static files under an address that holds the hash of them all: what is cached for a year can never be stale."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dais.kit.errors import NotFound
+
+TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+FOREVER = "public, max-age=31536000, immutable"
+
+
+def _read() -> dict[str, tuple[str, bytes]]:
+    """Every file by its name, with its media type."""
+    found = {}
+    for file in sorted(resources.files("dais.web").joinpath("static").iterdir(), key=lambda file: file.name):
+        kind = TYPES.get(file.name.rpartition(".")[2])
+        if kind is not None:
+            found[file.name] = (f"{kind}; charset=utf-8", file.read_bytes())
+    return found
+
+
+class Assets:
+    """The files, read once. All lie in the directory of their hash, so that modules import each other."""
+
+    def __init__(self) -> None:
+        self._files = _read()
+        digest = hashlib.sha256()
+        for name, (_, body) in self._files.items():
+            digest.update(name.encode() + b"\0" + hashlib.sha256(body).digest())
+        self.version = digest.hexdigest()[:16]
+
+    def address(self, name: str) -> str:
+        """Where a file is. Raises KeyError for one that there is not: a template is wrong."""
+        if name not in self._files:
+            raise KeyError(f"there is no static file {name}")
+        return f"/static/{self.version}/{name}"
+
+    async def serve(self, request: Request) -> Response:
+        """Answer one file; one of another version is gone."""
+        file = self._files.get(request.path_params["name"])
+        if file is None or request.path_params["version"] != self.version:
+            raise NotFound("this file belongs to another version of Dais; load the page again", code="no-such-file")
+        return Response(file[1], media_type=file[0], headers={"cache-control": FOREVER})

@@ -1,0 +1,117 @@
+"""Who is at the browser, and whether a request is really theirs: cookie, session, form token, origin."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from dais.api import Services, read_body
+from dais.identity import SESSION_SECONDS, Actor, Session, find_session, touch_session
+from dais.kit.errors import Forbidden, Invalid, Unauthenticated
+
+COOKIE = "dais_session"
+MAX_FORM = 16 << 10
+"""Bytes of a form; the largest field of any is a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who is signed in. `form_token` goes into every form and comes back with it."""
+
+    session: Session
+    secret: str
+
+    @property
+    def actor(self) -> Actor:
+        return self.session.actor
+
+    @property
+    def form_token(self) -> str:
+        return hashlib.sha256(b"dais-form\0" + self.secret.encode()).hexdigest()
+
+
+def cookie_name(connection: HTTPConnection) -> str:
+    """With TLS the browser is told to take the cookie from this host alone."""
+    return f"__Host-{COOKIE}" if _is_secure(connection) else COOKIE
+
+
+async def visitor(connection: HTTPConnection, services: Services) -> Visitor:
+    """Who is signed in. Raises Unauthenticated."""
+    secret = connection.cookies.get(cookie_name(connection))
+    if not secret:
+        raise Unauthenticated("you are not signed in", code="no-session")
+    session: Session = await services.db.read(find_session, secret)
+    if session.stale:
+        await services.db.write(touch_session, session.id)
+    return Visitor(session, secret)
+
+
+def set_cookie(request: Request, response: Response, secret: str) -> None:
+    response.set_cookie(
+        cookie_name(request),
+        secret,
+        max_age=SESSION_SECONDS,
+        path="/",
+        httponly=True,
+        secure=_is_secure(request),
+        samesite="lax",
+    )
+
+
+def drop_cookie(request: Request, response: Response) -> None:
+    response.delete_cookie(cookie_name(request), path="/", httponly=True, secure=_is_secure(request), samesite="lax")
+
+
+def check_origin(connection: HTTPConnection) -> None:
+    """Refuse what a page of another origin sends. Raises Forbidden `cross-origin`.
+
+    Browsers say where a POST and a WebSocket come from; programs that are no browsers say nothing, and carry nobody's
+    cookies.
+    """
+    site = connection.headers.get("sec-fetch-site")
+    origin = connection.headers.get("origin")
+    if site is not None and site != "same-origin":
+        raise _cross_origin(origin or site)
+    if origin is not None and site is None and urlsplit(origin).netloc != connection.headers.get("host", ""):
+        raise _cross_origin(origin)
+    if origin is None and site is None and connection.scope["type"] == "websocket":
+        raise _cross_origin("nowhere")
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form that this origin sent. Raises Forbidden, Invalid `bad-form`, HttpProblem."""
+    check_origin(request)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind not in ("", "application/x-www-form-urlencoded"):
+        raise Invalid(f"a form is sent as application/x-www-form-urlencoded, not {kind[:80]}", code="bad-form")
+    body = await read_body(dict(request.scope), cast(Any, request.receive), MAX_FORM)
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError as error:
+        raise Invalid("the form is not what a browser sends", code="bad-form") from error
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def check_form_token(who: Visitor, form: dict[str, str]) -> None:
+    """Raises Forbidden `stale-form` when the form was not made for this session."""
+    if not hmac.compare_digest(form.get("token", "").encode(), who.form_token.encode()):
+        raise Forbidden(
+            "this form belongs to another sign-in; go back, load the page again and repeat it", code="stale-form"
+        )
+
+
+def _is_secure(connection: HTTPConnection) -> bool:
+    return connection.url.scheme in ("https", "wss")
+
+
+def _cross_origin(origin: str) -> Forbidden:
+    return Forbidden(
+        f"this came from {origin[:200]}, another place than this page; open Dais itself and do it there",
+        code="cross-origin",
+    )

@@ -1,0 +1,280 @@
+"""What keeps an open page true: one WebSocket per tab, over which the page says what it shows and is told what changed.
+
+The page sends `{"watch": "jobs" | "job" | "log", …}` and gets messages with a `kind`. Everything that it is told is
+rendered here by the same templates as the page, for whoever the session belongs to, asked again every time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from dais.api import describe
+from dais.compute import JobLog, get_job, job_log, position_from
+from dais.engines.contract import Frame as Output
+from dais.kit.errors import DaisError, TooMany, Unauthenticated
+from dais.kit.outbox import NUMBERED
+from dais.web import view
+from dais.web.frame import Frame
+from dais.web.guard import Visitor, check_origin, visitor
+from dais.web.lines import LineWriter
+from dais.web.pages.job import log_tail, parts_of
+from dais.web.pages.jobs import Wanted, read_jobs
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE = 4 << 10
+MAX_PER_USER = 64
+"""Pages that one user may have open and live at the same time."""
+SLOW_SECONDS = 30.0
+"""A browser that takes nothing for so long is cut; it comes back and goes on where it was."""
+POLL_SECONDS = 5.0
+PAUSE_SECONDS = 0.2
+"""The least time between two messages about the same thing."""
+CHECK_SECONDS = 10.0
+"""How often a log that is followed asks whether the reader still may."""
+BEHIND_BYTES = 128 << 10
+"""A log that grows by more than this between two messages is shown from its newest lines on."""
+
+GONE, RESTARTS, SIGNED_OUT, REFUSED = 1000, 1012, 4401, 4400
+LEFT_OUT = (
+    '<div class="line sys">… lines were left out here, for they came too fast: the whole log can be downloaded</div>'
+)
+
+Message = dict[str, Any]
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page shows. `query` is the list's, `ref` the job's, `cursor` the place in the log that it has."""
+
+    watch: Literal["jobs", "job", "log"]
+    query: str = ""
+    ref: str = ""
+    cursor: str = ""
+
+
+_read = msgspec.json.Decoder(Watch).decode
+
+
+class Live:
+    """Answers the WebSockets of every open page of this process."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._open: Counter[str] = Counter()
+
+    async def answer(self, socket: WebSocket) -> None:
+        """Serve one page until it goes, its session ends, or the server stops."""
+        try:
+            check_origin(socket)
+        except DaisError:
+            await socket.close(REFUSED)  # before it was accepted: the handshake is answered with 403
+            return
+        await socket.accept()
+        try:
+            who = await visitor(socket, self._frame.services)
+        except Unauthenticated:
+            await _leave(socket, SIGNED_OUT)
+            return
+        if self._open[who.actor.id] >= MAX_PER_USER:
+            await socket.send_text(_problem(None, _too_many()))
+            await _leave(socket, REFUSED)
+            return
+        self._open[who.actor.id] += 1
+        try:
+            await _Tab(self._frame, socket, who).run()
+        finally:
+            self._open[who.actor.id] -= 1
+
+
+class _Tab:
+    """One open page."""
+
+    def __init__(self, frame: Frame, socket: WebSocket, who: Visitor) -> None:
+        self._frame = frame
+        self._services = frame.services
+        self._socket = socket
+        self._who = who
+        self._sending = asyncio.Lock()
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        reader = asyncio.create_task(self._listen())
+        stopping = asyncio.create_task(self._services.stopping.wait())
+        try:
+            await asyncio.wait((reader, stopping, self._over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            tasks = [reader, stopping, *self._watches.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await _leave(self._socket, self._over.result() if self._over.done() else RESTARTS)
+
+    async def _listen(self) -> None:
+        """Begin what the page asks for; what it asked before of that kind ends."""
+        while True:
+            try:
+                text = await self._socket.receive_text()
+                watch = _read(text[:MAX_MESSAGE])
+            except (WebSocketDisconnect, KeyError):
+                self._end(GONE)
+                return
+            except msgspec.DecodeError:
+                self._end(REFUSED)
+                return
+            before = self._watches.pop(watch.watch, None)
+            if before is not None:
+                before.cancel()
+            self._watches[watch.watch] = asyncio.create_task(self._follow(watch))
+
+    async def _follow(self, watch: Watch) -> None:
+        """Send what a watch yields. What goes wrong is told to the page; the rest of it stays live."""
+        watchers: dict[str, Callable[[Watch], AsyncIterator[Message]]] = {
+            "jobs": self._jobs,
+            "job": self._job,
+            "log": self._log,
+        }
+        try:
+            async with aclosing(watchers[watch.watch](watch)) as messages:  # type: ignore[type-var]
+                async for message in messages:
+                    await self._send(msgspec.json.encode(message).decode())
+        except Unauthenticated:
+            self._end(SIGNED_OUT)
+        except (WebSocketDisconnect, TimeoutError, OSError):
+            self._end(GONE)
+        except Exception as error:
+            await self._tell(_problem(watch.watch, error))
+
+    async def _tell(self, text: str) -> None:
+        try:
+            await self._send(text)
+        except (WebSocketDisconnect, TimeoutError, OSError, RuntimeError):
+            self._end(GONE)
+
+    async def _send(self, text: str) -> None:
+        async with asyncio.timeout(SLOW_SECONDS), self._sending:
+            await self._socket.send_text(text)
+
+    def _end(self, code: int) -> None:
+        if not self._over.done():
+            self._over.set_result(code)
+
+    async def _look(self, verb: Callable[..., Any], *args: Any) -> Any:
+        """Read as whoever the session belongs to now. Raises Unauthenticated when it has ended."""
+        who = await visitor(self._socket, self._services)
+        return await self._services.db.read(verb, who.actor, *args)
+
+    # -- what a page can watch -----------------------------------------------------------------------------
+
+    async def _jobs(self, watch: Watch) -> AsyncIterator[Message]:
+        wanted = Wanted.of(dict(parse_qsl(watch.query)))
+        async for page in self._changes(read_jobs, wanted):
+            now = self._services.clock.now()
+            yield {"kind": "jobs", "rows": self._frame.part("job_rows.html", "rows", page.items, now)}
+
+    async def _job(self, watch: Watch) -> AsyncIterator[Message]:
+        async for job in self._changes(get_job, watch.ref):
+            mark = view.mark(job.state)
+            yield {
+                "kind": "job",
+                "parts": parts_of(self._frame, job),
+                "title": f"{mark.shape} {view.name_of(job)} · Dais",
+                "icon": self._frame.assets.address(view.icon(job.state)),
+                "run": job.run_index,
+                "alive": job.alive,
+            }
+
+    async def _changes(self, verb: Callable[..., Any], *args: Any) -> AsyncIterator[Any]:
+        """What a verb reads, whenever it is another than before."""
+        before = b""
+        with self._services.db.hints.subscribe(NUMBERED) as hint:
+            while True:
+                found = await self._look(verb, *args)
+                shown = msgspec.json.encode(found)
+                if shown != before:
+                    before = shown
+                    yield found
+                await asyncio.sleep(PAUSE_SECONDS)
+                await hint.wait(POLL_SECONDS)
+
+    async def _log(self, watch: Watch) -> AsyncIterator[Message]:
+        place: JobLog = await self._look(job_log, watch.ref)
+        writer = LineWriter()
+        position = position_from(watch.cursor, None)
+        if position is None:
+            lines, cut, position = await log_tail(self._frame, place, None, writer)
+            yield _log_message(lines.done, lines.open, str(position), reset=True, cut=cut)
+            place = await self._services.compute.logbook.refresh(place)
+        run = position.run
+        loop = asyncio.get_running_loop()
+        checked = loop.time()
+        async with aclosing(self._services.compute.logbook.follow(place, position)) as parts:  # type: ignore[type-var]
+            async for part in parts:
+                if loop.time() - checked > CHECK_SECONDS:
+                    await self._look(job_log, watch.ref)
+                    checked = loop.time()
+                done: list[str] = []
+                if part.start.run != run:
+                    run = part.start.run
+                    done = [*writer.end(), f'<div class="line sys">run {run} begins here</div>']
+                frames, behind = _newest(part.frames)
+                if behind:
+                    done += [*writer.end(), LEFT_OUT]
+                lines = writer.add(frames)
+                yield _log_message(done + lines.done, lines.open, str(part.position), end=part.eof)
+                await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _log_message(
+    done: list[str], open_: list[str], cursor: str, *, reset: bool = False, cut: bool = False, end: bool = False
+) -> Message:
+    """`done` lines stay, `open` ones are replaced by the next message. Only with none open can be gone on from here."""
+    return {
+        "kind": "log",
+        "done": "".join(done),
+        "open": "".join(open_),
+        "cursor": None if open_ else cursor,
+        "reset": reset,
+        "cut": cut,
+        "end": end,
+    }
+
+
+def _newest(frames: list[Output]) -> tuple[list[Output], bool]:
+    """The newest frames of at most BEHIND_BYTES together, and whether others were left out."""
+    room = BEHIND_BYTES
+    for index in range(len(frames) - 1, -1, -1):
+        room -= len(frames[index].data)
+        if room < 0 and index < len(frames) - 1:
+            return frames[index + 1 :], True
+    return frames, False
+
+
+def _problem(watch: str | None, error: Exception) -> str:
+    problem, _ = describe(error)
+    return msgspec.json.encode(
+        {"kind": "problem", "watch": watch, "code": problem.code, "detail": problem.detail}
+    ).decode()
+
+
+def _too_many() -> TooMany:
+    return TooMany(
+        f"{MAX_PER_USER} pages of yours are open and live already; close some, then load this one again",
+        code="too-many-pages",
+    )
+
+
+async def _leave(socket: WebSocket, code: int) -> None:
+    try:
+        await socket.close(code)
+    except (RuntimeError, WebSocketDisconnect, OSError):
+        pass  # the browser has gone already
