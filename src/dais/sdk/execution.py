@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from dais.sdk.errors import BadAnswer, Conflict, DaisError, Invalid, NotFound, Unreachable, from_response
-from dais.sdk.transport import CONNECT_TIMEOUT, Target, is_loopback
+from dais.sdk.transport import CONNECT_TIMEOUT, Target, is_loopback, root_words
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection as AsyncConnection
@@ -333,9 +333,8 @@ def _refused(target: Target, error: Exception) -> DaisError:
     if isinstance(error, InvalidStatus):
         headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
         return from_response(error.response.status_code, bytes(error.response.body or b""), headers)
-    what = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return Unreachable(
-        f"{target.url} is not reachable ({what})",
+        f"{target.url} is not reachable ({root_words(error)})",
         sent=False,
         hint="is it up? start it with `dais up`, or check DAIS_URL",
     )

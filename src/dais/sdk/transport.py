@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -306,14 +307,16 @@ def unreachable(url: str, error: Exception) -> DaisError:
     if isinstance(error, httpx2.TimeoutException):
         what = "kept silent for too long" if sent else "did not take the connection in time"
     else:
-        what = f"broke off the connection ({_root(error)})" if sent else f"is not reachable ({_root(error)})"
+        what = f"broke off the connection ({root_words(error)})" if sent else f"is not reachable ({root_words(error)})"
     return Unreachable(f"{url} {what}", sent=sent, hint="is it up? start it with `dais up`, or check DAIS_URL")
 
 
-def _root(error: BaseException) -> str:
+def root_words(error: BaseException) -> str:
     """The innermost words of a chain of exceptions: "Connection refused" rather than "All attempts failed"."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno).lower()
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text.lower() if text else type(error).__name__
 
