@@ -105,7 +105,7 @@ async def test_the_time_limit_ends_a_container(harness: Harness, engine: Engine,
     await engine.launch([spec])
     await harness.pass_time(1)
     end = await watcher.over(spec.attempt_id)
-    assert (end.phase, end.reason) == (Phase.ENDED, "time-limit")
+    assert (end.phase, end.reason, end.detail) == (Phase.ENDED, "time-limit", None)
 
 
 async def test_out_of_memory_is_told_apart_from_other_kills(harness: Harness, engine: Engine, watcher: Watcher) -> None:
@@ -128,6 +128,7 @@ async def test_stop_ends_a_running_container_with_its_reason(
     await engine.stop(handle, grace=30, reason="another")
     end = await watcher.over(spec.attempt_id)
     assert (end.phase, end.reason, end.stop_reason) == (Phase.ENDED, "stopped", "user-request")
+    assert end.detail is None
 
 
 async def test_stop_kills_what_ignores_it_after_the_grace(harness: Harness, engine: Engine, watcher: Watcher) -> None:

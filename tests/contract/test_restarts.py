@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from dais.engines.contract import NEVER_ACCEPTED, Engine, Phase
+from dais.engines.contract import NEVER_ACCEPTED, Engine, LaunchSpec, Phase, Status
 from dais.kit.ids import new_id
 from tests.support.engines import Harness, eventually, output, printed, read_log, watching
 
 pytestmark = pytest.mark.anyio
+
+
+async def run_to_its_end(harness: Harness, engine: Engine, spec: LaunchSpec) -> Status:
+    """Launch it, and hear and acknowledge its end, and everything before."""
+    async with watching(engine) as watcher:
+        await engine.launch([spec])
+        end = await watcher.over(spec.attempt_id)
+        last = harness.spec(("exit", "0"))
+        await engine.launch([last])
+        await watcher.over(last.attempt_id)
+    return end
 
 
 async def test_containers_outlive_the_server(harness: Harness) -> None:
@@ -83,6 +94,46 @@ async def test_what_was_acknowledged_is_not_told_again(harness: Harness) -> None
         await watcher.over(last.attempt_id)
         assert spec.attempt_id not in watcher.told
     await second.close()
+
+
+async def test_what_has_ended_does_not_run_again_for_the_next_server(harness: Harness) -> None:
+    first = await harness.open()
+    spec = harness.spec(("print", "once"), ("exit", "0"))
+    await run_to_its_end(harness, first, spec)
+    await first.close()
+
+    second = await harness.open()
+    [handle] = await second.launch([spec])
+    await run_to_its_end(harness, second, harness.spec(("exit", "0")))
+    [status] = await second.poll([handle])
+    assert status.phase is Phase.ENDED
+    assert output(await read_log(second, handle)) == b"once\n"
+    await second.close()
+
+
+async def test_what_was_lost_does_not_run_again(harness: Harness) -> None:
+    first = await harness.open()
+    spec = harness.spec(("print", "once"), ("sleep-forever",))
+    async with watching(first) as watcher:
+        [handle] = await first.launch([spec])
+        await watcher.running(spec.attempt_id)
+        await printed(first, handle, b"once\n")
+        await harness.crash()
+        await watcher.over(spec.attempt_id)
+    await stays_lost(harness, first, spec)
+    await first.close()
+    second = await harness.open()
+    await stays_lost(harness, second, spec)
+    await second.close()
+
+
+async def stays_lost(harness: Harness, engine: Engine, spec: LaunchSpec) -> None:
+    """Launching it again changes nothing."""
+    [handle] = await engine.launch([spec])
+    await run_to_its_end(harness, engine, harness.spec(("exit", "0")))
+    [status] = await engine.poll([handle])
+    assert (status.phase, status.reason) == (Phase.LOST, "node-lost")
+    assert output(await read_log(engine, handle)) == b"once\n"
 
 
 async def test_acknowledging_a_later_batch_does_not_acknowledge_an_earlier(harness: Harness) -> None:
