@@ -74,9 +74,7 @@ def test_a_long_wrong_value_is_cut() -> None:
     assert len(error.message) < 250
 
 
-@pytest.mark.parametrize(
-    "raw", [b"", b"  ", b"{", b'{"name":', b"nothing", b'{"name":"\xff"}', b'{"name":"\\ud800"}']
-)
+@pytest.mark.parametrize("raw", [b"", b"  ", b"{", b'{"name":', b"nothing", b'{"name":"\xff"}', b'{"name":"\\ud800"}'])
 def test_what_is_no_json_is_refused(raw: bytes) -> None:
     assert refused(raw).code == "bad-json"
 
