@@ -136,6 +136,23 @@ async def stays_lost(harness: Harness, engine: Engine, spec: LaunchSpec) -> None
     assert output(await read_log(engine, handle)) == b"once\n"
 
 
+async def test_the_next_server_finds_what_was_not_forgotten(harness: Harness) -> None:
+    first = await harness.open()
+    done, runs = harness.spec(("exit", "0")), harness.spec(("sleep-forever",))
+    async with watching(first) as watcher:
+        handles = await first.launch([done, runs])
+        await watcher.over(done.attempt_id)
+        await watcher.running(runs.attempt_id)
+        assert await first.ended() == [handles[0]]
+    await first.close()
+
+    second = await harness.open()
+    assert await second.ended() == [handles[0]]
+    await second.forget(handles)
+    assert await second.ended() == []
+    await second.close()
+
+
 async def test_acknowledging_a_later_batch_does_not_acknowledge_an_earlier(harness: Harness) -> None:
     first = await harness.open()
     early, late = harness.spec(("exit", "1")), harness.spec(("exit", "2"))

@@ -244,6 +244,10 @@ class Engine(Protocol):
         """The server holds log and result: remove what the engine still keeps of these. Running ones stay."""
         ...
 
+    async def ended(self) -> list[Handle]:
+        """Containers that have ended and of which something is still kept; a server that comes back sweeps them."""
+        ...
+
     async def nodes(self) -> list[NodeInfo]:
         """The machines."""
         ...

@@ -78,6 +78,10 @@ class FakeEngine:
     async def forget(self, handles: Sequence[Handle]) -> None:
         self._machine.forget([handle["attempt_id"] for handle in handles])
 
+    async def ended(self) -> list[Handle]:
+        self._machine.check_reachable()
+        return [{"attempt_id": attempt_id} for attempt_id in self._machine.ended()]
+
     async def nodes(self) -> list[NodeInfo]:
         self._machine.check_reachable()
         return list(self._machine.nodes)

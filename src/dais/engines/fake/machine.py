@@ -95,6 +95,10 @@ class FakeMachine:
         """The attempts that run now, in the order of their launch."""
         return [name for name, container in self._containers.items() if container.status.phase is Phase.RUNNING]
 
+    def ended(self) -> list[str]:
+        """The attempts that are over, and not forgotten."""
+        return [name for name, container in self._containers.items() if container.over]
+
     def set_reachable(self, reachable: bool) -> None:
         self._reachable = reachable
         if reachable:

@@ -87,6 +87,10 @@ class Attempts:
         known = self._known.get(attempt_id)
         return known is not None and known.phase in _over
 
+    def ended(self) -> list[str]:
+        """Those that are over, and not forgotten."""
+        return [name for name, status in self._known.items() if status.phase in _over]
+
     def forget(self, attempt_ids: Iterable[str]) -> list[str]:
         """Drop those that are over. Returns them, with those that are not known here."""
         dropped = [name for name in attempt_ids if self.get(name).phase in _over]

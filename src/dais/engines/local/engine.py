@@ -125,6 +125,9 @@ class LocalEngine:
         if dropped:
             await self._link.send(pack({"op": "forget", "attempt_ids": dropped}))
 
+    async def ended(self) -> list[Handle]:
+        return [{"attempt_id": attempt_id} for attempt_id in self._attempts.ended()]
+
     async def nodes(self) -> list[NodeInfo]:
         return [
             NodeInfo(
