@@ -155,7 +155,7 @@ def list_jobs(
         if equals:
             values["tag_value"] = value
     if cursor is not None:
-        after: tuple[int] = decode_cursor(cursor, tuple[int])
+        after = decode_cursor(cursor, tuple[int])
         values["after"] = after[0]
     rows = uow.all(_list_statement(frozenset([*values, *shape])), **values)
     more = len(rows) > limit

@@ -11,6 +11,9 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import msgspec
 
 from dais.compute.groups.commands import register_group, update_nodes
 from dais.compute.jobs.records import placed_works
@@ -18,14 +21,24 @@ from dais.compute.jobs.types import Work
 from dais.compute.launch import launch_spec
 from dais.compute.loops.builder import Builder
 from dais.compute.loops.group import Group
-from dais.compute.loops.housekeeping import overdue, unshipped
+from dais.compute.loops.housekeeping import leftover_attempts, leftover_environments, overdue, unshipped
 from dais.compute.loops.prepare import Preparer
 from dais.compute.loops.ship import Shipper
-from dais.compute.loops.staging import clean_up, make_tools, stage, staged
+from dais.compute.loops.staging import (
+    built_environments,
+    clean_up,
+    make_tools,
+    remove_environments,
+    stage,
+    staged,
+    staged_runs,
+)
 from dais.compute.loops.tick import Outcome, needs_preparation, tick
 from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Batch, Handle, LaunchSpec, Phase, Status
 from dais.kit.clock import SECOND
+from dais.kit.database import Hint
 from dais.kit.errors import DaisError
+from dais.kit.leases import LEASE_SECONDS, Lease, holder_name, release, renew, take
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +47,10 @@ IDLE_SECONDS = 5.0
 RECONCILE_SECONDS = 30.0
 """How often the engine is asked about everything that runs, in case it told and nobody heard."""
 STOP_AGAIN_SECONDS = 30.0
+
+
+class LeaseLost(Exception):
+    """Another process has the group now."""
 
 
 class Dispatcher:
@@ -49,39 +66,104 @@ class Dispatcher:
         self._stopped: dict[str, float] = {}
         self._unsent: list[Work] = []
         self._reconcile_now = asyncio.Event()
+        self._failures: dict[str, int] = {}
+        self._lease_name = f"dispatcher:{group.name}"
 
     async def run(self) -> None:
-        """Register the group, find again what runs, then work."""
+        """Work while this process holds the group's lease; wait for it while another process works."""
+        while True:
+            lease = await self._take_lease()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._keep_lease(lease))
+                    tasks.create_task(self._work())
+            except* LeaseLost:
+                log.warning("group %s goes on in another process", self._group.name)
+            finally:
+                await self._preparer.close()
+                await self._builder.close()
+                with contextlib.suppress(DaisError):
+                    await self._group.db.write(release, lease)
+
+    async def _take_lease(self) -> Lease:
+        while True:
+            try:
+                lease: Lease | None = await self._group.db.write(take, self._lease_name, holder_name(), LEASE_SECONDS)
+            except DaisError as error:
+                log.warning("group %s cannot begin: %s", self._group.name, error)
+                lease = None
+            if lease is not None:
+                return lease
+            await asyncio.sleep(LEASE_SECONDS / 5)
+
+    async def _keep_lease(self, lease: Lease) -> None:
+        """Renew until it is lost: then everything here stops. A database that is away for a moment is no loss."""
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 5)
+            try:
+                renewed: Lease | None = await self._group.db.write(renew, lease, LEASE_SECONDS)
+            except DaisError as error:
+                log.warning("the lease of group %s could not be renewed: %s", self._group.name, error)
+                continue
+            if renewed is None:
+                raise LeaseLost
+
+    async def _work(self) -> None:
+        begun = asyncio.Event()
+
+        async def begin() -> None:
+            await self._begin()
+            begun.set()
+
+        while not begun.is_set():
+            await self._once("beginning", begin)
+        with self._group.db.hints.subscribe("scheduler") as hint:
+            await self._run_loops(hint)
+
+    async def _run_loops(self, hint: Hint) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._for_ever("watch", self._watch))
+            tasks.create_task(self._for_ever("tick", partial(self._tick, hint)))
+            tasks.create_task(self._for_ever("reconcile", self._reconcile_later))
+            tasks.create_task(self._shipper.run())
+
+    async def _begin(self) -> None:
+        """Register the group, find again what runs, and remove what a crash left."""
         group = self._group
         await asyncio.to_thread(make_tools, group)
         await group.db.write(register_group, group.name, group.engine.name, "host")
-        await group.db.write(update_nodes, group.name, await group.engine.nodes())
-        try:
-            await self._reconcile()
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._for_ever("watch", self._watch))
-                tasks.create_task(self._for_ever("tick", self._tick))
-                tasks.create_task(self._for_ever("reconcile", self._reconcile_later))
-                tasks.create_task(self._shipper.run())
-        finally:
-            await self._preparer.close()
-            await self._builder.close()
+        await self._reconcile()
+        await self._sweep()
+
+    async def _sweep(self) -> None:
+        group = self._group
+        ended = {handle["attempt_id"]: handle for handle in await group.engine.ended()}
+        over = await group.db.read(leftover_attempts, list(ended))
+        await group.engine.forget([ended[attempt] for attempt in over])
+        staged_for = await asyncio.to_thread(staged_runs, group)
+        await asyncio.to_thread(clean_up, group, await group.db.read(leftover_attempts, staged_for))
+        built = await asyncio.to_thread(built_environments, group)
+        await asyncio.to_thread(remove_environments, group, await group.db.read(leftover_environments, built))
 
     async def _for_ever(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step; after an error wait a little, longer each time, and say so."""
-        failures = 0
         while True:
-            try:
-                await step()
-                failures = 0
-            except (DaisError, OSError) as error:
-                failures += 1
-                log.warning("%s of group %s failed, %d times in a row: %s", what, self._group.name, failures, error)
-            except Exception:
-                failures += 1
-                log.exception("%s of group %s failed, %d times in a row", what, self._group.name, failures)
-            if failures:
-                await asyncio.sleep(min(30.0, 0.1 * 2 ** min(failures, 9)) * random.uniform(0.5, 1.0))
+            await self._once(what, step)
+
+    async def _once(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
+        """One step; after an error say so, and wait a little, longer each time in a row."""
+        failures = self._failures.get(what, 0)
+        try:
+            await step()
+            self._failures[what] = 0
+            return
+        except (DaisError, OSError) as error:
+            failures += 1
+            log.warning("%s of group %s failed, %d times in a row: %s", what, self._group.name, failures, error)
+        except Exception:
+            failures += 1
+            log.exception("%s of group %s failed, %d times in a row", what, self._group.name, failures)
+        self._failures[what] = failures
+        await asyncio.sleep(min(30.0, 0.1 * 2 ** min(failures, 9)) * random.uniform(0.5, 1.0))
 
     # -- hearing from the engine ---------------------------------------------------------------------------
 
@@ -121,10 +203,11 @@ class Dispatcher:
             if status.phase == Phase.LOST and status.reason is None:
                 if status.detail == NEVER_ACCEPTED and work.state != "RUNNING":
                     lost.append(work)
-                elif status.detail != TOLD_BEFORE:
-                    news.append(status)
-            else:
-                news.append(status)
+                    continue
+            elif status.detail == TOLD_BEFORE:
+                # Acknowledged, so some database knows how it ended, but not this one (a restored backup).
+                status = msgspec.structs.replace(status, phase=Phase.LOST, reason="node-lost")
+            news.append(status)
         if news:
             self._inbox.append(Batch(tuple(news)))
         await self._launch(lost)
@@ -135,12 +218,9 @@ class Dispatcher:
 
     # -- deciding ------------------------------------------------------------------------------------------
 
-    async def _tick(self) -> None:
-        with self._group.db.hints.subscribe("scheduler") as hint:
-            await self._decide()
-            while True:
-                await hint.wait(IDLE_SECONDS)
-                await self._decide()
+    async def _tick(self, hint: Hint) -> None:
+        await self._decide()
+        await hint.wait(IDLE_SECONDS)
 
     async def _decide(self) -> None:
         group = self._group

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import bindparam, delete, select
 
+from dais.compute.environments.tables import environments
 from dais.compute.jobs.runs import close_run, fail_preparation
 from dais.compute.jobs.submit import KEY_LIFE
 from dais.compute.jobs.tables import idempotency_keys, runs
 from dais.compute.settings import ComputeSettings
 from dais.engines.contract import Handle
 from dais.kit.clock import SECOND
-from dais.kit.database import Statement, UnitOfWork
+from dais.kit.database import Statement, UnitOfWork, in_list
 
 _unshipped = Statement(
     select(runs.c.id)
@@ -37,6 +40,13 @@ _late_ships = Statement(
         runs.c.ended_at < bindparam("before"),
     )
 )
+_kept_runs = Statement(select(runs.c.id).where(in_list(runs.c.id, "ids"), runs.c.shipped_at.is_(None)))
+_kept_builds = Statement(
+    select(environments.c.attempt_id).where(
+        in_list(environments.c.attempt_id, "ids"), environments.c.state == "BUILDING"
+    )
+)
+_environments = Statement(select(environments.c.id).where(in_list(environments.c.id, "ids")))
 _old_keys = Statement(delete(idempotency_keys).where(idempotency_keys.c.created_at < bindparam("before")))
 
 
@@ -52,6 +62,19 @@ def ship_handle(uow: UnitOfWork, run_id: str) -> Handle | None:
         return None
     found: Handle = msgspec.json.decode(row.handle) if row.handle else {"attempt_id": run_id}
     return found
+
+
+def leftover_attempts(uow: UnitOfWork, attempt_ids: Sequence[str]) -> list[str]:
+    """Those of these attempts that nothing waits for: their log is stored, or they belong to nobody."""
+    kept = {row.id for row in uow.all(_kept_runs, ids=attempt_ids)}
+    kept |= {row.attempt_id for row in uow.all(_kept_builds, ids=attempt_ids)}
+    return [attempt for attempt in attempt_ids if attempt not in kept]
+
+
+def leftover_environments(uow: UnitOfWork, environment_ids: Sequence[str]) -> list[str]:
+    """Those of these environments that were removed."""
+    kept = {row.id for row in uow.all(_environments, ids=environment_ids)}
+    return [one for one in environment_ids if one not in kept]
 
 
 def overdue(uow: UnitOfWork, group: str, settings: ComputeSettings) -> None:

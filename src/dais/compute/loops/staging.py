@@ -15,6 +15,7 @@ from dais.compute.launch import Staged
 from dais.compute.loops.group import Group
 from dais.data import materialize
 from dais.engines.contract import Bind
+from dais.kit.ids import is_id
 
 
 def make_tools(group: Group) -> None:
@@ -64,6 +65,29 @@ def clean_up(group: Group, run_ids: Iterable[str]) -> None:
     """Remove what was staged for runs that have ended."""
     for run_id in run_ids:
         shutil.rmtree(group.run_directory(run_id), ignore_errors=True)
+
+
+def staged_runs(group: Group) -> list[str]:
+    """The runs for which something is staged."""
+    return _names(group.data_dir / "jobs")
+
+
+def built_environments(group: Group) -> list[str]:
+    """The environments that have a directory."""
+    return _names(group.data_dir / "envs")
+
+
+def remove_environments(group: Group, environment_ids: Iterable[str]) -> None:
+    """Remove directories of environments that no row knows."""
+    for environment_id in environment_ids:
+        shutil.rmtree(group.environment_directory(environment_id), ignore_errors=True)
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return [entry.name for entry in directory.iterdir() if is_id(entry.name)]
+    except FileNotFoundError:
+        return []
 
 
 def tree_size(directory: Path) -> int:

@@ -1,5 +1,6 @@
 """Units of work over SQLite and PostgreSQL. See `docs/architecture.md` for why verbs are plain functions."""
 
+from dais.kit.database.hints import Hint
 from dais.kit.database.open import Database, open_database
 from dais.kit.database.statement import Statement, in_list
 from dais.kit.database.tables import Document, Flag, Id, Instant, metadata
@@ -10,6 +11,7 @@ __all__ = [
     "Document",
     "Event",
     "Flag",
+    "Hint",
     "Id",
     "Instant",
     "Row",
