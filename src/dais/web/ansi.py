@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from markupsafe import escape
 
@@ -20,6 +21,8 @@ _controls |= {0x7F: 0x2421}
 _visible: dict[int, int | None] = {**_controls, 0x07: None, 0x08: None, 0x09: 0x09}
 # What reorders the text around it is shown as what it is: a mark that stands for nothing.
 _visible |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD)
+
+_visible_text = {**_visible, 0x0A: 0x0A}
 
 _flags = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "struck"}
 _no_flags = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",), 27: ("reverse",), 29: ("struck",)}
@@ -63,6 +66,11 @@ class Style:
 
 
 PLAIN = Style()
+
+
+def visible(value: Any) -> Any:
+    """Text of users with its control characters as pictures; newlines stay. Anything but plain text is as it was."""
+    return value.translate(_visible_text) if type(value) is str else value
 
 
 def split_unfinished(text: str) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 import dais
 from dais.api import Services, describe
 from dais.web import view
+from dais.web.ansi import visible
 from dais.web.assets import Assets
 from dais.web.guard import Visitor
 
@@ -44,6 +45,7 @@ class Frame:
         self._templates = Environment(
             loader=PackageLoader("dais.web"),
             autoescape=True,
+            finalize=visible,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,

@@ -1,0 +1,229 @@
+"""The connection that keeps an open page true."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from dais.engines.contract import STDERR
+from dais.identity import create_sign_in_link, create_user, end_session
+from dais.kit.clock import ManualClock
+from dais.kit.database import Database
+from tests.support.site import Site, running_site
+from tests.support.world import PATIENCE, World
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(World(database, clock, tmp_path)) as running:
+        yield running
+
+
+class Tab:
+    """A page's side of the connection."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.ended = False
+        """Whether it was told that the log is all said."""
+
+    async def watch(self, kind: str, **fields: str) -> None:
+        await self.socket.send(json.dumps({"watch": kind, **fields}))
+
+    async def next(self, kind: str) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                message: dict[str, Any] = json.loads(await self.socket.recv())
+                self.ended = self.ended or bool(message.get("end"))
+                if message["kind"] == kind:
+                    return message
+
+    async def log_until(self, text: str) -> tuple[list[str], str | None]:
+        """The log's lines as the page would show them, once the text is among them; and the cursor after them."""
+        done: list[str] = []
+        while True:
+            message = await self.next("log")
+            done = ([] if message["reset"] else done) + _texts(message["done"])
+            lines = done + _texts(message["open"])
+            if any(text in line for line in lines):
+                return lines, message["cursor"]
+
+    async def closed(self) -> int:
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ConnectionClosed) as caught:
+                while True:
+                    await self.socket.recv()
+        assert caught.value.rcvd is not None
+        return caught.value.rcvd.code
+
+
+def _texts(html: str) -> list[str]:
+    return [re.sub(r"<[^>]+>", "", line) for line in html.split("</div>")[:-1]]
+
+
+@asynccontextmanager
+async def tab(site: Site, client: httpx2.AsyncClient, origin: str | None = None) -> AsyncIterator[Tab]:
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    address = site.url.replace("http", "ws") + "/live"
+    async with connect(address, origin=origin or site.url, additional_headers={"Cookie": cookies}) as socket:  # type: ignore[arg-type]
+        yield Tab(socket)
+
+
+async def test_rows_follow_what_happens(site: Site) -> None:
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.watch("jobs", query="name=train")
+        assert "<tr" not in (await page.next("jobs"))["rows"]
+        await site.world.submit("true", name="other")
+        job = await site.world.submit("sleep-forever", name="train")
+        while "running" not in (rows := (await page.next("jobs"))["rows"]):
+            pass
+        assert f'data-key="{job}"' in rows
+        assert "other" not in rows
+        await site.world.kill(job)
+        while "cancelled" not in (await page.next("jobs"))["rows"]:
+            pass
+
+
+async def test_a_job_and_its_log_follow_to_the_end(site: Site) -> None:
+    job = await site.world.submit("print", "begins", ";", "sleep", "10", ";", "print", "ends", ";", "exit", "3")
+    await site.world.state(job, "RUNNING")
+    async with site.signed_in() as client, tab(site, client) as page, tab(site, client) as other:
+        await page.watch("log", ref=job)
+        await other.watch("job", ref=job)
+        await page.log_until("begins")
+        assert "running" in (await other.next("job"))["parts"]["summary"]
+        await site.prints(job, "\x1b[32mpart")
+        await page.log_until("part")
+        await site.prints(job, "ly\x1b[0m\n")
+        assert (await page.log_until("partly"))[0] == ["partly"]
+        site.world.machine.advance(10)
+        lines, _ = await page.log_until("ends")
+        assert lines[-1] == "ends"
+        while not page.ended:
+            await page.next("log")
+        while (message := await other.next("job"))["alive"]:
+            pass
+        assert "failed" in message["parts"]["summary"]
+        assert message["title"].startswith("✕ ")
+        assert message["icon"].endswith("state-failed.svg")
+
+
+async def test_a_reader_resumes_without_a_gap_or_a_repetition(site: Site) -> None:
+    job = await site.world.submit("print", "one", ";", "sleep-forever")
+    await site.world.state(job, "RUNNING")
+    async with site.signed_in() as client:
+        async with tab(site, client) as page:
+            await page.watch("log", ref=job)
+            _, cursor = await page.log_until("one")
+        assert cursor is not None
+        await site.prints(job, "two\nthree")
+        async with tab(site, client) as page:
+            await page.watch("log", ref=job, cursor=cursor)
+            lines, unsound = await page.log_until("three")
+        assert (lines, unsound) == (["two", "three"], None)
+        await site.prints(job, " and more\n")
+        async with tab(site, client) as page:
+            await page.watch("log", ref=job, cursor=cursor)
+            lines, _ = await page.log_until("three and more")
+        assert lines == ["two", "three and more"]
+
+
+async def test_a_log_that_comes_too_fast_is_shown_from_its_newest_lines(site: Site) -> None:
+    job = await site.world.submit("print", "first", ";", "sleep-forever")
+    await site.world.state(job, "RUNNING")
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.watch("log", ref=job)
+        await page.log_until("first")
+        await site.prints(job, "".join(f"{number:07}\n" for number in range(100_000)))
+        await site.prints(job, "careful\n", STDERR)
+        lines, _ = await page.log_until("careful")
+        assert any("left out" in line for line in lines)
+        assert "0099999" in lines
+        assert len(lines) < 60_000
+
+
+async def test_only_these_pages_may_connect(site: Site) -> None:
+    async with site.signed_in() as client:
+        for origin in ("https://evil.example", "null"):
+            with pytest.raises(InvalidStatus) as caught:
+                async with tab(site, client, origin):
+                    pass
+            assert caught.value.response.status_code == 403
+        with pytest.raises(InvalidStatus):
+            async with connect(site.url.replace("http", "ws") + "/live"):
+                pass
+        with pytest.raises(InvalidStatus):
+            async with connect(site.url.replace("http", "ws") + "/elsewhere"):
+                pass
+
+
+async def test_nobody_watches_without_a_session_and_its_end_ends_it(site: Site) -> None:
+    async with site.browser() as stranger, tab(site, stranger) as page:
+        assert await page.closed() == 4401
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.watch("jobs")
+        await page.next("jobs")
+        await site.world.db.write(end_session, client.cookies["dais_session"])
+        await site.world.submit("true")
+        assert await page.closed() == 4401
+
+
+async def test_what_one_may_not_see_is_told_as_absent(site: Site) -> None:
+    job = await site.world.submit("sleep-forever")
+    eve = await site.world.db.write(create_user, site.world.actor, "eve")
+    async with site.browser() as client:
+        await client.post(f"/sign-in/{await site.world.db.write(create_sign_in_link, eve.id)}")
+        async with tab(site, client) as page:
+            for kind in ("job", "log"):
+                await page.watch(kind, ref=job)
+                assert (await page.next("problem"))["code"] == "no-such-job"
+            await page.watch("jobs", query="state=walking")
+            assert (await page.next("problem"))["code"] == "bad-state"
+            await page.watch("jobs")
+            assert (await page.next("jobs"))["rows"].strip() == ""
+
+
+@pytest.mark.parametrize(
+    "message", ["", "{", "[]", '{"watch": "passwords"}', '{"watch": "job", "ref": 5}', "x" * 9_000]
+)
+async def test_nonsense_ends_the_connection(site: Site, message: str) -> None:
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.socket.send(message)
+        assert await page.closed() == 4400
+
+
+async def test_bytes_end_the_connection(site: Site) -> None:
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.socket.send(b"\x00")
+        assert await page.closed() in (1000, 4400)
+
+
+async def test_one_user_cannot_hold_all_connections(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dais.web import live
+
+    monkeypatch.setattr(live, "MAX_PER_USER", 1)
+    async with site.signed_in() as client, tab(site, client) as page, tab(site, client) as other:
+        await page.watch("jobs")
+        await page.next("jobs")
+        assert (await other.next("problem"))["code"] == "too-many-pages"
+        assert await other.closed() == 4400
+
+
+async def test_a_stopping_server_says_that_it_restarts(site: Site) -> None:
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.watch("jobs")
+        await page.next("jobs")
+        site.services.stopping.set()
+        assert await page.closed() == 1012

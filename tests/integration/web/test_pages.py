@@ -1,0 +1,222 @@
+"""What the pages show, and what they never do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dais.identity import create_sign_in_link, create_user
+from dais.kit.clock import ManualClock
+from dais.kit.database import Database
+from tests.support.site import Site, form_token, running_site
+from tests.support.world import World
+
+pytestmark = pytest.mark.anyio
+
+MARKUP = "<img src=x onerror=alert(1)>\"'&"
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(World(database, clock, tmp_path)) as running:
+        yield running
+
+
+def rows(page: str) -> list[str]:
+    """The rows of the list of jobs, their text alone."""
+    found = re.findall(r'<tr data-key="[^"]+">(.*?)</tr>', page, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in found]
+
+
+async def test_the_empty_list_gives_the_first_command(site: Site) -> None:
+    async with site.signed_in() as client:
+        page = (await client.get("/jobs")).text
+        assert "<code>dais run -- python train.py</code>" in page
+        assert "No job is like that" in (await client.get("/jobs?name=x")).text
+
+
+async def test_the_list_shows_what_is_running_and_how_it_ended(site: Site) -> None:
+    world = site.world
+    done = await world.submit("exit", "3", name="broken")
+    await world.finished(done)
+    job = await world.submit("sleep-forever", name="train")
+    await world.state(job, "RUNNING")
+    async with site.signed_in() as client:
+        page = (await client.get("/jobs")).text
+    running, failed = rows(page)
+    assert re.fullmatch(r"● running \d+ train local.joe joe sleep-forever 0.1 1 MiB just now &ndash;", running)
+    assert re.fullmatch(r"✕ failed \d+ broken local.joe joe exit 3 0.1 1 MiB just now 3", failed)
+
+
+async def test_filters_are_in_the_address(site: Site) -> None:
+    world = site.world
+    await world.finished(await world.submit("true", name="first"))
+    await world.state(await world.submit("sleep-forever", name="second"), "RUNNING")
+    other = await world.db.write(create_user, world.actor, "ann", administrator=True)
+    async with site.signed_in() as client, site.browser() as anns:
+        await anns.post(f"/sign-in/{await world.db.write(create_sign_in_link, other.id)}")
+        for query, names in (
+            ("", ["second", "first"]),
+            ("state=alive", ["second"]),
+            ("state=SUCCEEDED", ["first"]),
+            ("name=first", ["first"]),
+            ("name=firs", []),
+            ("who=mine", ["second", "first"]),
+        ):
+            found = rows((await client.get(f"/jobs?{query}")).text)
+            assert [name for row in found for name in ("first", "second") if f" {name} " in row] == names
+        assert rows((await anns.get("/jobs?who=mine")).text) == []
+        assert len(rows((await anns.get("/jobs")).text)) == 2
+        wrong = await client.get("/jobs?state=walking")
+        assert wrong.status_code == 400
+        assert "not a state" in wrong.text
+
+
+async def test_a_long_list_has_pages(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dais.web.pages import jobs
+
+    monkeypatch.setattr(jobs, "PAGE", 2)
+    for number in range(5):
+        await site.world.submit("true", name=f"n{number}")
+    seen: list[str] = []
+    async with site.signed_in() as client:
+        address: str | None = "/jobs?who=mine"
+        while address is not None:
+            page = (await client.get(address)).text
+            seen += re.findall(r"\bn\d\b", " ".join(rows(page)))
+            older = re.search(r'rel="next" href="([^"]+)"', page)
+            address = older[1].replace("&amp;", "&") if older else None
+            assert address is None or "who=mine" in address
+    assert seen == ["n4", "n3", "n2", "n1", "n0"]
+
+
+async def test_a_job_shows_all_of_itself(site: Site) -> None:
+    world = site.world
+    job = await world.finished(
+        await world.submit("print", "hello", ";", "error", "careful", ";", "exit", "2", name="train", tags={"a": "b"})
+    )
+    async with site.signed_in() as client:
+        for ref in (job.id, str(job.number), "train", "last"):
+            page = (await client.get(f"/jobs/{ref}")).text
+            assert "<title>✕ train · Dais</title>" in page
+            assert re.search(r'<div class="line" data-t="[\d:.]+">hello</div>', page)
+            assert re.search(r'<div class="line err" data-t="[\d:.]+">careful</div>', page)
+            for text in ("exit-code", "fake-1", "local.joe", "preparing", "name: train", "  a: b", job.id):
+                assert text in page
+        missing = await client.get("/jobs/nothing")
+        assert missing.status_code == 404
+        assert "there is no job" in missing.text
+        assert (await client.get(f"/jobs/{job.number}?run=7")).status_code == 400
+        assert (await client.get(f"/jobs/{job.number}?run=x")).status_code == 400
+
+
+async def test_what_users_write_never_becomes_markup(site: Site) -> None:
+    world = site.world
+    job = await world.finished(
+        await world.submit("print", f"\x1b[31m{MARKUP}\x1b[0m\x1b]0;{MARKUP}\x07", name="x", tags={MARKUP: MARKUP})
+    )
+    async with site.signed_in() as client:
+        pages = [await client.get("/jobs"), await client.get(f"/jobs/{job.id}"), await client.get(f"/jobs/{MARKUP}")]
+        kill = await client.get(f"/jobs/{job.id}/kill")
+        sought = await client.get("/jobs", params={"name": MARKUP, "who": MARKUP, "cursor": MARKUP})
+    for page in (*pages, kill, sought):
+        assert "<img src=x" not in page.text
+        assert "\x1b" not in page.text
+    assert '<span class="a-f1">&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;</span>' in pages[1].text
+
+
+async def test_every_answer_carries_the_strict_headers(site: Site) -> None:
+    job = await site.world.finished(await site.world.submit("print", "x"))
+    async with site.signed_in() as client:
+        page = await client.get(f"/jobs/{job.id}")
+        answers = [page, await client.get("/nowhere"), await client.get("/jobs/0"), await client.get("/")]
+        answers += [await client.get(path) for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)]
+        answers += [await client.get(f"/jobs/{job.id}/log"), await client.post("/jobs")]
+    assert len(answers) > 10
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+    assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=|https?://", page.text)
+    assert page.headers["cache-control"] == "no-store"
+    assert [answers[1].status_code, answers[2].status_code, answers[-1].status_code] == [404, 404, 405]
+
+
+async def test_static_files_are_cached_for_ever_under_their_hash(site: Site) -> None:
+    async with site.signed_in() as client:
+        page = await client.get("/jobs")
+        path = re.findall(r'src="(/static/[^"]+/page.js)"', page.text)[0]
+        script = await client.get(path)
+        assert (script.status_code, script.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+        assert "immutable" in script.headers["cache-control"]
+        old = await client.get(re.sub(r"/static/\w+/", "/static/0123456789abcdef/", path))
+        assert old.status_code == 404
+        assert "immutable" not in old.headers.get("cache-control", "")
+        assert (await client.get("/static/../../pyproject.toml")).status_code == 404
+        assert (await client.get(path.replace("page.js", "..%2f__init__.py"))).status_code == 404
+
+
+async def test_a_page_with_everything_stays_small(site: Site) -> None:
+    job = await site.world.submit("sleep-forever")
+    await site.world.state(job, "RUNNING")
+    await site.prints(job, "".join(f"line {number} {'x' * 150}\n" for number in range(3_000)))
+    async with site.signed_in() as client:
+        page = await client.get(f"/jobs/{job}")
+        files = [await client.get(path) for path in set(re.findall(r'"(/static/[^"]+)"', page.text))]
+        modules = ("live.js", "jobs.js", "job.js", "log.js")
+        base = next(str(file.url.path) for file in files if str(file.url.path).endswith("page.js"))
+        files += [await client.get(base.replace("page.js", name)) for name in modules]
+    assert all(file.status_code == 200 for file in files)
+    assert len(page.content) + sum(len(file.content) for file in files) < 300_000
+    assert "line 2999 " in page.text
+    assert "line 0 " not in page.text
+    assert "The newest lines are shown." in page.text
+
+
+async def test_the_log_is_downloaded_byte_by_byte(site: Site) -> None:
+    job = await site.world.finished(await site.world.submit("hex", "1b5b33316d00ff0a", ";", "print", "x", name="raw"))
+    async with site.signed_in() as client:
+        answer = await client.get(f"/jobs/{job.id}/log")
+    assert answer.content == b"\x1b[31m\x00\xff\nx\n"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["content-disposition"] == f'attachment; filename="raw-{job.number}-run0.log"'
+
+
+async def test_killing_is_asked_first_and_needs_the_form(site: Site) -> None:
+    world = site.world
+    job = await world.submit("sleep-forever", name="train")
+    number = (await world.state(job, "RUNNING")).number
+    async with site.signed_in() as client:
+        question = await client.get(f"/jobs/{number}/kill")
+        assert "Kill train</button>" in question.text
+        assert (await client.post(f"/jobs/{number}/kill", data={"token": "0" * 64})).status_code == 403
+        assert (await world.job(job)).state == "RUNNING"
+        answer = await client.post(f"/jobs/{number}/kill", data={"token": form_token(question.text)})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{number}")
+        ended = await world.finished(job)
+        assert (ended.state, ended.reason) == ("CANCELLED", "user-request")
+        page = (await client.get(f"/jobs/{number}/kill")).text
+        assert "Nothing to kill" in page
+        assert "Kill train</button>" not in page
+
+
+async def test_pages_show_what_their_reader_may_see(site: Site) -> None:
+    world = site.world
+    job = await world.submit("sleep-forever", name="private")
+    await world.state(job, "RUNNING")
+    eve = await world.db.write(create_user, world.actor, "eve")
+    async with site.browser() as client:
+        await client.post(f"/sign-in/{await world.db.write(create_sign_in_link, eve.id)}")
+        page = (await client.get("/jobs")).text
+        assert "private" not in page
+        token = form_token(page)
+        for path in (f"/jobs/{job}", f"/jobs/{job}/log", f"/jobs/{job}/kill"):
+            assert (await client.get(path)).status_code == 404
+        assert (await client.post(f"/jobs/{job}/kill", data={"token": token})).status_code == 404
+    assert (await world.job(job)).state == "RUNNING"

@@ -1,0 +1,90 @@
+"""A whole site in one process: the pages and the API over HTTP, the loops, and a machine that tests steer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+
+from dais import web
+from dais.api import Application, Authenticator, Parts, Services, all_routes
+from dais.api.server import Server, listen, url_of
+from dais.engines.contract import STDOUT
+from dais.identity import create_sign_in_link
+from dais.kit.outbox import relay
+from tests.support.world import World, running
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running site. `url` has no slash at its end."""
+
+    url: str
+    world: World
+    services: Services
+
+    async def link(self) -> str:
+        """The path of a fresh sign-in link of the administrator."""
+        secret: str = await self.world.db.write(create_sign_in_link, self.world.actor.id)
+        return f"/sign-in/{secret}"
+
+    def browser(self) -> httpx2.AsyncClient:
+        """A client that keeps cookies and follows nothing by itself; what it posts says where it comes from."""
+        return httpx2.AsyncClient(base_url=self.url, follow_redirects=False, headers={"Origin": self.url}, timeout=30)
+
+    @asynccontextmanager
+    async def signed_in(self) -> AsyncIterator[httpx2.AsyncClient]:
+        """The same, signed in as the administrator."""
+        async with self.browser() as client:
+            answer = await client.post(await self.link())
+            assert answer.status_code == 303, answer.text
+            yield client
+
+    async def prints(self, job_id: str, text: str, stream: int = STDOUT) -> None:
+        """Let a running job print this, as it is."""
+        run = (await self.world.job(job_id)).runs[-1]
+        container = self.world.machine.container(run.id)
+        assert container is not None, f"job {job_id} does not run"
+        container.write(stream, text.encode(), self.world.clock.now())
+
+
+@asynccontextmanager
+async def running_site(world: World) -> AsyncIterator[Site]:
+    """The world started, and served."""
+    async with running(world):
+        services = Services(
+            db=world.db,
+            clock=world.clock,
+            data_dir=world.directory,
+            authenticator=Authenticator(world.db),
+            parts=Parts(blobs=world.blobs, folders=world.folders, compute=world.compute),
+        )
+        api, pages = Application(all_routes(), services), web.app(services)
+
+        async def asgi(scope: Any, receive: Any, send: Any) -> None:
+            await (api if scope["path"].startswith("/v1/") else pages)(scope, receive, send)
+
+        sock = listen("127.0.0.1", 0)
+        ready = asyncio.Event()
+        server = Server(asgi, stop_seconds=5, on_ready=ready.set)
+        serving = asyncio.create_task(server.run_until(sock, services.stopping))
+        numbering = asyncio.create_task(relay(world.db).run())
+        try:
+            await ready.wait()
+            yield Site(url_of(sock).replace("localhost", "127.0.0.1"), world, services)
+        finally:
+            services.stopping.set()
+            numbering.cancel()
+            await asyncio.gather(serving, numbering, return_exceptions=True)
+
+
+def form_token(page: str) -> str:
+    """The token that the forms of a page carry."""
+    found = re.search(r'name="token" value="([0-9a-f]{64})"', page)
+    assert found is not None, "the page has no form with a token"
+    return found[1]
