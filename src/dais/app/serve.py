@@ -21,6 +21,7 @@ from dais.api.settings import ServerSettings
 from dais.app.access import give_access
 from dais.app.build import App, build, load_settings
 from dais.app.schema import ensure_schema
+from dais.engines.contract import LaunchRefused
 from dais.kit.clock import SystemClock
 from dais.kit.data_directory import DirectoryLock, prepare, unwritable
 from dais.kit.database import Database, open_database
@@ -106,6 +107,8 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo) 
             raise Unavailable(
                 f"the node supervisor of this machine does not work: {error}", code="no-engine"
             ) from error
+        except LaunchRefused as error:
+            raise Unavailable(f"jobs could not run on this machine: {error}", code="no-engine") from error
         await server.run_until(sock, stopping)
     finally:
         await app.stop()

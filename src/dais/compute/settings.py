@@ -31,9 +31,6 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
     parallel_preparations: Annotated[
         int, msgspec.Meta(ge=1, description="Runs that are prepared at the same time.")
     ] = 4
-    interpreter: Annotated[
-        str, msgspec.Meta(description="The Python of the host image; empty: the first that jobs can execute.")
-    ] = ""
     max_active_jobs: Annotated[
         int, msgspec.Meta(ge=1, description="Jobs that one user may have waiting or running at the same time.")
     ] = 100_000

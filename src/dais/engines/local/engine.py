@@ -144,8 +144,9 @@ class LocalEngine:
 
     async def host_tools(self) -> HostTools:
         uid, gid = (self._settings.job_uid, self._settings.job_gid) if os.geteuid() == 0 else (None, None)
+        wanted = [self._settings.interpreter] if self._settings.interpreter else None
         try:
-            python = await asyncio.to_thread(find_interpreter, uid, gid)
+            python = await asyncio.to_thread(find_interpreter, uid, gid, wanted)
         except NoInterpreter as error:
             raise LaunchRefused(str(error)) from error
         return HostTools(

@@ -52,11 +52,13 @@ def candidates() -> list[str]:
 def find_interpreter(uid: int | None, gid: int | None, places: Iterable[str] | None = None) -> Interpreter:
     """Try each place as this user (None: as ourselves) and take the first that works. Blocks for some 50 ms.
 
-    Raises NoInterpreter with what was wrong at each place that exists.
+    Raises NoInterpreter with what was wrong at each place that was named or exists.
     """
     problems: list[str] = []
     for place in candidates() if places is None else places:
         if not Path(place).exists():
+            if places is not None:
+                problems.append(f"{place}: there is no such file")
             continue
         found = _try(place, uid, gid)
         if isinstance(found, Interpreter):

@@ -27,6 +27,9 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         msgspec.Meta(description="Run other people's jobs even where the machine cannot keep their files apart"),
     ] = False
+    interpreter: Annotated[
+        str, msgspec.Meta(description="Path of the Python of the image `host`; empty: the first that jobs can execute")
+    ] = ""
     reserve_memory: Annotated[
         int, msgspec.Meta(ge=0, description="Bytes of this machine's memory that are not offered to jobs")
     ] = 512 << 20
