@@ -1,6 +1,6 @@
 """Folders, the blob store, and the sources of jobs: what is kept, and what moves in and out."""
 
-from dais.data.blobs import BlobStore, BlobWriter
+from dais.data.blobs import BlobStore
 from dais.data.commands import create_folder, expire_staged, publish_folder, remove_folder
 from dais.data.folder_store import FolderStore
 from dais.data.hashing import check_digest
@@ -24,7 +24,6 @@ from dais.data.uploads import write_pack, write_piece
 __all__ = [
     "MAX_PAGE",
     "BlobStore",
-    "BlobWriter",
     "DataSettings",
     "Entry",
     "Folder",

@@ -15,11 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from blake3 import blake3
-
 from dais.data.durable import flush_directories, flush_files, write_all
 from dais.data.errors import digest_mismatch, disk_errors, disk_full
 from dais.data.hashing import PREFIX, check_digest, digest_of
+from dais.data.pieces import Pieces
 from dais.kit.errors import NotFound, Unavailable
 from dais.kit.ids import new_id
 
@@ -38,6 +37,7 @@ class BlobStore:
         self.root = root
         self._reserve = reserve
         self._aside = root / ".new"
+        self._pieces = Pieces(self.check_space)
         with disk_errors(str(root)):
             self._aside.mkdir(parents=True, exist_ok=True, mode=0o700)
             for number in range(256):
@@ -124,18 +124,33 @@ class BlobStore:
                     os.close(fd)
                     aside.unlink(missing_ok=True)
 
-    def begin(self) -> BlobWriter:
-        """A writer for one large content; close it, or use it in a `with` block. Raises Unavailable `disk-full`."""
-        aside = self._aside / new_id()
-        with disk_errors("a blob"):
-            return BlobWriter(self, aside, os.open(aside, _new, 0o444))
+    def put_piece(self, digest: str, data: bytes | bytearray, *, offset: int, size: int) -> int:
+        """Add a piece of a large content of `size` bytes; how much has come: with the last piece it is stored.
 
-    def keep(self, digest: str, size: int, fd: int, aside: Path) -> None:
-        """Take over a file that a writer has filled."""
-        if not self._whole(digest, size):
-            with disk_errors("a blob"):
-                os.fsync(fd)
-                self._place({digest: aside})
+        A content that is there already has come whole. Raises as `Pieces.add`.
+        """
+        name = check_digest(digest).removeprefix(PREFIX)
+        if self._whole(digest, size):
+            return size
+        aside = os.open(self._aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with (
+                self._pieces.add(aside, name, data, offset=offset, size=size, digest=digest, what=digest) as grown,
+                disk_errors(digest),
+            ):
+                if grown.complete:
+                    os.fchmod(grown.fd, 0o444)
+                    os.fsync(grown.fd)
+                    self._place({digest: self._aside / name})
+                return grown.have
+        finally:
+            os.close(aside)
+
+    def begun(self, digest: str) -> int:
+        """How much has come of a large content that is sent in pieces."""
+        with suppress(FileNotFoundError):
+            return (self._aside / check_digest(digest).removeprefix(PREFIX)).stat().st_size
+        return 0
 
     def discard_damaged(self, digest: str) -> Unavailable:
         """Take away a blob whose content was seen to be wrong, so that it can be uploaded again; the error to raise."""
@@ -197,44 +212,6 @@ class BlobStore:
             yield
         finally:
             os.close(fd)
-
-
-class BlobWriter:
-    """Takes the pieces of one content in order, and stores it when told to; what is not committed goes."""
-
-    def __init__(self, store: BlobStore, aside: Path, fd: int) -> None:
-        self._store = store
-        self._aside = aside
-        self._fd = fd
-        self._hasher = blake3()
-        self.size = 0
-
-    def __enter__(self) -> BlobWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of what was not committed."""
-        os.close(self._fd)
-        self._aside.unlink(missing_ok=True)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """The next piece. Raises Unavailable `disk-full`."""
-        self._store.check_space(len(data))
-        with disk_errors("a blob"):
-            write_all(self._fd, data, self.size)
-        self._hasher.update(data)
-        self.size += len(data)
-
-    def commit(self, expected: str | None = None) -> str:
-        """Store what has come; its digest. Raises Invalid `digest-mismatch` when it is not the expected one."""
-        digest = PREFIX + str(self._hasher.hexdigest())
-        if expected is not None and digest != expected:
-            raise digest_mismatch("the blob", expected, digest)
-        self._store.keep(digest, self.size, self._fd, self._aside)
-        return digest
 
 
 def free_space(path: Path) -> int:

@@ -67,7 +67,7 @@ def create_folder(
     try:
         check_folder_name(name)
     except SpecError as error:
-        raise Invalid(str(error), code="bad-name", name=name[:80]) from error
+        raise Invalid(f"{error.problem}; {error.hint}", code="bad-name", name=name[:80]) from error
     if staging is not None and not 1 <= len(staging) <= 255:
         raise Invalid("staging has from 1 to 255 characters", code="bad-staging")
     where = resolve_account(uow, actor, account)

@@ -18,7 +18,8 @@ from pathlib import Path
 from dais.data import safe_paths
 from dais.data.blobs import free_space
 from dais.data.errors import disk_errors, disk_full
-from dais.data.hashing import DigestCache, RunningDigests
+from dais.data.hashing import DigestCache
+from dais.data.pieces import Pieces
 from dais.data.types import Owner
 from dais.kit.errors import Invalid, NotFound
 from dais.kit.ids import is_id, new_id
@@ -40,7 +41,7 @@ class FolderStore:
         self.root = root
         self.owner = Owner(uid, gid)
         self.digests = DigestCache()
-        self.running = RunningDigests()
+        self.pieces = Pieces(self.check_space)
         self._reserve = reserve
         self._partial = root / ".partial"
         self._trash = root / ".trash"

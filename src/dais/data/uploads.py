@@ -6,21 +6,19 @@ that was cut off goes on where it was.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 from dais.data import safe_paths
 from dais.data.blobs import GROUP
 from dais.data.durable import flush_directories, flush_files, write_all
-from dais.data.errors import digest_mismatch, disk_errors, disk_full, invalid_path
+from dais.data.errors import digest_mismatch, disk_errors, invalid_path
 from dais.data.folder_store import FolderStore
-from dais.data.hashing import PREFIX, check_digest, digest_of, digest_of_fd
-from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.data.hashing import check_digest, digest_of
+from dais.kit.errors import Invalid
 from dais.kit.ids import new_id
 from dais.wire.paths import PathError, check_path, shown, stays_inside
 from dais.wire.transfers import PackEntry, PackError, Received, unpack
@@ -154,9 +152,8 @@ def _place(directories: safe_paths.Directories, aside: int, name: str, path: str
 
 def begun(store: FolderStore, folder_id: str, path: str, size: int, digest: str) -> int:
     """How many bytes have come of a file that is sent in pieces."""
-    with store.aside(folder_id) as aside, suppress(FileNotFoundError):
-        return os.stat(_key(path, size, digest), dir_fd=aside, follow_symlinks=False).st_size
-    return 0
+    with store.aside(folder_id) as aside:
+        return max(0, store.pieces.begun(aside, _key(path, size, digest)))
 
 
 def write_piece(
@@ -178,77 +175,24 @@ def write_piece(
     with disk_errors(path):
         check_path(path)
     check_digest(digest)
-    if offset < 0 or size < 0 or offset + len(data) > size:
-        raise Invalid(
-            f"the piece from {offset} to {offset + len(data)} does not lie within the {size} bytes of the file",
-            code="bad-piece",
-        )
     key = _key(path, size, digest)
     with store.opened(folder_id) as root, store.aside(folder_id) as aside:
-        if offset and not _exists(aside, key) and _is_there(store, root, path, size, digest):
+        if offset and store.pieces.begun(aside, key) < 0 and _is_there(store, root, path, size, digest):
             return Received(path=path, offset=size, complete=True)  # the answer to the last piece was lost
-        with disk_errors(path), _locked(aside, key) as fd:
-            have = os.fstat(fd).st_size
-            if offset > have:
-                raise Conflict(
-                    f"{shown(path)} has come to byte {have}; send what follows from there, not from {offset}",
-                    code="wrong-offset",
-                    expected=have,
-                    given=offset,
-                )
-            have = _append(store, aside, key, fd, have, memoryview(data)[have - offset :])
-            if have < size:
-                return Received(path=path, offset=have, complete=False)
-            _verify(store, aside, key, fd, path, digest)
-            _dress(store, fd, executable)
-            os.fsync(fd)
-            with safe_paths.Directories(root, create=True, owner=store.owner) as directories:
-                _place(directories, aside, key, path)
-                flush_directories([directories.get(parent) for parent in _parents(path)[-64:]])
-    return Received(path=path, offset=size, complete=True)
-
-
-def _append(store: FolderStore, aside: int, key: str, fd: int, have: int, data: memoryview) -> int:
-    """Write after what has come; how much there is then."""
-    try:
-        store.check_space(len(data))
-        write_all(fd, data, have)
-    except (OSError, Unavailable) as error:
-        if isinstance(error, Unavailable) or error.errno in (errno.ENOSPC, errno.EDQUOT):
-            # A disk that is full gets free again only when somebody lets go of it.
-            os.unlink(key, dir_fd=aside)
-            raise disk_full() from error
-        os.ftruncate(fd, have)
-        raise
-    inode = os.fstat(fd).st_ino
-    hasher = store.running.take(key, inode, have)
-    if hasher is not None:
-        hasher.update(data)
-        store.running.keep(key, inode, have + len(data), hasher)
-    return have + len(data)
-
-
-def _verify(store: FolderStore, aside: int, key: str, fd: int, path: str, digest: str) -> None:
-    """Raises Invalid `digest-mismatch`, and drops the pieces, unless they are what was announced."""
-    info = os.fstat(fd)
-    hasher = store.running.take(key, info.st_ino, info.st_size)
-    found = PREFIX + str(hasher.hexdigest()) if hasher is not None else digest_of_fd(fd)
-    if found != digest:
-        os.unlink(key, dir_fd=aside)
-        raise digest_mismatch(path, digest, found)
+        adding = store.pieces.add(aside, key, data, offset=offset, size=size, digest=digest, what=path)
+        with adding as grown, disk_errors(path):
+            if grown.complete:
+                _dress(store, grown.fd, executable)
+                os.fsync(grown.fd)
+                with safe_paths.Directories(root, create=True, owner=store.owner) as directories:
+                    _place(directories, aside, key, path)
+                    flush_directories([directories.get(parent) for parent in _parents(path)[-64:]])
+            return Received(path=path, offset=grown.have, complete=grown.complete)
 
 
 def _key(path: str, size: int, digest: str) -> str:
     """The name of a file's pieces: who sends the same content to the same path goes on with them."""
     return hashlib.sha256(f"{digest}:{size}:{path}".encode()).hexdigest()
-
-
-def _exists(aside: int, key: str) -> bool:
-    try:
-        os.stat(key, dir_fd=aside, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _is_there(store: FolderStore, root: int, path: str, size: int, digest: str) -> bool:
@@ -257,21 +201,3 @@ def _is_there(store: FolderStore, root: int, path: str, size: int, digest: str) 
             return os.fstat(fd).st_size == size and store.digests.digest(fd, time.time_ns()) == digest
     except OSError:
         return False
-
-
-@contextmanager
-def _locked(aside: int, key: str) -> Iterator[int]:
-    """A file's pieces, opened and held alone. Another upload may have finished them while we waited: look again."""
-    while True:
-        fd = os.open(key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=aside)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            try:
-                same = os.stat(key, dir_fd=aside, follow_symlinks=False).st_ino == os.fstat(fd).st_ino
-            except FileNotFoundError:
-                same = False
-            if same:
-                yield fd
-                return
-        finally:
-            os.close(fd)

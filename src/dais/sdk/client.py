@@ -15,7 +15,9 @@ from dais.wire.answers import Account, Me, Node, SignInLink, Version
 
 if TYPE_CHECKING:
     from dais.sdk.environments import AsyncEnvironments, Environments
+    from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.jobs import AsyncJobs, Jobs
+    from dais.sdk.sources import AsyncSources, Sources
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -127,6 +129,18 @@ class Client(ClientApi, Blocking):
         return Environments(self)
 
     @cached_property
+    def folders(self) -> Folders:
+        from dais.sdk.folders import Folders
+
+        return Folders(self)
+
+    @cached_property
+    def sources(self) -> Sources:
+        from dais.sdk.sources import Sources
+
+        return Sources(self)
+
+    @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self)
 
@@ -186,6 +200,18 @@ class AsyncClient(ClientApi, Asynchronous):
         from dais.sdk.environments import AsyncEnvironments
 
         return AsyncEnvironments(self)
+
+    @cached_property
+    def folders(self) -> AsyncFolders:
+        from dais.sdk.folders import AsyncFolders
+
+        return AsyncFolders(self)
+
+    @cached_property
+    def sources(self) -> AsyncSources:
+        from dais.sdk.sources import AsyncSources
+
+        return AsyncSources(self)
 
     @cached_property
     def accounts(self) -> AsyncAccounts:

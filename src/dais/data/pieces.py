@@ -1,0 +1,121 @@
+"""Large contents that come in pieces: kept aside until all has come and is verified, for a day if need be.
+
+A file of pieces only ever grows. Who sends the same content for the same purpose goes on with what has come, also
+after a crash of either side; pieces that came already are passed over, so each may be sent twice.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dais.data.durable import write_all
+from dais.data.errors import digest_mismatch, disk_errors, disk_full
+from dais.data.hashing import PREFIX, RunningDigests, digest_of_fd
+from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.wire.paths import shown
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What has come: `have` bytes; `complete`: all of it, verified, in the open file `fd`."""
+
+    have: int
+    complete: bool
+    fd: int
+
+
+class Pieces:
+    """Adds pieces. `check_space(bytes)` raises Unavailable `disk-full`. Blocks; for several threads and processes."""
+
+    def __init__(self, check_space: Callable[[int], None]) -> None:
+        self._check_space = check_space
+        self._running = RunningDigests()
+
+    def begun(self, aside: int, key: str) -> int:
+        """Bytes that have come; -1 when none were ever sent."""
+        try:
+            return os.stat(key, dir_fd=aside, follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return -1
+
+    @contextmanager
+    def add(
+        self, aside: int, key: str, data: bytes | bytearray, *, offset: int, size: int, digest: str, what: str
+    ) -> Iterator[Grown]:
+        """Add a piece of the content of `size` bytes and `digest`, kept as `key` in the open directory `aside`.
+
+        When it is complete the caller renames it within the block; nobody else touches it meanwhile. `what` names it
+        in messages. Raises Conflict `wrong-offset` (its field `expected` is where to go on), Invalid `bad-piece` or
+        `digest-mismatch` (what has come is dropped), Unavailable `disk-full`.
+        """
+        if offset < 0 or size < 0 or offset + len(data) > size:
+            raise Invalid(
+                f"the piece from {offset} to {offset + len(data)} does not lie within the {size} bytes of the content",
+                code="bad-piece",
+            )
+        with disk_errors(what):
+            fd = _held(aside, key)
+        try:
+            with disk_errors(what):
+                have = os.fstat(fd).st_size
+                if offset > have:
+                    raise Conflict(
+                        f"{shown(what)} has come to byte {have}; send what follows from there, not from {offset}",
+                        code="wrong-offset",
+                        expected=have,
+                        given=offset,
+                    )
+                have = self._append(aside, key, fd, have, memoryview(data)[have - offset :])
+                if have == size:
+                    self._verify(aside, key, fd, what, digest)
+            yield Grown(have, have == size, fd)
+        finally:
+            os.close(fd)
+
+    def _append(self, aside: int, key: str, fd: int, have: int, data: memoryview) -> int:
+        """Write after what has come; how much there is then."""
+        try:
+            self._check_space(len(data))
+            write_all(fd, data, have)
+        except (OSError, Unavailable) as error:
+            if isinstance(error, Unavailable) or error.errno in (errno.ENOSPC, errno.EDQUOT):
+                # A disk that is full gets free again only when somebody lets go of it.
+                os.unlink(key, dir_fd=aside)
+                raise disk_full() from error
+            os.ftruncate(fd, have)
+            raise
+        inode = os.fstat(fd).st_ino
+        hasher = self._running.take(key, inode, have)
+        if hasher is not None:
+            hasher.update(data)
+            self._running.keep(key, inode, have + len(data), hasher)
+        return have + len(data)
+
+    def _verify(self, aside: int, key: str, fd: int, what: str, digest: str) -> None:
+        info = os.fstat(fd)
+        hasher = self._running.take(key, info.st_ino, info.st_size)
+        found = PREFIX + str(hasher.hexdigest()) if hasher is not None else digest_of_fd(fd)
+        if found != digest:
+            os.unlink(key, dir_fd=aside)
+            raise digest_mismatch(what, digest, found)
+
+
+def _held(aside: int, key: str) -> int:
+    """The file of pieces, opened and held alone. Another may have finished it while we waited: look again then."""
+    while True:
+        fd = os.open(key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=aside)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.stat(key, dir_fd=aside, follow_symlinks=False).st_ino == os.fstat(fd).st_ino:
+                return fd
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
