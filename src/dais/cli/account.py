@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Account
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def account() -> None:
 
 @account.command()
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
-@with_output
+@with_output_of(Account)
 @connected
 def ls(client: Client, output: Output, limit: int | None) -> None:
     """List the accounts that you may use.
@@ -42,7 +42,7 @@ def ls(client: Client, output: Output, limit: int | None) -> None:
 
 @account.command()
 @click.argument("ref", metavar="ACCOUNT", required=False)
-@with_output
+@with_output_of(Account)
 @connected
 def get(client: Client, output: Output, ref: str | None) -> None:
     """Show an account; without a name the one that you act in.

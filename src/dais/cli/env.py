@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Environment
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def env() -> None:
 
 
 @env.command()
-@with_output
+@with_output_of(Environment)
 @connected
 def ls(client: Client, output: Output) -> None:
     """List the environments of your organization.
@@ -44,7 +44,7 @@ def ls(client: Client, output: Output) -> None:
 @env.command()
 @click.argument("environment", metavar="ENVIRONMENT")
 @click.option("--log", is_flag=True, help="Print what its builder said.")
-@with_output
+@with_output_of(Environment)
 @connected
 def show(client: Client, output: Output, environment: str, log: bool) -> None:
     """Show an environment: its requirements, or with --log what its builder said.

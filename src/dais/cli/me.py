@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
+from dais.wire.answers import Me
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
@@ -16,7 +17,7 @@ COLUMNS = ("id", "name", "organization", "account", "administrator")
 
 
 @click.command()
-@with_output
+@with_output_of(Me)
 @connected
 def me(client: Client, output: Output) -> None:
     """Tell who you are, and where you are connected.

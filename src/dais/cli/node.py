@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Node
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def node() -> None:
 
 
 @node.command()
-@with_output
+@with_output_of(Node)
 @connected
 def ls(client: Client, output: Output) -> None:
     """List the machines with their slots and what is free of them.

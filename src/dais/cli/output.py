@@ -49,6 +49,9 @@ FIELD_ALIASES = {
     "environment_vars": "environment",
 }
 
+WORDS = {"command", "argv"}
+"""Fields that are one list of words, not a value for each run."""
+
 SIZES = {"mem", "free_mem", "size", "memory_peak", "log_bytes"}
 
 
@@ -65,7 +68,7 @@ class Output:
     def many(self, kind: type, items: Iterable[Any], columns: Sequence[str]) -> None:
         """Print a list of `kind` (an answer); `columns` are those shown unless the user chose."""
         columns = self._columns(kind, columns)
-        documents = (msgspec.to_builtins(item) for item in items)
+        documents = (_document(item) for item in items)
         if self.document:
             _print_json([self._chosen(document) for document in documents], indent=2)
         elif self.shape == "json":
@@ -73,7 +76,7 @@ class Output:
                 _print_json(self._chosen(document))
         elif self.value:
             for document in documents:
-                click.echo(plain(pick(document, columns[0])))
+                click.echo(plain(columns[0], pick(document, columns[0])))
         elif self.shape == "csv":
             self._csv(documents, columns)
         else:
@@ -84,7 +87,7 @@ class Output:
         """Print one answer."""
         if self.document:
             self._columns(type(item), columns)
-            _print_json(self._chosen(msgspec.to_builtins(item)), indent=2)
+            _print_json(self._chosen(_document(item)), indent=2)
         else:
             self.many(type(item), [item], columns)
 
@@ -106,7 +109,7 @@ class Output:
         if self.header:
             writer.writerow(columns)
         for document in documents:
-            writer.writerow([_exact(pick(document, name)) for name in columns])
+            writer.writerow([plain(name, pick(document, name)) for name in columns])
 
 
 def with_output(function: Callable[Concatenate[Output, P], R]) -> Callable[P, R]:
@@ -134,6 +137,20 @@ def with_output(function: Callable[Concatenate[Output, P], R]) -> Callable[P, R]
         return function(output, *args, **kwargs)
 
     return command  # type: ignore[return-value]
+
+
+def with_output_of(kind: type) -> Callable[[Callable[Concatenate[Output, P], R]], Callable[P, R]]:
+    """As `with_output`; fields that an answer of this kind has not are refused before anything is done."""
+
+    def decorate(function: Callable[Concatenate[Output, P], R]) -> Callable[P, R]:
+        def checked(output: Output, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            for name in output.fields:
+                check_field(kind, name)
+            return function(output, *args, **kwargs)
+
+        return with_output(functools.update_wrapper(checked, function))
+
+    return decorate
 
 
 def pick(document: Any, name: str) -> Any:
@@ -180,11 +197,21 @@ def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
     return next((found for inner in getattr(kind, "__args__", ()) if (found := _struct_of(inner))), None)
 
 
-def plain(value: Any) -> str:
-    """A value alone, exact: what `--field` prints."""
-    if isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
-        return ",".join(plain(item) for item in value)
-    return harmless(_exact(value))
+def _document(item: Any) -> dict[str, Any]:
+    """An answer as its JSON."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(item))
+    return document
+
+
+def plain(name: str, value: Any) -> str:
+    """A value alone: what `--field` and CSV print. The values of several runs are joined by commas."""
+    if isinstance(value, list) and field_name(name.rpartition(".")[2]) not in WORDS and not _nested(value):
+        return ",".join(_exact(item) for item in value)
+    return _exact(value)
+
+
+def _nested(value: list[Any]) -> bool:
+    return any(isinstance(item, dict | list) for item in value)
 
 
 def _exact(value: Any) -> str:
@@ -194,7 +221,7 @@ def _exact(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)
+    return f"{value:g}" if isinstance(value, float) and value == int(value) else harmless(str(value))
 
 
 def _cell(name: str, value: Any) -> str:
@@ -204,7 +231,7 @@ def _cell(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, list):
         parts = ["-" if item is None else _cell(name, item) for item in value]
-        return f"[{' '.join(parts)}]" if last == "command" else ",".join(parts)
+        return f"[{' '.join(parts)}]" if last in WORDS else ",".join(parts)
     if isinstance(value, dict):
         return ",".join(f"{key}={item}" if item != "" else key for key, item in value.items())
     if last in SIZES and isinstance(value, int):
@@ -213,7 +240,7 @@ def _cell(name: str, value: Any) -> str:
         return short_size(value)
     if last.endswith("_at") and isinstance(value, str):
         return re.sub(r"\.\d+Z$", "Z", value)
-    return harmless(_exact(value)).replace("\n", "\\n")
+    return _exact(value).replace("\n", "\\n")
 
 
 def marked(state: str) -> str:

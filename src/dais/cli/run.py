@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from dais.cli.base import CommandAfterDashes, connected, note
 from dais.cli.jobs.follow import exit_code, follow, tell_end
@@ -13,8 +14,10 @@ from dais.cli.jobs.options import job_options, read_given
 from dais.cli.jobs.show import COLUMNS
 from dais.cli.jobs.submit import print_checked, send
 from dais.cli.main import leave
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
 from dais.cli.problems import PLATFORM, explain
+from dais.cli.sources import capture_with_progress
+from dais.wire.answers import JobDetail
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
@@ -30,7 +33,7 @@ DETACHED = 130
 @click.option("--no-source", is_flag=True, help="Take no files.")
 @click.option("--yes", is_flag=True, help="Take the files although they are many, or a home directory.")
 @click.option("--detach", is_flag=True, help="Submit, and do not follow.")
-@with_output
+@with_output_of(JobDetail)
 @connected
 def run(
     client: Client,
@@ -57,11 +60,13 @@ def run(
     requirements = _requirements(given, directory, no_source)
     spec = read_given(given, words, requirements=requirements)
     try:
-        if not no_source:
-            spec = read_given(given, words, requirements=requirements, source=capture(client, Path(directory), yes))
         if given["dry_run"]:
             print_checked(client, output, spec)
             return
+        if spec.source is not None:
+            note("the files are those of the source that the job's file names")
+        elif not no_source:
+            spec = replace(spec, source=capture_with_progress(client, Path(directory), yes))
         job = send(client, spec, given)
         if detach:
             output.one(job, COLUMNS)
@@ -74,13 +79,6 @@ def run(
         leave(DETACHED)
     tell_end(ended)
     leave(exit_code(ended))
-
-
-def capture(client: Client, directory: Path, yes: bool) -> str:
-    """The digest of a directory's files, once the server has them."""
-    from dais.cli.sources import capture_with_progress
-
-    return capture_with_progress(client, directory, yes)
 
 
 def _requirements(given: dict[str, Any], directory: str, no_source: bool) -> str | None:

@@ -306,6 +306,8 @@ def unreachable(url: str, error: Exception) -> DaisError:
     sent = not isinstance(error, _not_sent)
     if isinstance(error, httpx2.TimeoutException):
         what = "kept silent for too long" if sent else "did not take the connection in time"
+    elif isinstance(error, httpx2.RemoteProtocolError):
+        what = "closed the connection in the middle of an answer"
     else:
         what = f"broke off the connection ({root_words(error)})" if sent else f"is not reachable ({root_words(error)})"
     return Unreachable(f"{url} {what}", sent=sent, hint="is it up? start it with `dais up`, or check DAIS_URL")

@@ -103,9 +103,9 @@ def _print_until_end(client: Client, job: JobDetail, started: threading.Event) -
 def _killed(client: Client, job: JobDetail) -> bool:
     """After one Ctrl-C: whether a second one came and the job is being killed."""
     name = job.name or job.number
-    click.echo(err=True)
-    note(f"job {name} goes on; Ctrl-C again kills it")
     try:
+        click.echo(err=True)
+        note(f"job {name} goes on; Ctrl-C again kills it")
         time.sleep(SECOND_CTRL_C)
     except KeyboardInterrupt:
         client.jobs.kill(job.id)

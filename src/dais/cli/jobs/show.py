@@ -10,7 +10,7 @@ import click
 
 from dais.cli.base import chosen, connected, note
 from dais.cli.jobs.references import one_job
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Job, JobDetail
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MOST = 1000
 @click.option("--since", metavar="TIME", help="Made since then: 2h, 7d, or 2026-11-22T09:30:00Z. [default: 24h]")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option("-r", "--reverse", is_flag=True, help="The oldest first.")
-@with_output
+@with_output_of(Job)
 @connected
 def ls(
     client: Client,
@@ -78,7 +78,7 @@ def ls(
 
 @click.command()
 @one_job
-@with_output
+@with_output_of(JobDetail)
 @connected
 def get(client: Client, output: Output, ref: str) -> None:
     """Print a job as one row, or fields of it.
@@ -95,7 +95,7 @@ def get(client: Client, output: Output, ref: str) -> None:
 @click.command()
 @one_job
 @click.option("--job-spec", is_flag=True, help="Only the specification, as YAML that `-f` reads.")
-@with_output
+@with_output_of(JobDetail)
 @connected
 def info(client: Client, output: Output, ref: str, job_spec: bool) -> None:
     """Print all that is known of a job: spec, runs, history.
@@ -154,5 +154,7 @@ def _told(job: JobDetail) -> dict[str, Any]:
 
 def _known(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _known(item) for key, item in value.items() if item not in (None, [], False)}
+        return {
+            key: _known(item) for key, item in value.items() if item is not None and item is not False and item != []
+        }
     return [_known(item) for item in value] if isinstance(value, list) else value

@@ -11,7 +11,7 @@ from dais.cli.jobs.follow import exit_code
 from dais.cli.jobs.references import many_jobs, one_job
 from dais.cli.jobs.show import COLUMNS
 from dais.cli.main import leave
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
 from dais.wire.answers import JobDetail
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ WAITED_TOO_LONG = 124
 @click.command()
 @many_jobs
 @click.option("--timeout", metavar="TIME", help="Wait at most so long, as 90s or 2h; then exit with 124.")
-@with_output
+@with_output_of(JobDetail)
 @connected
 def wait(client: Client, output: Output, refs: tuple[str, ...], timeout: str | None) -> None:
     """Wait until jobs have ended; exit as the last of them that failed.
@@ -50,7 +50,7 @@ def wait(client: Client, output: Output, refs: tuple[str, ...], timeout: str | N
 
 @click.command()
 @many_jobs
-@with_output
+@with_output_of(JobDetail)
 @connected
 def kill(client: Client, output: Output, refs: tuple[str, ...]) -> None:
     """End jobs.
@@ -67,7 +67,7 @@ def kill(client: Client, output: Output, refs: tuple[str, ...]) -> None:
 
 @click.command()
 @many_jobs
-@with_output
+@with_output_of(JobDetail)
 @connected
 def retry(client: Client, output: Output, refs: tuple[str, ...]) -> None:
     """Run finished jobs again, as their next runs.
@@ -84,7 +84,7 @@ def retry(client: Client, output: Output, refs: tuple[str, ...]) -> None:
 @click.option("--name", metavar="NAME", help="Call it so.")
 @click.option("--tag", metavar="KEY[=VALUE]", multiple=True, help="Its tags from now on. Repeatable.")
 @click.option("--bid", type=int, metavar="N", help="Its bid, while it waits.")
-@with_output
+@with_output_of(JobDetail)
 @connected
 def set_(client: Client, output: Output, ref: str, name: str | None, tag: tuple[str, ...], bid: int | None) -> None:
     """Change a job's name, tags or bid.

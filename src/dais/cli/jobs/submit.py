@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,18 +10,18 @@ import click
 from dais.cli.base import CommandAfterDashes, connected, note
 from dais.cli.jobs.options import job_options, read_given
 from dais.cli.jobs.show import COLUMNS
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output_of
 from dais.cli.problems import harmless
+from dais.wire.answers import JobDetail
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
-    from dais.wire.answers import JobDetail
     from dais.wire.spec import JobSpec
 
 
 @click.command("submit", cls=CommandAfterDashes)
 @job_options
-@with_output
+@with_output_of(JobDetail)
 @connected
 def submit(client: Client, output: Output, given: dict[str, Any], words: tuple[str, ...]) -> None:
     """Put a job into the queue.
@@ -53,7 +54,7 @@ def print_checked(client: Client, output: Output, spec: JobSpec) -> None:
 
     checked = client.jobs.check(spec)
     if output.document or output.shape == "json":
-        output.one(checked.spec, ())
+        replace(output, fields=()).one(checked.spec, ())
     else:
         click.echo(dump(checked.spec), nl=False)
     warn(checked.warnings)
