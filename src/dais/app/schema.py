@@ -15,7 +15,7 @@ import msgspec
 
 import dais.migrations
 from dais.kit import errors
-from dais.kit.database.open import sqlite_path
+from dais.kit.database.open import check_url, sqlite_path
 from dais.kit.errors import DaisError, Unavailable
 
 _revision = re.compile(r'^(down_)?revision(?:\s*:[^=]+)?\s*=\s*"([^"]+)"', re.MULTILINE)
@@ -28,7 +28,8 @@ class _Failure(msgspec.Struct):
 
 
 def ensure_schema(url: str, backups: Path) -> None:
-    """Bring the schema of the database to this program's. Raises what `kit.database.migrate.upgrade` raises."""
+    """Bring the schema of the database to this program's. Raises as `kit.database.migrate.upgrade`."""
+    check_url(url)
     if _is_current(url):
         return
     heard, told = os.pipe()

@@ -99,7 +99,9 @@ def _probe(directory: Path) -> None:
     probe = directory / f".probe-{os.getpid()}"
     descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, bytes(PROBE_BYTES))
+        left = memoryview(bytes(PROBE_BYTES))
+        while left:  # the last bytes of a disk are written in part, and only the next write fails
+            left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

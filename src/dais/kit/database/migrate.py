@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 import dais.migrations
@@ -66,6 +66,8 @@ def _connection(url: str) -> Iterator[Connection]:
     engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg://").replace("postgres://", "postgresql+psycopg://")
     )
+    if engine.dialect.name == "sqlite":
+        _make_transactional(engine)
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "postgresql":
@@ -77,6 +79,18 @@ def _connection(url: str) -> Iterator[Connection]:
         raise _translated(error, url) from error
     finally:
         engine.dispose()
+
+
+def _make_transactional(engine: Engine) -> None:
+    """Let SQLite undo a step that fails in its midst: its driver would commit before every change of the schema."""
+
+    @event.listens_for(engine, "connect")
+    def take_over(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _translated(error: DatabaseError, url: str) -> BaseException:

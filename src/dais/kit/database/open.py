@@ -28,20 +28,25 @@ class Database(Protocol):
 
 def open_database(url: str, clock: Clock | None = None) -> Database:
     """Open `sqlite:///path/to/file` or `postgresql://user@host/name`. Raises Invalid or Unavailable."""
+    check_url(url)
     clock = clock or SystemClock()
-    scheme = urlsplit(url).scheme
-    if scheme == "sqlite":
+    if url.startswith("sqlite"):
         from dais.kit.database.sqlite import SqliteDatabase
 
         return SqliteDatabase(sqlite_path(url), clock)
-    if scheme in ("postgresql", "postgres"):
-        from dais.kit.database.postgres import PostgresDatabase
+    from dais.kit.database.postgres import PostgresDatabase
 
-        return PostgresDatabase(url, clock)
-    raise Invalid(
-        f"database URL scheme {scheme!r} is not known; use sqlite:///FILE or postgresql://USER@HOST/NAME",
-        code="bad-database-url",
-    )
+    return PostgresDatabase(url, clock)
+
+
+def check_url(url: str) -> None:
+    """Return when the URL names a kind of database that is known. Raises Invalid `bad-database-url`."""
+    scheme = urlsplit(url).scheme
+    if scheme not in ("sqlite", "postgresql", "postgres"):
+        raise Invalid(
+            f"database URL scheme {scheme!r} is not known; use sqlite:///FILE or postgresql://USER@HOST/NAME",
+            code="bad-database-url",
+        )
 
 
 def sqlite_path(url: str) -> Path:

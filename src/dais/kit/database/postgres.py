@@ -175,8 +175,12 @@ def translated(error: psycopg.Error) -> DaisError | psycopg.Error:
         )
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         return Unavailable(
-            f"the database server cannot be reached: {str(error).strip()}; check DAIS_DATABASE_URL",
+            f"the database server cannot be reached: {_one_line(error)}; check DAIS_DATABASE_URL",
             code="database-unreachable",
             retry_after=2,
         )
     return error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
