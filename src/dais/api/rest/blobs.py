@@ -5,9 +5,9 @@ from __future__ import annotations
 from dais.api.context import Context
 from dais.api.files import Body, disk
 from dais.api.routing import Receive, Routes, Scope, Send, read_body, send_json
-from dais.data import BlobStore, check_digest
+from dais.data import BlobStore
 from dais.kit.errors import DaisError, Invalid
-from dais.wire.transfers import MAX_PACK, Digests, PackError, Stored, unpack
+from dais.wire.transfers import MAX_PACK, Digests, PackError, Received, Stored, unpack
 
 routes = Routes()
 
@@ -24,22 +24,27 @@ async def missing(ctx: Context, body: Digests) -> Digests:
     return Digests(digests=await disk(ctx.services.blobs.missing, body.digests))
 
 
-@routes.raw("PUT", "/v1/blobs/{digest}", summary="Store a content")
-async def store_blob(ctx: Context, scope: Scope, receive: Receive, send: Send, digest: str) -> None:
-    """The body is the content. It is stored when all has come and has the digest; storing it twice is the same."""
-    check_digest(digest)
-    writer, body = await disk(ctx.services.blobs.begin), Body(receive)
+@routes.raw("PUT", "/v1/blobs/{digest}", summary="Store a content, whole or a piece of it")
+async def store_blob(
+    ctx: Context, scope: Scope, receive: Receive, send: Send, digest: str, size: int, offset: int = 0
+) -> None:
+    """The body is the content from `offset` on; `size` is that of the whole. The answer tells how much has come.
+
+    It is stored when all has come and has the digest; storing it twice is the same. A piece that does not follow what
+    has come is refused with `wrong-offset` and where to go on (`expected`).
+    """
+    blobs, body = ctx.services.blobs, Body(receive)
+    have = offset
     try:
-        try:
-            async for chunk in body:
-                await disk(writer.write, chunk)
-        except DaisError:
-            await body.drain()
-            raise
-        await disk(writer.commit, digest)
-    finally:
-        writer.close()
-    await send_json(send, 201, Stored(entries=1))
+        async for chunk in body:
+            have = await disk(blobs.put_piece, digest, chunk, offset=offset, size=size)
+            offset += len(chunk)
+    except DaisError:
+        await body.drain()
+        raise
+    if have < size or size == 0:
+        have = await disk(blobs.put_piece, digest, b"", offset=offset, size=size)
+    await send_json(send, 200, Received(path=digest, offset=have, complete=have == size))
 
 
 @routes.raw("POST", "/v1/blobs/pack", summary="Store many small contents at once")
