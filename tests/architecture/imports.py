@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "dais": {"sdk"},  # `dais.Client`, looked up when it is asked for
     "kit": set(),
     "wire": set(),
+    "migrations": {"kit"},
     "identity": _ground,
     "data": _identity,
     "provenance": _data,
@@ -144,7 +145,7 @@ def bare_dependencies(pyproject: Path) -> set[str]:
 
 def _starts_the_server(source: Source, imported: Import, theirs: str) -> bool:
     """The administrator's commands run the platform in their own process: lazily, for the extra may be missing."""
-    return theirs == "app" and imported.lazy and source.module.startswith("dais.cli.admin")
+    return theirs == "app" and (imported.lazy or imported.typing_only) and source.module.startswith("dais.cli.admin")
 
 
 def _all(tree: Tree) -> Iterator[tuple[Source, Import]]:

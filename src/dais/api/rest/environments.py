@@ -70,6 +70,6 @@ async def log(ctx: Context, id: str) -> BuildLog:  # noqa: A002 (the path's word
 
 
 @routes.delete("/v1/environments/{id}", summary="Remove an environment that no job uses", status=204)
-async def remove(ctx: Context, id: str) -> None:  # noqa: A002 (the path's word)
+async def delete_environment(ctx: Context, id: str) -> None:  # noqa: A002 (the path's word)
     await ctx.db.write(remove_environment, ctx.actor, id)
     await asyncio.to_thread(shutil.rmtree, ctx.services.data_dir / "envs" / id, ignore_errors=True)

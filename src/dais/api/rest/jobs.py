@@ -158,7 +158,7 @@ async def change(ctx: Context, ref: str, body: JobChange, account: str | None = 
 
 
 @routes.delete("/v1/jobs/{ref}", summary="Forget a job that has ended", status=204)
-async def remove(ctx: Context, ref: str, account: str | None = None) -> None:
+async def delete_job(ctx: Context, ref: str, account: str | None = None) -> None:
     await ctx.db.write(remove_job, ctx.actor, ref, account=account)
 
 

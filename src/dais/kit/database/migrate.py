@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 
-import dais.migrations
+import dais
 from dais.kit.database.mounts import refuse_network_file_system
 from dais.kit.database.open import sqlite_path
 from dais.kit.errors import Conflict, Unavailable
@@ -56,7 +56,7 @@ def upgrade(url: str, *, backups: Path | None = None) -> str | None:
 def make_config(connection: Connection) -> Config:
     """Alembic's configuration for the project's tree, on an open connection."""
     config = Config()
-    config.set_main_option("script_location", str(Path(dais.migrations.__file__).parent))
+    config.set_main_option("script_location", str(Path(dais.__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     return config
 
