@@ -2,4 +2,4 @@
 
 from dais.cli import main
 
-main()
+raise SystemExit(main())

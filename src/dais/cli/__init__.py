@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
 
-def main() -> None:
-    """The program `dais`: run the command of sys.argv and exit with its code."""
-    from dais.cli.main import run
+if TYPE_CHECKING:
+    from dais.cli.program import cli as main
 
-    raise SystemExit(run())
+__all__ = ["main"]
+
+
+def __getattr__(name: str) -> Any:
+    """`main` is the program: a click group that, called, runs the command of sys.argv and returns its exit code."""
+    if name != "main":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from dais.cli.program import cli
+
+    return cli

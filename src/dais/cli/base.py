@@ -7,7 +7,7 @@ import functools
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -154,3 +154,8 @@ def _split_at_dashes(args: list[str]) -> tuple[list[str], bool, list[str]]:
 def note(message: str) -> None:
     """A line for the person at the terminal, on stderr, so that output can be piped."""
     click.echo(click.style(f"dais: {message}", dim=True), err=True)
+
+
+def leave(code: int) -> NoReturn:
+    """End the command with an exit code."""
+    raise click.exceptions.Exit(code)

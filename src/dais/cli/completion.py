@@ -17,7 +17,7 @@ def completion(shell: str) -> None:
       dais completion zsh > ~/.zfunc/_dais
       dais completion fish > ~/.config/fish/completions/dais.fish
     """
-    from dais.cli.main import cli
+    from dais.cli.program import cli
 
     kind = get_completion_class(shell)
     assert kind is not None

@@ -21,12 +21,12 @@ code would be returned, 130 interrupted.
 
 def reference() -> str:
     """The page."""
-    from dais.cli.main import cli
+    from dais.cli.program import cli
 
     parts = [HEAD]
     for path, command, alias_of in _walk(cli, click.Context(cli, info_name="dais", max_content_width=WIDTH)):
         if alias_of:
-            parts.append(f"## {path}\n\nThe same as `dais {alias_of}`.\n")
+            parts.append(f"## {path}\n\nThe same as `dais {alias_of}`{_below(path, command)}.\n")
         else:
             context = _context(path, command)
             parts.append(f"## {path}\n\n```text\n{command.get_help(context)}\n```\n")
@@ -48,6 +48,18 @@ def _walk(group: click.Group, context: click.Context, prefix: str = "dais") -> I
             yield from _walk(command, click.Context(command, info_name=name, parent=context), path)
         else:
             yield path, command, ""
+
+
+def _below(path: str, command: click.Command) -> str:
+    """The commands that an alias of a group has too."""
+    if not isinstance(command, click.Group):
+        return ""
+    names: list[str] = []
+    for name in command.list_commands(click.Context(command)):
+        child = command.get_command(click.Context(command), name)
+        deeper = _below(f"{path} {name}", child) if child is not None else ""
+        names.append(deeper.removeprefix(": ") or f"`{path} {name}`")
+    return f": {', '.join(names)}"
 
 
 def _context(path: str, command: click.Command) -> click.Context:

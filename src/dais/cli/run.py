@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from dais.cli.base import CommandAfterDashes, connected, note
+from dais.cli.base import CommandAfterDashes, connected, leave, note
 from dais.cli.jobs.follow import exit_code, follow, tell_end
 from dais.cli.jobs.options import job_options, read_given
 from dais.cli.jobs.show import COLUMNS
 from dais.cli.jobs.submit import print_checked, send
-from dais.cli.main import leave
 from dais.cli.output import Output, with_output_of
 from dais.cli.problems import PLATFORM, explain
 from dais.cli.sources import capture_with_progress

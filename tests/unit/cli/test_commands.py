@@ -10,7 +10,7 @@ import click
 import pytest
 
 from dais.cli.base import LazyGroup
-from dais.cli.main import cli, run
+from dais.cli.program import cli, run
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
@@ -102,7 +102,7 @@ def test_what_is_typed_wrongly(line: str, words: str, capsys: pytest.CaptureFixt
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from dais.cli.main import run; run(['--help']); run(['job', '--help']);"
+        "import sys; from dais.cli.program import run; run(['--help']); run(['job', '--help']);"
         "print([m for m in ('httpx2', 'rich', 'yaml', 'websockets', 'msgspec', 'platformdirs') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

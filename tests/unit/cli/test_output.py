@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dais.cli.main import run
+from dais.cli.program import run
 from tests.support.tiny_api import Asked, Reply, TinyApi, job, problem, tiny_api
 from tests.support.tiny_api import json as answer
 from tests.support.tiny_api import run as a_run

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import ReferenceAndCommand, connected
-from dais.cli.main import leave
+from dais.cli.base import ReferenceAndCommand, connected, leave
 from dais.cli.problems import PLATFORM, explain
 
 if TYPE_CHECKING:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import connected, leave, note
 from dais.cli.jobs.follow import exit_code
 from dais.cli.jobs.references import many_jobs, one_job
 from dais.cli.jobs.show import COLUMNS
-from dais.cli.main import leave
 from dais.cli.output import Output, with_output_of
 from dais.wire.answers import JobDetail
 

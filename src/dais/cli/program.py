@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any
 
 import click
 
@@ -31,7 +31,14 @@ COMMANDS: dict[str, Entry] = {
 """Every command with its one line of help, which a test compares with the command's own."""
 
 
-@click.group(cls=LazyGroup, entries=COMMANDS, invoke_without_command=True)
+class Program(LazyGroup):
+    """The program itself: called, it runs the command of sys.argv and returns its exit code."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> int:
+        return run(*args, **kwargs)
+
+
+@click.group(cls=Program, entries=COMMANDS, invoke_without_command=True)
 @click.option("--profile", metavar="NAME", help="Use this profile of the profile file (DAIS_PROFILE).")
 @click.option("--account", metavar="ACCOUNT", help="Act in this account, as org.lab.project (DAIS_ACCOUNT).")
 @click.option("--version", "show_version", is_flag=True, help="Print the version of this client.")
@@ -71,11 +78,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         return explain(error)
     return outcome if isinstance(outcome, int) else 0
-
-
-def leave(code: int) -> NoReturn:
-    """End the command with an exit code."""
-    raise click.exceptions.Exit(code)
 
 
 def _silence_stdout() -> None:
