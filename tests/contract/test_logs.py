@@ -70,7 +70,7 @@ async def test_every_frame_has_a_cursor_of_its_own(harness: Harness, engine: Eng
     for n, frame in enumerate(chunk.frames, 1):
         offset += FRAME_HEAD + len(frame.data)
         assert (await engine.logs(handle, f"{segment}:{offset}")).frames == chunk.frames[n:]
-    assert chunk.cursor == f"{segment}:{offset}"
+    assert chunk.cursor == f"{segment}:{offset}" == await engine.log_end(handle)
     assert (await engine.logs(handle, chunk.cursor)).eof
 
 

@@ -15,13 +15,15 @@ from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import Segment
-from dais.compute.logs import Position, decode_segments, parse_cursor, read_shipped
+from dais.compute.logs import SEGMENT_BYTES, Position, decode_segments, parse_cursor, read_shipped
 from dais.data import BlobStore
 from dais.engines.contract import Engine, Frame, Handle, LogChunk
 from dais.identity import Actor, require
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import NotFound
 
+TAIL_BYTES = 16 << 20
+"""How much of a log's end is looked at for its last lines."""
 FOLLOW_SECONDS = 0.1
 """How often a follower looks for new output of a running container."""
 
@@ -196,19 +198,42 @@ class Logbook:
                 log = await self.refresh(log)
 
     async def tail(self, log: JobLog, position: Position | None, lines: int) -> tuple[list[Frame], Position, bool]:
-        """The frames of the last `lines` lines of a run as it is now, where to go on, and whether that is all."""
+        """The frames of the last `lines` lines of a run as it is now, where to go on, and whether that is all.
+
+        Of the last 16 MiB at most: a line that is longer is cut at its beginning.
+        """
+        position = await self._shortly_before_the_end(log, position or Position(log.run_index))
         kept: deque[Frame] = deque()
-        newlines = 0
+        held = newlines = taken = 0
         while True:
             part = await self.read(log, position)
             position = part.position
             for frame in part.frames:
                 kept.append(frame)
+                held += len(frame.data)
+                taken += len(frame.data)
                 newlines += frame.data.count(b"\n")
-                while kept and newlines - kept[0].data.count(b"\n") > lines:
-                    newlines -= kept.popleft().data.count(b"\n")
-            if part.eof or not part.frames:
+                while held > TAIL_BYTES or newlines - kept[0].data.count(b"\n") > lines:
+                    dropped = kept.popleft()
+                    held -= len(dropped.data)
+                    newlines -= dropped.data.count(b"\n")
+            # What a fast job prints meanwhile is for those who follow.
+            if part.eof or not part.frames or taken > 2 * TAIL_BYTES:
                 return _cut(list(kept), lines), position, part.eof
+
+    async def _shortly_before_the_end(self, log: JobLog, position: Position) -> Position:
+        """The position, or a later one in the same run, with all of the tail after it."""
+        run = log.runs.get(position.run)
+        if run is None:
+            return position
+        last = 0
+        if run.own.segments is not None:
+            last = run.own.segments[-1].index if run.own.segments else 0
+        elif run.own.handle is not None:
+            end = await self._engines[log.group].log_end(run.own.handle)
+            last = int(end.partition(":")[0])
+        first = last - TAIL_BYTES // SEGMENT_BYTES
+        return Position(position.run, False, first) if first > position.segment else position
 
 
 def _cut(frames: list[Frame], lines: int) -> list[Frame]:

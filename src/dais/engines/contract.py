@@ -240,6 +240,10 @@ class Engine(Protocol):
         """
         ...
 
+    async def log_end(self, handle: Handle) -> str:
+        """The cursor behind the last output there is now; for reading backwards from the end."""
+        ...
+
     async def forget(self, handles: Sequence[Handle]) -> None:
         """The server holds log and result: remove what the engine still keeps of these. Running ones stay."""
         ...

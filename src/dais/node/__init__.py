@@ -7,7 +7,7 @@ the server. Standard library only: the supervisor imports nothing else, so that 
 from __future__ import annotations
 
 from dais.node.launcher import connect, start_supervisor
-from dais.node.logs import STDERR, STDOUT, SYSTEM, log_directory, read
+from dais.node.logs import STDERR, STDOUT, SYSTEM, end, log_directory, read
 from dais.node.wireframes import MAX_FRAME, PROTOCOL
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "STDOUT",
     "SYSTEM",
     "connect",
+    "end",
     "log_directory",
     "read",
     "start_supervisor",

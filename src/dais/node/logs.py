@@ -135,6 +135,17 @@ def read(
         segment, offset = segment + 1, 0
 
 
+def end(directory: str) -> tuple[int, int]:
+    """(segment, offset) behind the newest output, which may be half a frame; (0, 0) when there is none."""
+    try:
+        newest = max((name for name in os.listdir(directory) if name.endswith(".seg")), default=None)
+        if newest is None:
+            return 0, 0
+        return int(newest.removesuffix(".seg")), os.stat(f"{directory}/{newest}").st_size
+    except FileNotFoundError:
+        return 0, 0
+
+
 def _read_segment(fd: int, offset: int, limit: int) -> tuple[list[tuple[int, int, bytes]], int]:
     frames: list[tuple[int, int, bytes]] = []
     buffer = os.pread(fd, limit + HEADER_BYTES, offset)

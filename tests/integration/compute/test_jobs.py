@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -252,13 +253,13 @@ async def test_listing_pages_filters_and_hides(world: World) -> None:
         for job_id in made:
             await world.finished(job_id)
 
-        async def page(cursor: str | None = None, **wanted: object) -> tuple[list[str], str | None]:
+        async def page(cursor: str | None = None, **wanted: Any) -> tuple[list[str], str | None]:
             found = await world.db.read(
                 list_jobs,
                 world.actor,
                 JobFilter(**wanted),
                 limit=2,
-                cursor=cursor,  # type: ignore[arg-type]
+                cursor=cursor,
             )
             return [job.id for job in found.items], found.cursor
 

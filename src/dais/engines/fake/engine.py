@@ -75,6 +75,12 @@ class FakeEngine:
         eof = container.over and not frames
         return LogChunk(frames, f"0:{offset}", eof=eof, truncated=container.status.log_truncated)
 
+    async def log_end(self, handle: Handle) -> str:
+        self._machine.check_reachable()
+        container = self._machine.container(handle["attempt_id"])
+        frames = container.frames if container is not None else []
+        return f"0:{sum(FRAME_HEAD + len(frame.data) for frame in frames)}"
+
     async def forget(self, handles: Sequence[Handle]) -> None:
         self._machine.forget([handle["attempt_id"] for handle in handles])
 

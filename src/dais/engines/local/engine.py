@@ -36,7 +36,7 @@ from dais.engines.local.link import Link
 from dais.engines.local.machine import cores, memory
 from dais.engines.local.settings import LocalSettings
 from dais.engines.mailbox import Mailbox
-from dais.node import MAX_FRAME, log_directory, read
+from dais.node import MAX_FRAME, end, log_directory, read
 
 _FRAME_ROOM = 64
 """Bytes of a launch frame beside its specs, generously."""
@@ -118,6 +118,10 @@ class LocalEngine:
         frames = [Frame(at, stream, data) for at, stream, data in found]
         over = status.phase in (Phase.ENDED, Phase.LOST)
         return LogChunk(frames, f"{segment}:{offset}", eof=over and not frames, truncated=status.log_truncated)
+
+    async def log_end(self, handle: Handle) -> str:
+        segment, offset = await asyncio.to_thread(end, log_directory(str(self._node_dir), handle["attempt_id"]))
+        return f"{segment}:{offset}"
 
     async def forget(self, handles: Sequence[Handle]) -> None:
         self._link.check()
