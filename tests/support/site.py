@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import httpx2
 
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes
-from dais.api.server import Server, listen, url_of
+from dais.api.server import Server, listen
 from dais.engines.contract import STDOUT
 from dais.identity import create_sign_in_link
 from dais.kit.outbox import relay
@@ -27,6 +27,10 @@ class Site:
     url: str
     world: World
     services: Services
+    stop: Callable[[], Awaitable[None]]
+    """Stop answering. Jobs and loops go on."""
+    start: Callable[[], Awaitable[str]]
+    """Answer again, at the same address."""
 
     async def link(self) -> str:
         """The path of a fresh sign-in link of the administrator."""
@@ -53,34 +57,57 @@ class Site:
         container.write(stream, text.encode(), self.world.clock.now())
 
 
-@asynccontextmanager
-async def running_site(world: World) -> AsyncIterator[Site]:
-    """The world started, and served."""
-    async with running(world):
-        services = Services(
+class _Served:
+    """The server's process, as it were: it can be stopped and come back at the same address."""
+
+    def __init__(self, world: World) -> None:
+        assert world.compute is not None
+        self.services = Services(
             db=world.db,
             clock=world.clock,
             data_dir=world.directory,
             authenticator=Authenticator(world.db),
             parts=Parts(blobs=world.blobs, folders=world.folders, compute=world.compute),
         )
-        api, pages = Application(all_routes(), services), web.app(services)
+        self.port = 0
+        self._api, self._pages = Application(all_routes(), self.services), web.app(self.services)
+        self._tasks: list[asyncio.Task[None]] = []
 
-        async def asgi(scope: Any, receive: Any, send: Any) -> None:
-            await (api if scope["path"].startswith("/v1/") else pages)(scope, receive, send)
-
-        sock = listen("127.0.0.1", 0)
+    async def start(self) -> str:
+        """Listen, and answer; the address."""
+        sock = listen("127.0.0.1", self.port)
+        self.port = sock.getsockname()[1]
+        self.services.stopping.clear()
         ready = asyncio.Event()
-        server = Server(asgi, stop_seconds=5, on_ready=ready.set)
-        serving = asyncio.create_task(server.run_until(sock, services.stopping))
-        numbering = asyncio.create_task(relay(world.db).run())
+        server = Server(self._answer, stop_seconds=5, on_ready=ready.set)
+        self._tasks = [
+            asyncio.create_task(server.run_until(sock, self.services.stopping)),
+            asyncio.create_task(relay(self.services.db).run()),
+        ]
+        await ready.wait()
+        return f"http://127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        self.services.stopping.set()
+        serving, numbering = self._tasks
+        await serving
+        numbering.cancel()
+        await asyncio.gather(numbering, return_exceptions=True)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        await (self._api if scope["path"].startswith("/v1/") else self._pages)(scope, receive, send)
+
+
+@asynccontextmanager
+async def running_site(world: World) -> AsyncIterator[Site]:
+    """The world started, and served."""
+    async with running(world):
+        served = _Served(world)
+        url = await served.start()
         try:
-            await ready.wait()
-            yield Site(url_of(sock).replace("localhost", "127.0.0.1"), world, services)
+            yield Site(url, world, served.services, served.stop, served.start)
         finally:
-            services.stopping.set()
-            numbering.cancel()
-            await asyncio.gather(serving, numbering, return_exceptions=True)
+            await served.stop()
 
 
 def form_token(page: str) -> str:

@@ -64,8 +64,14 @@ class Frame:
         self, request: Request, template: str, who: Visitor | None, *, status: int = 200, **values: Any
     ) -> Response:
         """A whole page."""
+        here, query = request.url.path, request.url.query
         html = self._templates.get_template(template).render(
-            who=who, theme=theme_of(request), here=request.url.path, now=self.services.clock.now(), **values
+            who=who,
+            theme=theme_of(request),
+            here=here,
+            address=f"{here}?{query}" if query else here,
+            now=self.services.clock.now(),
+            **values,
         )
         return HTMLResponse(html, status, {"cache-control": "no-store"})
 

@@ -58,7 +58,6 @@ export function watchLog(follow, ref, box, live) {
       cursor = message.cursor;
       sound = box.childElementCount;
     }
-    document.getElementById("log-empty").hidden = box.childElementCount > 0;
     if (following) toEnd();
   }
 

@@ -1,0 +1,49 @@
+"""A browser, and a site to look at."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from dais.kit.clock import ManualClock, SystemClock
+from dais.kit.database import open_database
+from tests.support.database import create_tables
+from tests.support.needs import needs_chromium
+from tests.support.site import Site, running_site
+from tests.support.world import World
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    program = needs_chromium()
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield started
+        await started.close()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """What is on the pages does not depend on the database: SQLite. The time is now, for the browser knows it too."""
+    url = f"sqlite:///{tmp_path}/dais.db"
+    create_tables(url)
+    clock = ManualClock(SystemClock().now())
+    database = open_database(url, clock)
+    try:
+        async with running_site(World(database, clock, tmp_path)) as running:
+            yield running
+    finally:
+        database.close()

@@ -1,0 +1,69 @@
+"""Pages in a real browser: opened, watched for complaints, and checked as a reader would see them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.async_api import Browser, Page
+
+from tests.support.site import Site
+
+WIDE, NARROW = 1280, 390
+
+_problems = (Path(__file__).parent / "page_problems.js").read_text()
+
+
+class Screen:
+    """One tab. `complaints` is everything that the browser had to say against the page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("console", lambda said: self._note(said.type, said.text))
+        page.on("pageerror", lambda error: self._note("error", str(error)))
+        page.on("requestfailed", lambda request: self._note("error", f"{request.url}: {request.failure}"))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(f"{kind}: {text}")
+
+    async def check(self, name: str) -> None:
+        """Assert that the page complains of nothing, fits, and can be read; and take its picture.
+
+        Pictures are kept where the variable SCREENSHOTS says.
+        """
+        directory = os.environ.get("SCREENSHOTS")
+        if directory:
+            await self.page.screenshot(path=f"{directory}/{name}.png", full_page=True)
+        found: list[str] = await self.page.evaluate(_problems)
+        assert not found, f"{name}: " + "\n".join(found)
+        assert not self.complaints, f"{name}: {self.complaints}"
+
+
+@asynccontextmanager
+async def screen(
+    browser: Browser,
+    site: Site,
+    *,
+    theme: Literal["light", "dark"] = "light",
+    width: int = WIDE,
+    signed_in: bool = True,
+    javascript: bool = True,
+) -> AsyncIterator[Screen]:
+    """A browser of its own with one tab, signed in by pressing the button of a sign-in link."""
+    options: dict[str, Any] = {"color_scheme": theme, "viewport": {"width": width, "height": 900}}
+    context = await browser.new_context(base_url=site.url, java_script_enabled=javascript, **options)
+    context.set_default_timeout(20_000)
+    try:
+        shown = Screen(await context.new_page())
+        if signed_in:
+            await shown.page.goto(await site.link())
+            await shown.page.get_by_role("button", name="Sign in").click()
+            await shown.page.wait_for_url("**/jobs")
+        yield shown
+    finally:
+        await context.close()
