@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-
 from dais.wire.answers import JobDetail
-from tests.support.installation import Installation, script
-from tests.support.supervisor import processes_with, until
+from tests.support.installation import Installation, alive, script
+from tests.support.supervisor import until
 
 DAEMON = """
 setsid sh -c 'sleep 1000 & sleep 1000' </dev/null >/dev/null 2>&1 &
@@ -58,7 +54,7 @@ def test_what_ended_while_the_server_was_away_is_not_lost_with_the_supervisor(ow
 
     assert own.put(folder, "open", b"").status == 200  # they end from now on, and nobody may be told
     own.kill()
-    until(lambda: not any(_alive(run) for run in runs), "every job has ended")
+    until(lambda: not any(map(alive, runs)), "every job has ended")
     # What has ended is in the supervisor's journal before anything else is done about it.
     until(lambda: all(_told(own, run) for run in runs), "every end is on record")
     own.kill_supervisor()
@@ -78,24 +74,11 @@ def test_server_and_supervisor_killed_together(own: Installation) -> None:
     own.kill_supervisor()
     own.kill()
     # The guard cleans up although nobody has started anything again.
-    until(lambda: not processes_with(run.encode()), "its processes are gone")
+    until(lambda: not alive(run), "its processes are gone")
     own.start()
     ended: JobDetail = own.wait(job.id)
     assert (ended.state, ended.reason) == ("FAILED", "node-lost")
     own.wait_nothing_left(ended)
-
-
-def _alive(run: str) -> bool:
-    """Whether a process of the run itself is there, and not a shell that merely names it."""
-    for pid in processes_with(f"DAIS_ATTEMPT={run}".encode()):
-        with contextlib.suppress(ProcessLookupError):
-            fd = os.pidfd_open(pid)
-            try:
-                if not select.select([fd], [], [], 0)[0]:
-                    return True
-            finally:
-                os.close(fd)
-    return False
 
 
 def _told(installed: Installation, run: str) -> bool:

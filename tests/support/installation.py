@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 
 from blake3 import blake3
 
+from dais.node.processes import MARK
 from dais.sdk import Client
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
@@ -49,12 +50,20 @@ class Answer:
 class Installation:
     """One data directory, its configuration directory, and the server on it, which may be up or down.
 
-    `settings` are environment variables for the server; `database_url` "" is SQLite in the data directory.
+    `settings` are environment variables for the server; `database_url` "" is SQLite in the data directory; `data` is
+    the data directory, in `directory` unless told.
     """
 
-    def __init__(self, directory: Path, *, database_url: str = "", settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        data: Path | None = None,
+        database_url: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self.data = directory / "data"
+        self.data = data or directory / "data"
         self.config = directory / "config"
         self.words = directory / "up.err"
         """What `dais up` said on stderr, over all starts."""
@@ -272,6 +281,13 @@ class Installation:
         assert answer.status == 200, answer.body
         return answer.body
 
+    def wait_running(self, job: JobDetail) -> str:
+        """Wait until a job runs; the id of that run."""
+        client = self.client()
+        with told(lambda: client.jobs.get(job.id)):
+            until(lambda: client.jobs.get(job.id).state == "RUNNING", "the job runs")
+        return client.jobs.get(job.id).runs[-1].id
+
     def left_of(self, job: JobDetail) -> list[str]:
         """What is left on this machine of a job's runs; the log that the supervisor kept counts, too."""
         found = []
@@ -294,6 +310,7 @@ class Installation:
         """End the server, the supervisor, and everything that it runs."""
         for client in self._clients:
             client.close()
+        self._clients, self._client = [], None
         if self.server is not None:
             self._end(signal.SIGKILL)
         with contextlib.suppress(OSError, Closed):
@@ -310,13 +327,17 @@ class Installation:
 
 @contextlib.contextmanager
 def installation(
-    directory: Path | None = None, *, database_url: str = "", settings: Mapping[str, str] | None = None
+    directory: Path | None = None,
+    *,
+    data: Path | None = None,
+    database_url: str = "",
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Installation]:
     """An installation whose server is up; ended with all that it runs. Without a directory it gets one of its own."""
     with contextlib.ExitStack() as held:
         if directory is None:
             directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="dais-acceptance-")))
-        made = Installation(directory, database_url=database_url, settings=settings)
+        made = Installation(directory, data=data, database_url=database_url, settings=settings)
         held.callback(made.close)
         made.start()
         yield made
@@ -338,6 +359,11 @@ def command_line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         return ""
+
+
+def alive(run_id: str) -> bool:
+    """Whether a process of a run is there. What has ended and was not yet reaped is not."""
+    return bool(processes_with(f"{MARK}={run_id}".encode()))
 
 
 def mounts() -> list[str]:
