@@ -130,7 +130,7 @@ async def test_a_lost_connection_shows_and_mends_without_losing_a_line(browser: 
         await shown.check("mended")
 
 
-async def test_a_session_thAT_ENDs_is_told(browser: Browser, site: Site) -> None:
+async def test_a_session_that_ends_is_told(browser: Browser, site: Site) -> None:
     job = await site.world.submit("sleep-forever")
     await site.world.state(job, "RUNNING")
     async with screen(browser, site) as shown:

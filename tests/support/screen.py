@@ -25,11 +25,15 @@ class Screen:
         self.complaints: list[str] = []
         page.on("console", lambda said: self._note(said.type, said.text))
         page.on("pageerror", lambda error: self._note("error", str(error)))
-        page.on("requestfailed", lambda request: self._note("error", f"{request.url}: {request.failure}"))
+        page.on("requestfailed", lambda request: self._failed(request.url, request.failure or ""))
 
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
             self.complaints.append(f"{kind}: {text}")
+
+    def _failed(self, address: str, why: str) -> None:
+        if why != "net::ERR_ABORTED":  # the reader went on to another page before all of this one had come
+            self.complaints.append(f"{address}: {why}")
 
     async def check(self, name: str) -> None:
         """Assert that the page complains of nothing, fits, and can be read; and take its picture.
