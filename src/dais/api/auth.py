@@ -70,7 +70,7 @@ class Authenticator:
         known = self._known.get(key)
         # An entry of an older generation was read before something changed: another thread may have put it here since.
         if known is None or known.generation != generation or known.found.expired(now):
-            found: Authenticated = await self._db.read(authenticate, secret.decode("latin-1"))
+            found: Authenticated = await self._db.glance(authenticate, secret.decode("latin-1"))
             if self._remembers:
                 if len(self._known) >= CACHE_SIZE:
                     self._known.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import bindparam, select
 
@@ -216,11 +216,12 @@ def user_names(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.name for row in uow.all(_user_names, ids=list(user_ids))} if user_ids else {}
 
 
-def _candidates(uow: UnitOfWork, actor: Actor, name: str) -> list[Row | None]:
+def _candidates(uow: UnitOfWork, actor: Actor, name: str) -> Iterator[Row | None]:
     if is_id(name):
-        return [uow.one(_account_by_id, id=name)]
-    below = f"{actor.organization}.{name}"
-    return [uow.one(_account_by_name, full_name=name), uow.one(_account_by_name, full_name=below)]
+        yield uow.one(_account_by_id, id=name)
+        return
+    yield uow.one(_account_by_name, full_name=name)
+    yield uow.one(_account_by_name, full_name=f"{actor.organization}.{name}")
 
 
 def _account(row: Row) -> Account:

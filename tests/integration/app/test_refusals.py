@@ -16,9 +16,14 @@ from tests.support.operator import Operated, operated
 __all__ = ["operated"]
 
 
-def refused(operated: Operated, *arguments: str, said: str, **environment: str) -> None:
-    """Both ways of starting are refused with one line that says it."""
-    for how in ((), ("--detach",)):
+WAYS: tuple[tuple[str, ...], ...] = ((), ("--detach",))
+
+
+def refused(
+    operated: Operated, *arguments: str, said: str, ways: tuple[tuple[str, ...], ...] = WAYS, **environment: str
+) -> None:
+    """Every way of starting is refused with one line that says it."""
+    for how in ways:
         result = operated.dais("up", "--port", "0", *how, *arguments, **environment)
         assert result.returncode == 1, (result.stdout, result.stderr)
         assert said in result.stderr
@@ -98,7 +103,7 @@ def test_a_database_that_another_process_has_locked(operated: Operated) -> None:
     database.execute("PRAGMA journal_mode = DELETE").fetchall()
     database.execute("BEGIN EXCLUSIVE")
     try:
-        refused(operated, said="locked")
+        refused(operated, said="locked", ways=((),))
     finally:
         database.execute("ROLLBACK")
         database.close()

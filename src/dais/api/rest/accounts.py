@@ -37,7 +37,7 @@ async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
 
 @routes.get("/v1/accounts/{ref}", summary="Show an account")
 async def account(ctx: Context, ref: str) -> answers.Account:
-    return _answer(await ctx.db.read(resolve_account, ctx.actor, ref))
+    return _answer(await ctx.db.glance(resolve_account, ctx.actor, ref))
 
 
 def _answer(account: Account) -> answers.Account:

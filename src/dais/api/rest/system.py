@@ -41,7 +41,7 @@ async def version(ctx: Context) -> answers.Version:
 @routes.get("/v1/me", summary="Who the bearer of the token is")
 async def me(ctx: Context) -> answers.Me:
     actor = ctx.actor
-    account = await ctx.db.read(get_account, actor.account_id)
+    account = await ctx.db.glance(get_account, actor.account_id)
     return answers.Me(
         id=actor.id,
         number=actor.number,
