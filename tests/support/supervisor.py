@@ -70,6 +70,14 @@ class Link:
                 raise Closed
             self._buffer += data
 
+    def until_closed(self) -> None:
+        """Read until the supervisor closes the connection."""
+        try:
+            while True:
+                self.body()
+        except Closed:
+            return
+
     def receive(self, timeout: float = PATIENCE) -> dict[str, Any]:
         document = json.loads(self.body(timeout))
         assert isinstance(document, dict)
@@ -204,9 +212,15 @@ class Node:
             document.setdefault("uid", TEST_UID)
         return document
 
+    def ended(self, control: Control) -> set[str]:
+        """The attempts that have ended, as far as the supervisor has told."""
+        control.sync()
+        return {record["attempt_id"] for record in control.records if record["kind"] == "ended"}
+
     def log(self, attempt_id: str, stream: int | None = None) -> bytes:
         """The output of an attempt so far, of one stream or of all."""
-        frames, segment, offset = [], 0, 0
+        frames: list[tuple[int, int, bytes]] = []
+        segment = offset = 0
         while True:
             found, segment, offset = read(log_directory(str(self.directory), attempt_id), segment, offset)
             if not found:
@@ -215,7 +229,7 @@ class Node:
 
     def wait_log(self, attempt_id: str, wanted: bytes) -> bytes:
         """Wait until an attempt has printed something; all its output."""
-        return until(lambda: (text := self.log(attempt_id)) and wanted in text and text, f"{wanted!r} is printed")
+        return until(lambda: text if wanted in (text := self.log(attempt_id)) else None, f"{wanted!r} is printed")
 
     def pid(self) -> int:
         return int((self.directory / "supervisor.lock").read_text())
@@ -231,10 +245,11 @@ class Node:
         """End the supervisor with everything that it runs."""
         with contextlib.suppress(OSError, Closed):
             control = Control(self.directory)
+            self._links.append(control)
+            fd = os.pidfd_open(control.hello["pid"])
             control.send(op="shutdown", kill=True)
-            with contextlib.suppress(Closed):
-                while True:
-                    control.receive()
+            control.until_closed()
+            wait_gone(fd)
         for link in self._links:
             link.close()
 
@@ -268,6 +283,16 @@ def processes_with(text: bytes) -> list[int]:
             with contextlib.suppress(OSError):
                 if text in (entry / "cmdline").read_bytes() or text in (entry / "environ").read_bytes():
                     found.append(int(entry.name))
+    return found
+
+
+def sleeping(mark: str) -> list[int]:
+    """Processes `sleep` that have `mark` in their arguments."""
+    found = []
+    for pid in processes_with(mark.encode()):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
+                found.append(pid)
     return found
 
 

@@ -60,6 +60,7 @@ class Attempt:
         self._own_cpu = 0.0
         self._own_peak: int | None = None
         self._out_of_memory = False
+        self._refusal: str | None = None
         self._figures: dict[str, Any] = {"memory_peak": None, "cpu_seconds": None}
         self._cause: str | None = None
         self._stop_reason: str | None = None
@@ -135,7 +136,16 @@ class Attempt:
             if "child-pid" in told and not self.init:
                 self.init = told["child-pid"]
                 self._keeper.adopt(self.init, self)
-                self._started(self.init)
+                self._admit(launched)
+
+    def _admit(self, launched: Launched) -> None:
+        try:
+            launched.admit(self.init)
+        except OSError as error:
+            self._refusal = f"the control group cannot be entered: {error}"
+            self.kill()
+        else:
+            self._started(self.init)
 
     # Stopping.
 
@@ -314,7 +324,9 @@ class Attempt:
             reason = "signal"
         if self._out_of_memory and exit_code != 0:
             reason, detail = "out-of-memory", self._memory_words()
-        if self._cause is not None:
+        if self._refusal is not None:
+            reason, detail = "launch-failed", self._refusal
+        elif self._cause is not None:
             reason, detail = self._cause, None
         if self._left:
             detail = f"processes {self._left} could not be killed"
@@ -340,9 +352,11 @@ class Attempt:
         self.state = ENDED
         if self._output is not None:
             self._output.close()
-        if self.launched is not None and self.launched.status_fd >= 0:
+        if self.launched is not None:
             self._keeper.loop.unwatch(self.launched.status_fd)
-            os.close(self.launched.status_fd)
+            for fd in (self.launched.status_fd, self.launched.go_fd):
+                if fd >= 0:
+                    os.close(fd)
         record = {"attempt_id": self.id, "kind": "ended", "at": now(), **outcome, **self._figures}
         record["log_bytes"] = self._writer.written
         record["log_truncated"] = self._writer.truncated

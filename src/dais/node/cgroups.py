@@ -66,6 +66,14 @@ class Group:
         for directory in set(self.dirs.values()):
             _write(f"{directory}/cgroup.procs", "0")
 
+    def add(self, pid: int) -> None:
+        """Move a process into the group; one that has just ended is no error. Raises OSError."""
+        for directory in set(self.dirs.values()):
+            try:
+                _write(f"{directory}/cgroup.procs", str(pid))
+            except ProcessLookupError:
+                return
+
     def controllers(self) -> list[str]:
         """What of memory, cpu and pids is under control here."""
         return [name for name in ("memory", "cpu", "pids") if name in self.dirs]

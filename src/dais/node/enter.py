@@ -19,7 +19,8 @@ import socket
 import termios
 
 from dais.node import kernel
-from dais.node.launch import NOT_A_COMMAND, drop_privileges, limit_files, prefer_as_victim, set_window
+from dais.node.become import drop_privileges, limit_files, prefer_as_victim, set_window
+from dais.node.launch import NOT_A_COMMAND
 from dais.node.spawn import candidates
 from dais.node.spec import DEFAULT_PATH
 
@@ -77,7 +78,7 @@ def _become(request: dict[str, Any]) -> None:
         fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
         os.write(fd, b"0")
         os.close(fd)
-    prefer_as_victim()
+    prefer_as_victim(os.getpid())
     limit_files(request["open_files"])
     namespaces = _open_namespaces(request["inside"]) if request["inside"] else {}
     if request["uid"] is not None:

@@ -14,10 +14,10 @@ import sys
 
 from dais.node import processes
 from dais.node.attempt import RUNNING
-from dais.node.launch import set_window
+from dais.node.become import set_window
 from dais.node.loop import READ
 from dais.node.pumps import Sink, Source
-from dais.node.spawn import SpawnError, spawn_prepared
+from dais.node.spawn import SpawnError, spawn_plain
 from dais.node.spec import Pty, SpecError, absolute, arguments, environment
 from dais.node.wireframes import ERR, EXIT, OUT, READY, RESIZE, SIGNAL, STDIN, STDIN_EOF, FrameError, dumps, pack_typed
 
@@ -153,7 +153,7 @@ class ExecSession:
             stdio = self._stdio(closing)
             keep = {STATUS_FD: closing[0], REQUEST_FD: closing[1]}
             argv = [sys.executable, "-I", "-S", "-c", _HELPER]
-            self.helper = spawn_prepared(argv, [os.fsencode(sys.executable)], [], stdio, lambda: None, keep)
+            self.helper = spawn_plain(argv, [os.fsencode(sys.executable)], [], stdio, keep=keep)
         except BaseException:
             ours.close()
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from dais.node.spawn import SpawnError, spawn_prepared
+from dais.node.spawn import SpawnError, spawn_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Guard:
         read_end, self._pipe = os.pipe2(os.O_CLOEXEC)
         null = self._supervisor.machine.null
         try:
-            pid = spawn_prepared(self._argv, [b"/bin/sh"], [], (read_end, null, 2), lambda: None)
+            pid = spawn_plain(self._argv, [b"/bin/sh"], [], (read_end, null, 2))
         except SpawnError:
             self._supervisor.loop.later(_AGAIN_SECONDS, self.start)
             return

@@ -36,6 +36,11 @@ def setns(fd: int, kind: int = 0) -> None:
     _check(_libc.setns(fd, kind), "setns")
 
 
+def open_namespace(kind: str) -> int:
+    """A descriptor of a namespace of this process."""
+    return os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     """Raises OSError."""
     result = _libc.mount(

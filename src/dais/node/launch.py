@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import resource
-import struct
-import termios
 
-from dais.node import kernel
-from dais.node.processes import MARK
-from dais.node.sandbox import STATUS_FD, WORD_FD, Plan
+from dais.node.become import Guise, Setup, Staged, prefer_as_victim, set_window
+from dais.node.processes import MARK, descendants
+from dais.node.sandbox import GO_FD, STATUS_FD, WORD_FD, Plan
 from dais.node.spawn import SetupError, SpawnError, candidates, spawn_plain, spawn_prepared
 from dais.node.spec import DEFAULT_PATH, SpecError
 
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
 
 LEAST_UID = 1000
 NOT_A_COMMAND = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
-_MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 class LaunchFailed(Exception):
@@ -37,14 +32,15 @@ class LaunchFailed(Exception):
 class Launched:
     """A started container, as the supervisor holds it. Descriptors are ours to close; -1 is none."""
 
-    __slots__ = ("env", "gid", "group", "isolation", "missing", "outputs", "pid", "sandboxed", "status_fd", "uid",
-                 "workdir")  # fmt: skip
+    __slots__ = ("env", "gid", "go_fd", "group", "isolation", "missing", "outputs", "pid", "sandboxed", "status_fd",
+                 "uid", "workdir")  # fmt: skip
 
     def __init__(self) -> None:
         self.pid = 0
         self.group: Group | None = None
         self.sandboxed = False
         self.status_fd = -1
+        self.go_fd = -1
         self.outputs: list[tuple[int, int]] = []
         self.isolation: list[str] = []
         self.missing: list[str] = []
@@ -52,6 +48,15 @@ class Launched:
         self.gid: int | None = None
         self.env: dict[str, str] = {}
         self.workdir: str | None = None
+
+    def admit(self, init: int) -> None:
+        """The sandbox's first process is there and waits: put it under control, and let it go on. Raises OSError."""
+        if self.group is not None:
+            self.group.add(init)
+        prefer_as_victim(init)
+        os.write(self.go_fd, b"g")
+        os.close(self.go_fd)
+        self.go_fd = -1
 
 
 class Machine:
@@ -63,6 +68,7 @@ class Machine:
         self.bwrap_reason = "not tried"
         self.stage = False
         self.cgroups: Cgroups | None = None
+        self.no_new_privileges = False
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
     def launch(self, spec: LaunchSpec, *, uid_in_use: bool) -> Launched:
@@ -72,14 +78,15 @@ class Machine:
         try:
             self._identity(spec, made)
             if spec.isolation == "sandbox":
-                self._launch_sandbox(spec, made, closing)
+                self._launch_sandbox(spec, made, closing, exposed=uid_in_use)
             else:
-                self._launch_process(spec, made, closing, uid_in_use=uid_in_use)
+                self._launch_process(spec, made, closing, exposed=uid_in_use)
         except BaseException as error:
             for fd, _ in made.outputs:
                 os.close(fd)
-            if made.status_fd >= 0:
-                os.close(made.status_fd)
+            for fd in (made.status_fd, made.go_fd):
+                if fd >= 0:
+                    os.close(fd)
             if made.group is not None:
                 made.group.remove()
             if isinstance(error, SpawnError):
@@ -111,7 +118,7 @@ class Machine:
 
     # The sandbox: bubblewrap, in a control group, after the uid was dropped.
 
-    def _launch_sandbox(self, spec: LaunchSpec, made: Launched, closing: list[int]) -> None:
+    def _launch_sandbox(self, spec: LaunchSpec, made: Launched, closing: list[int], *, exposed: bool) -> None:
         if self.bwrap is None:
             raise LaunchFailed(f"no sandbox on this machine: {self.bwrap_reason}")
         uid = os.getuid() if made.uid is None else made.uid
@@ -124,9 +131,11 @@ class Machine:
             made.isolation.append("net")
         self._control(spec, made, wanted=True)
         stdio = self._stdio(spec, made, closing)
-        made.status_fd, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        closing.append(status_write)
-        keep = {STATUS_FD: status_write}
+        made.status_fd, status_write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(made.status_fd, False)
+        go_read, made.go_fd = os.pipe2(os.O_CLOEXEC)
+        closing += (status_write, go_read)
+        keep = {STATUS_FD: status_write, GO_FD: go_read}
         if plan.keep_word:
             keep[WORD_FD] = status_write
         data = plan.descriptors()
@@ -134,13 +143,16 @@ class Machine:
         keep |= data
         # bwrap runs outside: it gets nothing of the job's environment.
         env = [b"PATH=" + DEFAULT_PATH.encode(), f"{MARK}={spec.attempt_id}".encode()]
-        made.pid = spawn_prepared(
-            plan.argv, [os.fsencode(self.bwrap)], env, stdio, _Setup(spec, made, stdio[0], plan), keep
-        )
+        programs = [os.fsencode(self.bwrap)]
+        if exposed:
+            made.pid = spawn_prepared(plan.argv, programs, env, stdio, Setup(spec, made, stdio[0], plan), keep)
+        else:
+            with Staged(plan), Guise(made.uid, made.gid, spec.limits.open_files):
+                made.pid = spawn_plain(plan.argv, programs, env, stdio, keep=keep)
 
     # Process mode: the program itself, in a session of its own.
 
-    def _launch_process(self, spec: LaunchSpec, made: Launched, closing: list[int], *, uid_in_use: bool) -> None:
+    def _launch_process(self, spec: LaunchSpec, made: Launched, closing: list[int], *, exposed: bool) -> None:
         if spec.root != "host":
             raise LaunchFailed(f"root {spec.root} needs the sandbox: {self.bwrap_reason}")
         env = {"PATH": DEFAULT_PATH, **spec.env, MARK: spec.attempt_id}
@@ -152,7 +164,8 @@ class Machine:
         if spec.pty is not None:
             env.setdefault("TERM", spec.pty.term)
         made.env, made.workdir = env, spec.workdir
-        made.isolation += ["session", "no-new-privileges"]
+        made.isolation.append("session")
+        (made.isolation if self.no_new_privileges else made.missing).append("no-new-privileges")
         made.missing += ["filesystem", "pid", "ipc", "uts"]
         if spec.network == "none":
             made.missing.append("net")
@@ -161,11 +174,14 @@ class Machine:
         stdio = self._stdio(spec, made, closing)
         programs = candidates(spec.argv[0], env["PATH"])
         words = [os.fsencode(f"{name}={value}") for name, value in env.items()]
-        if made.group is None and spec.pty is None and not uid_in_use:
-            with _Guise(made.uid, made.gid, limits.open_files):
-                made.pid = spawn_plain(spec.argv, programs, words, spec.workdir, stdio)
-        else:
-            made.pid = spawn_prepared(spec.argv, programs, words, stdio, _Setup(spec, made, stdio[0]))
+        if exposed or spec.pty is not None:
+            made.pid = spawn_prepared(spec.argv, programs, words, stdio, Setup(spec, made, stdio[0]))
+            return
+        with Guise(made.uid, made.gid, limits.open_files):
+            made.pid = spawn_plain(spec.argv, programs, words, stdio, cwd=spec.workdir)
+        prefer_as_victim(made.pid)
+        if made.group is not None:
+            take(made.group, made.pid)
 
     def _control(self, spec: LaunchSpec, made: Launched, *, wanted: bool) -> None:
         controlled: list[str] = []
@@ -197,101 +213,13 @@ class Machine:
         return self.null, closing[-2], closing[-1]
 
 
-def set_window(fd: int, rows: int, cols: int) -> None:
-    """Give a terminal its size."""
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
-
-
-def limit_files(count: int) -> None:
-    count = min(count, _MOST_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (count, count))
-
-
-def drop_privileges(uid: int, gid: int) -> None:
-    """Become an unprivileged user for good. Raises OSError."""
-    os.setgroups([])
-    os.setresgid(gid, gid, gid)
-    os.setresuid(uid, uid, uid)
-
-
-class _Setup:
-    """What the child does between fork and exec."""
-
-    def __init__(self, spec: LaunchSpec, made: Launched, terminal: int, plan: Plan | None = None) -> None:
-        self._spec = spec
-        self._made = made
-        self._terminal = terminal
-        self._plan = plan
-        self._supervisor = os.getpid()
-
-    def __call__(self) -> None:
-        made = self._made
-        stage = "cgroup"
-        try:
-            if made.group is not None:
-                made.group.join()
-            stage = "limits"
-            prefer_as_victim()
-            limit_files(self._spec.limits.open_files)
-            if self._plan is not None:
-                self._plan.prepare()
-            elif self._spec.pty is not None:
-                stage = "terminal"
-                fcntl.ioctl(self._terminal, termios.TIOCSCTTY, 0)
-            stage = "uid"
-            if made.uid is not None and made.gid is not None:
-                drop_privileges(made.uid, made.gid)
-            stage = "prctl"
-            kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
-            if os.getppid() != self._supervisor:
-                os._exit(255)
-            stage = "chdir"
-            if self._plan is None and self._spec.workdir is not None:
-                os.chdir(self._spec.workdir)
-        except OSError as error:
-            raise SetupError(stage, error) from None
-
-
-def prefer_as_victim() -> None:
-    """When the machine runs out of memory the kernel shall rather end jobs than the platform."""
-    try:
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.write(fd, b"500")
-    except OSError:
-        pass
-    finally:
-        os.close(fd)
-
-
-class _Guise:
-    """For one vfork the supervisor looks like the job's user: the child inherits it, and exec makes it final.
-
-    The saved uid stays root, so that the supervisor can return; exec sets the child's to the job's. While it lasts a
-    process of that same user could signal the supervisor: it is therefore used only when the user has no other
-    process here.
-    """
-
-    def __init__(self, uid: int | None, gid: int | None, open_files: int) -> None:
-        self._uid = uid
-        self._gid = gid
-        self._files = min(open_files, _MOST_FILES)
-
-    def __enter__(self) -> None:
-        self._before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._before[1]))
-        if self._uid is not None and self._gid is not None:
-            os.setresgid(self._gid, self._gid, 0)
-            os.setresuid(self._uid, self._uid, 0)
-
-    def __exit__(self, *_: object) -> None:
-        if self._uid is not None:
-            os.setresuid(0, 0, 0)
-            os.setresgid(0, 0, 0)
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._before)
+def take(group: Group, pid: int) -> None:
+    """Put a process that runs already under control, with what it may have started in its first microseconds."""
+    inside: set[int] = set()
+    while late := [found for found in descendants([pid]) if found not in inside]:
+        for found in late:
+            group.add(found)
+        inside.update(late)
 
 
 def _explain(error: SpawnError, spec: LaunchSpec) -> LaunchFailed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 
@@ -12,6 +13,8 @@ from dais.node.spec import DEFAULT_PATH, LaunchSpec
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from dais.node.launch import Launched
 
 PROBE_UID = 65534
 _SECONDS = 10
@@ -70,20 +73,17 @@ def _try_sandbox(machine: Machine) -> bool | str:
         "uid": PROBE_UID if machine.root else None,
         "limits": {"memory": 256 << 20, "pids": 64, "cpu": 1},
     }
-    groups = machine.cgroups
     try:
         launched = machine.launch(LaunchSpec(document), uid_in_use=False)
     except LaunchFailed as error:
-        if groups is None or not str(error).startswith("cgroup"):
-            return str(error)
-        # A control group that may be made but not entered is none.
-        machine.cgroups = None
-        return _try_sandbox(machine)
+        return str(error)
+    problem = _admit(launched)
     pidfd = os.pidfd_open(launched.pid)
     waiting = select.poll()
     waiting.register(pidfd, select.POLLIN)
-    in_time = bool(waiting.poll(_SECONDS * 1000))
-    if not in_time:
+    if problem is None and not waiting.poll(_SECONDS * 1000):
+        problem = f"bwrap did not end within {_SECONDS} s"
+    if problem is not None:
         os.kill(launched.pid, 9)
     _, status = os.waitpid(launched.pid, 0)
     os.close(pidfd)
@@ -94,18 +94,39 @@ def _try_sandbox(machine: Machine) -> bool | str:
         except BlockingIOError:
             pass
         os.close(fd)
-    os.close(launched.status_fd)
+    for fd in (launched.status_fd, launched.go_fd):
+        if fd >= 0:
+            os.close(fd)
     _collect_orphans()
     if launched.group is not None:
         launched.group.kill()
         launched.group.remove()
-    if not in_time:
-        return f"bwrap did not end within {_SECONDS} s"
+    if problem is not None:
+        return problem
     if status == 0:
         return True
     said = words.decode("utf-8", "replace").strip() or f"status {os.waitstatus_to_exitcode(status)}"
     reason = _user_namespace_reason()
     return said if reason is True else f"{said}; {reason}"
+
+
+def _admit(launched: Launched) -> str | None:
+    """Let the sandbox begin once it has told its first process; returns what is wrong."""
+    told = b""
+    waiting = select.poll()
+    waiting.register(launched.status_fd, select.POLLIN)
+    while b"\n" not in told:
+        if not waiting.poll(_SECONDS * 1000):
+            return f"bwrap told nothing within {_SECONDS} s"
+        part = os.read(launched.status_fd, 4096)
+        if not part:
+            return None  # it has ended, and its own words say why
+        told += part
+    try:
+        launched.admit(json.loads(told.partition(b"\n")[0])["child-pid"])
+    except (OSError, ValueError, KeyError) as error:
+        return f"the sandbox cannot be put under control: {error}"
+    return None
 
 
 def _collect_orphans() -> None:

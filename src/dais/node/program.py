@@ -33,6 +33,7 @@ def main() -> None:
     node_dir = os.path.realpath(arguments[arguments.index("--dir") + 1])
     # What a caller left open would end up in every container.
     os.closerange(3, 65_536)
+    reserve_low_descriptors()
     if "--detach" in arguments:
         _detach()
     os.umask(0o077)
@@ -93,7 +94,7 @@ def take_lock(node_dir: str, *, cleaning: bool) -> int | None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if cleaning or os.pread(fd, 16, 0) != _GUARD or time.monotonic() > deadline:
+            if cleaning or not _held_briefly(os.pread(fd, 16, 0)) or time.monotonic() > deadline:
                 os.close(fd)
                 return None
             time.sleep(0.02)
@@ -101,6 +102,19 @@ def take_lock(node_dir: str, *, cleaning: bool) -> int | None:
         os.ftruncate(fd, 0)
         os.pwrite(fd, _GUARD if cleaning else str(os.getpid()).encode(), 0)
         return fd
+
+
+def _held_briefly(holder: bytes) -> bool:
+    """Whether the lock is a guard's, or of somebody who has not written yet who it is."""
+    if holder == _GUARD or not holder.isdigit():
+        return True
+    try:
+        os.kill(int(holder), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _detach() -> None:
@@ -118,7 +132,6 @@ def _settle() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    reserve_low_descriptors()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     if os.geteuid() == 0:
         os.setgroups([])
@@ -129,6 +142,7 @@ def _give_up_privileges(machine: Machine) -> None:
     bwrap = machine.bwrap or find_program("bwrap")
     if bwrap is None or not os.stat(bwrap).st_mode & 0o4000:
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+        machine.no_new_privileges = True
 
 
 def _tell_lost(supervisor: Supervisor, past: Past, left: list[int]) -> None:

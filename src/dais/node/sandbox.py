@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dais.node.spec import LaunchSpec
 
 STAGE = "/tmp"  # noqa: S108 - covered by a tmpfs of its own in the launch's private mount namespace
-STATUS_FD, ARGS_FD, WORD_FD, DATA_FD = 3, 4, 5, 6
+STATUS_FD, ARGS_FD, WORD_FD, GO_FD, DATA_FD = 3, 4, 5, 6, 7
 HOME = "/home/work"
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # What programs and the dynamic linker read in /etc; names and passwords of the machine are not among it.
@@ -80,10 +80,16 @@ class Plan:
             made[DATA_FD + index] = _memory_file(data)
         return made
 
-    def prepare(self) -> None:
-        """Mount the sources where bwrap can find them; runs in the child, as root. Raises SetupError."""
-        if not any(bound.staged for bound in self.bounds):
-            return
+    @property
+    def staged(self) -> bool:
+        """Whether `stage` must be called."""
+        return any(bound.staged for bound in self.bounds)
+
+    def stage(self) -> None:
+        """Mount the sources where bwrap can find them, in a new mount namespace that the caller is then in.
+
+        Needs root. Raises SetupError.
+        """
         try:
             kernel.unshare(kernel.CLONE_NEWNS)
             kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
@@ -106,6 +112,8 @@ class Plan:
         if spec.network == "none":
             self._add("--unshare-net")
         self._add("--die-with-parent", "--hostname", spec.hostname, "--json-status-fd", str(STATUS_FD))
+        # The program waits until it is in its control groups.
+        self._add("--block-fd", str(GO_FD))
         if spec.pty is None:
             self._add("--new-session")
         home = spec.env.get("HOME") or HOME

@@ -26,6 +26,7 @@ _SWITCH: tuple[bool, ...] = (True,) if sys.version_info < (3, 14) else ()
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 LOWEST_FREE = 16
 """Descriptors below are kept free in the supervisor, so that a child can be given fixed numbers."""
+_NULL = LOWEST_FREE - 1
 
 
 class SpawnError(Exception):
@@ -50,7 +51,7 @@ class SetupError(Exception):
 def reserve_low_descriptors() -> None:
     """Occupy 3 … LOWEST_FREE-1 so that no descriptor of ours is ever in the way of a child's fixed numbers."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    while null < LOWEST_FREE - 1:
+    while null < _NULL:
         null = os.dup(null)
 
 
@@ -62,11 +63,35 @@ def candidates(program: str, path: str) -> list[bytes]:
 
 
 def spawn_plain(
-    argv: Sequence[str], programs: list[bytes], env: list[bytes], cwd: str | None, stdio: tuple[int, int, int]
+    argv: Sequence[str],
+    programs: list[bytes],
+    env: list[bytes],
+    stdio: tuple[int, int, int],
+    *,
+    cwd: str | None = None,
+    keep: dict[int, int] | None = None,
 ) -> int:
-    """Start a process in a session of its own with the vfork path. Returns its pid; raises SpawnError."""
+    """Start a process in a session of its own with the vfork path. Returns its pid; raises SpawnError.
+
+    `keep` as in `spawn_prepared`. The child has the supervisor's user, limits and namespaces of that moment.
+    """
     if _fork_exec is None:
-        return spawn_prepared(argv, programs, env, stdio, lambda: _chdir(cwd))
+        return spawn_prepared(argv, programs, env, stdio, lambda: _chdir(cwd), keep)
+    for target, source in (keep or {}).items():
+        os.dup2(source, target)
+    try:
+        return _vfork(argv, programs, env, stdio, cwd)
+    except TypeError:
+        _forget_private_interface()
+        return spawn_prepared(argv, programs, env, stdio, lambda: _chdir(cwd), keep)
+    finally:
+        for target in keep or {}:
+            os.dup2(_NULL, target, inheritable=False)
+
+
+def _vfork(
+    argv: Sequence[str], programs: list[bytes], env: list[bytes], stdio: tuple[int, int, int], cwd: str | None
+) -> int:
     error_read, error_write = os.pipe2(os.O_CLOEXEC)
     try:
         pid: int = _fork_exec(
@@ -74,16 +99,14 @@ def spawn_plain(
             stdio[0], -1, -1, stdio[1], -1, stdio[2], error_read, error_write,
             True, True, -1, None, None, None, 0o022, None, *_SWITCH,
         )  # fmt: skip
-    except TypeError:
-        _forget_private_interface()
-        os.close(error_write)
-        os.close(error_read)
-        return spawn_prepared(argv, programs, env, stdio, lambda: _chdir(cwd))
     except OSError as error:
-        os.close(error_write)
         os.close(error_read)
         raise SpawnError("fork", error.errno or 0) from None
-    os.close(error_write)
+    except TypeError:
+        os.close(error_read)
+        raise
+    finally:
+        os.close(error_write)
     try:
         message = os.read(error_read, 1024)
     finally:

@@ -73,7 +73,7 @@ class Supervisor:
                 continue
             try:
                 spec = LaunchSpec(document)
-                self._check_room(len(accepted))
+                self._check_room()
             except SpecError as error:
                 refused.append((attempt_id, str(error)))
                 continue
@@ -109,12 +109,12 @@ class Supervisor:
             if name not in past.unfinished:
                 self.ended.setdefault(name, "unknown")
 
-    def _check_room(self, more: int) -> None:
+    def _check_room(self) -> None:
         if self._closing:
             raise SpecError("the node's supervisor is shutting down")
-        if len(self.attempts) + more >= MOST_ATTEMPTS:
+        if len(self.attempts) >= MOST_ATTEMPTS:
             raise SpecError(f"this node runs {MOST_ATTEMPTS} containers at once already")
-        if len(self.records.kept) + 2 * more >= MOST_UNACKNOWLEDGED:
+        if len(self.records.kept) >= MOST_UNACKNOWLEDGED:
             raise SpecError(f"{MOST_UNACKNOWLEDGED} records wait to be acknowledged")
 
     def stop(self, attempt_id: str, grace: float | None, reason: str) -> None:
@@ -155,7 +155,7 @@ class Supervisor:
         for pid in (attempt.launched.pid, attempt.init):
             self._owners.pop(pid, None)
         uid = attempt.launched.uid
-        if uid is not None:
+        if uid is not None and not attempt.launched.sandboxed:
             self._uids[uid] -= 1
             if not self._uids[uid]:
                 del self._uids[uid]
@@ -164,11 +164,12 @@ class Supervisor:
         """A process of an attempt that will be reaped here: its main one, later bwrap's init."""
         self._owners[pid] = attempt
         self._strays = None
-        uid = None if attempt.launched is None or pid != attempt.launched.pid else attempt.launched.uid
-        if uid is not None:
-            self._uids[uid] = self._uids.get(uid, 0) + 1
+        launched = attempt.launched
+        if launched is not None and launched.uid is not None and not launched.sandboxed:
+            self._uids[launched.uid] = self._uids.get(launched.uid, 0) + 1
 
     def uid_in_use(self, uid: int) -> bool:
+        """Whether a process of this user can see the supervisor; what is in a sandbox cannot."""
         return uid in self._uids
 
     def helpers(self, attempt: Attempt) -> set[int]:
@@ -211,7 +212,6 @@ class Supervisor:
 
     def reap(self) -> None:
         """Collect every child that has ended, ours and adopted."""
-        self._strays = None
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -219,6 +219,7 @@ class Supervisor:
                 break
             if pid == 0:
                 break
+            self._strays = None
             try:
                 self._reaped(pid, status, usage)
             except Exception:
@@ -250,6 +251,7 @@ class Supervisor:
                 self.loop.child_exited = False
                 self.reap()
             self._start_some()
+            self._strays = None
             self.tell()
         self.tell()
 

@@ -1,0 +1,229 @@
+"""What a sandboxed container sees, and what it does not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.needs import needs_bwrap, needs_root
+from tests.support.supervisor import TEST_UID, Control, Node, processes_with
+
+
+@pytest.fixture(autouse=True)
+def _sandbox() -> None:
+    needs_bwrap()
+
+
+def _run(node: Node, control: Control, script: str, **fields: object) -> str:
+    spec = node.spec("sh", "-c", script, isolation="sandbox", **fields)
+    ended = control.run(spec)
+    text = node.log(spec["attempt_id"]).decode()
+    assert ended["reason"] == "exit-code", (ended, text)
+    return text
+
+
+def _owned(path: Path) -> Path:
+    path.mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(path, TEST_UID, TEST_UID)
+    return path
+
+
+def test_it_sees_no_other_process(node: Node, control: Control) -> None:
+    assert _run(node, control, "ls /proc | grep -c '^[0-9]'") <= "6"
+    assert _run(node, control, "echo $$ $PPID").split()[1] == "1"
+
+
+def test_it_sees_nothing_of_the_host_s_files(node: Node, control: Control) -> None:
+    secret = node.directory.parent / "secret"
+    secret.write_text("hidden")
+    script = f"cat {secret} {node.directory}/journal /etc/shadow; ls /root /work /var /home/*; grep -c . /etc/passwd"
+    text = _run(node, control, script)
+    assert "hidden" not in text
+    assert text.strip().endswith("2")
+    for place in ("/etc/shadow", "/root", "/var"):
+        assert f"{place}': No such file" in text or f"{place}: No such file" in text
+
+
+def test_other_attempts_directories_are_invisible(node: Node, control: Control, isolation: str) -> None:
+    other = node.spec("sh", "-c", "echo secret; sleep 1000", isolation="sandbox")
+    control.launch(other)
+    node.wait_log(other["attempt_id"], b"secret")
+    spec = node.spec("sh", "-c", f"ls {node.directory} {node.directory}/attempts", isolation=isolation)
+    if isolation == "process":
+        needs_root()  # the same user could look
+    control.run(spec)
+    assert other["attempt_id"].encode() not in node.log(spec["attempt_id"])
+
+
+def test_it_can_write_only_where_it_may(node: Node, control: Control) -> None:
+    script = (
+        "for d in / /usr /etc /bin /run /dev /proc /sys; do touch $d/x 2>/dev/null && echo $d; done; "
+        "touch /tmp/x ~/x /dev/shm/x && echo fine"
+    )
+    text = _run(node, control, script)
+    assert set(text.split()) <= {"fine", "/dev"}
+    assert "fine" in text
+
+
+def test_it_has_no_network_unless_asked(node: Node, control: Control) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        script = f"python3 -c \"import socket; socket.create_connection(('127.0.0.1', {port}), 5); print('connected')\""
+        assert "connected" not in _run(node, control, f"{script}; cat /proc/net/dev | wc -l; exit 0")
+        assert "connected" in _run(node, control, script, network="host")
+
+
+def test_names_are_its_own(node: Node, control: Control) -> None:
+    text = _run(node, control, "hostname; id -un; echo $HOME; getent hosts localhost", hostname="my-job")
+    assert text.split()[:3] == ["my-job", "dais", "/home/work"]
+
+
+def test_the_environment_is_exactly_what_was_given(node: Node, control: Control) -> None:
+    env = {"PATH": "/usr/bin:/bin", "A": "b=c\nd"}
+    text = _run(node, control, "exec env -0", env=env)
+    seen = dict(entry.split("=", 1) for entry in text.split("\0") if entry)
+    for name in ("PWD", "_", "SHLVL", "OLDPWD"):  # the shell's own
+        seen.pop(name, None)
+    attempt_id = seen.pop("DAIS_ATTEMPT")
+    assert attempt_id
+    assert seen == {**env, "HOME": "/home/work", "USER": "dais", "LOGNAME": "dais"}
+
+
+def test_a_preloaded_library_is_not_loaded_outside(node: Node, control: Control) -> None:
+    # bwrap would complain in the log, were it given the variable.
+    text = _run(node, control, "exec env -0", env={"PATH": "/bin", "LD_PRELOAD": "/nowhere.so"})
+    assert text.count("cannot be preloaded") <= 2  # the shell and env
+
+
+def test_secrets_show_in_no_command_line_and_bwrap_has_none_of_the_environment(node: Node, control: Control) -> None:
+    secret = f"hunter2-{os.urandom(8).hex()}"
+    spec = node.spec("sh", "-c", "echo up; sleep 1000", isolation="sandbox")
+    spec["env"]["PASSWORD"] = secret
+    control.launch(spec)
+    node.wait_log(spec["attempt_id"], b"up")
+    mine = processes_with(f"DAIS_ATTEMPT={spec['attempt_id']}".encode())
+    assert mine
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                assert secret.encode() not in (entry / "cmdline").read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+    for pid in mine:
+        if b"bwrap" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            assert secret.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_folders_are_mounted_as_asked(node: Node, control: Control) -> None:
+    data, work = _owned(node.directory.parent / "data"), _owned(node.directory.parent / "work")
+    (data / "file").write_text("content")
+    binds = [
+        {"source": str(data), "target": "/data", "read_only": True},
+        {"source": str(work), "target": "/home/work", "read_only": False},
+        {"source": str(data / "file"), "target": "/home/work/deep/er/file", "read_only": True},
+    ]
+    script = "cat /data/file; touch /data/no; pwd; cat deep/er/file; echo result > out"
+    text = _run(node, control, script, binds=binds, workdir="/home/work")
+    assert text.startswith("content")
+    assert "Read-only file system" in text
+    assert text.endswith("/home/work\ncontent")
+    assert (work / "out").read_text() == "result\n"
+    assert not (data / "no").exists()
+
+
+def test_a_folder_below_what_the_user_may_not_enter_is_mounted(node: Node, control: Control) -> None:
+    closed = node.directory.parent / "closed"
+    closed.mkdir(mode=0o700)
+    folder = _owned(closed / "folder")
+    binds = [{"source": str(folder), "target": "/data", "read_only": False}]
+    assert _run(node, control, "echo there > /data/x && cat /data/x", binds=binds) == "there\n"
+    assert (folder / "x").read_text() == "there\n"
+
+
+def test_a_link_is_never_followed_to_be_mounted(node: Node, control: Control) -> None:
+    link = node.directory.parent / "link"
+    link.symlink_to("/etc")
+    binds = [{"source": str(link), "target": "/data", "read_only": True}]
+    ended = control.run(node.spec("ls", "/data", isolation="sandbox", binds=binds))
+    assert ended["reason"] == "launch-failed"
+    assert "symbolic link" in ended["detail"]
+
+
+def test_an_interpreter_elsewhere_is_bound_where_it_is(node: Node, control: Control) -> None:
+    prefix = node.directory.parent / "opt" / "tool"
+    (prefix / "bin").mkdir(parents=True)
+    tool = prefix / "bin" / "tool"
+    tool.write_text("#!/bin/sh\necho tool runs\n")
+    tool.chmod(0o755)
+    spec = node.spec(str(tool), isolation="sandbox", ro_host=[str(prefix), "/no/such/prefix"])
+    assert control.run(spec)["exit_code"] == 0
+    assert node.log(spec["attempt_id"]) == b"tool runs\n"
+
+
+def test_shared_memory_has_a_size(node: Node, control: Control) -> None:
+    script = "df --output=size -B1 /dev/shm | tail -1"
+    assert _run(node, control, script, limits={"shm": 8 << 20}).strip() == str(8 << 20)
+
+
+def test_a_working_directory_is_made(node: Node, control: Control) -> None:
+    assert _run(node, control, "pwd; touch x && echo ok", workdir="/some/where").split() == ["/some/where", "ok"]
+    assert _run(node, control, "pwd", workdir="/").split() == ["/"]
+
+
+def test_a_terminal_belongs_to_the_container(node: Node, control: Control, isolation: str) -> None:
+    script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo all; stty size; echo $TERM; sh -c 'echo ctty > /dev/tty'"
+    spec = node.spec("sh", "-c", script, isolation=isolation, pty={"rows": 33, "cols": 77, "term": "vt100"})
+    assert control.run(spec)["exit_code"] == 0
+    assert node.log(spec["attempt_id"]) == b"all\r\n33 77\r\nvt100\r\nctty\r\n"
+
+
+def test_an_image_is_a_root_of_its_own(node: Node, control: Control) -> None:
+    root = node.directory.parent / "image"
+    for name in ("bin", "etc", "data", "lib", "lib64", "usr"):
+        (root / name).mkdir(parents=True)
+    (root / "etc" / "passwd").write_text("somebody:x:1:1::/:/bin/sh\n")
+    (root / "data" / "inside").write_text("of the image")
+    _copy_with_libraries(root, ["/bin/sh", "/bin/cat", "/bin/ls"])
+    target = _owned(node.directory.parent / "out")
+    binds = [{"source": str(target), "target": "/out", "read_only": False}]
+    script = "cat /data/inside; ls /; cat /etc/passwd; echo x > /out/x; echo y > /data/y"
+    text = _run(node, control, script, root=str(root), binds=binds, env={"PATH": "/bin"})
+    assert text.startswith("of the image")
+    assert "dais:x:" in text
+    assert "Read-only" in text
+    assert (target / "x").read_text() == "x\n"
+
+
+def _copy_with_libraries(root: Path, programs: list[str]) -> None:
+    import shutil
+    import subprocess
+
+    for program in programs:
+        shutil.copy(program, root / "bin")
+        for word in subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split():
+            if word.startswith("/"):
+                (root / word[1:]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(word, root / word[1:])
+
+
+def test_what_protects_it_is_told(node: Node, control: Control) -> None:
+    spec = node.spec("true", isolation="sandbox")
+    control.run(spec)
+    started = control.record(spec["attempt_id"], "started")
+    assert {"bwrap", "pid", "net", "ipc", "uts", "filesystem"} <= set(started["isolation"])
+    bare = node.spec("true", isolation="process")
+    control.run(bare)
+    assert {"filesystem", "pid", "net"} <= set(control.record(bare["attempt_id"], "started")["missing"])
+
+
+def test_python_runs_in_it(node: Node, control: Control) -> None:
+    program = "import ssl, ctypes, sqlite3, tempfile, multiprocessing as m; print(m.Pool(2).map(abs, [-1, -2]))"
+    spec = node.spec("python3", "-c", program, isolation="sandbox")
+    assert control.run(spec)["exit_code"] == 0
+    assert node.log(spec["attempt_id"]) == b"[1, 2]\n"
+    assert sys.version_info >= (3, 11)
