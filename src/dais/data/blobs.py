@@ -19,7 +19,7 @@ from dais.data.durable import flush_directories, flush_files, write_all
 from dais.data.errors import digest_mismatch, disk_errors, disk_full
 from dais.data.hashing import PREFIX, check_digest, digest_of
 from dais.data.pieces import Pieces
-from dais.kit.errors import NotFound, Unavailable
+from dais.kit.errors import Conflict, NotFound, Unavailable
 from dais.kit.ids import new_id
 
 PINNED_SECONDS = 24 * 3600.0
@@ -133,16 +133,19 @@ class BlobStore:
         if self._whole(digest, size):
             return size
         aside = os.open(self._aside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        adding = self._pieces.add(aside, name, data, offset=offset, size=size, digest=digest, what=digest)
         try:
-            with (
-                self._pieces.add(aside, name, data, offset=offset, size=size, digest=digest, what=digest) as grown,
-                disk_errors(digest),
-            ):
+            with adding as grown:
                 if grown.complete:
-                    os.fchmod(grown.fd, 0o444)
-                    os.fsync(grown.fd)
-                    self._place({digest: self._aside / name})
+                    with disk_errors(digest):
+                        os.fchmod(grown.fd, 0o444)
+                        os.fsync(grown.fd)
+                        self._place({digest: self._aside / name})
                 return grown.have
+        except Conflict as error:
+            if error.code != "wrong-offset" or not self._whole(digest, size):
+                raise
+            return size  # another upload has finished meanwhile
         finally:
             os.close(aside)
 

@@ -38,10 +38,16 @@ def of_disk(error: OSError, path: str) -> DaisError:
         )
     if error.errno == errno.ENOENT:
         return NotFound(f"there is no {what} in the folder", code="no-such-file", path=path[:200])
-    if error.errno in (errno.ENOTDIR, errno.ELOOP):
+    if error.errno == errno.ENOTDIR:
         return Conflict(
-            f"{what} leads through something that is no directory (links are not followed); remove that first",
+            f"{what} is, or leads through, something that is no directory (links are not followed); remove that first",
             code="not-a-directory",
+            path=path[:200],
+        )
+    if error.errno == errno.ELOOP:
+        return Conflict(
+            f"{what} is a link or no ordinary file, and is not followed or opened; name the file that is meant",
+            code="not-a-file",
             path=path[:200],
         )
     if error.errno in (errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST):

@@ -37,11 +37,11 @@ class Pieces:
         self._running = RunningDigests()
 
     def begun(self, aside: int, key: str) -> int:
-        """Bytes that have come; -1 when none were ever sent."""
+        """Bytes that have come."""
         try:
             return os.stat(key, dir_fd=aside, follow_symlinks=False).st_size
         except FileNotFoundError:
-            return -1
+            return 0
 
     @contextmanager
     def add(
@@ -59,17 +59,14 @@ class Pieces:
                 code="bad-piece",
             )
         with disk_errors(what):
-            fd = _held(aside, key)
+            fd = _held(aside, key, create=offset == 0)
+        if fd is None:
+            raise _wrong_offset(what, 0, offset)
         try:
             with disk_errors(what):
                 have = os.fstat(fd).st_size
                 if offset > have:
-                    raise Conflict(
-                        f"{shown(what)} has come to byte {have}; send what follows from there, not from {offset}",
-                        code="wrong-offset",
-                        expected=have,
-                        given=offset,
-                    )
+                    raise _wrong_offset(what, have, offset)
                 have = self._append(aside, key, fd, have, memoryview(data)[have - offset :])
                 if have == size:
                     self._verify(aside, key, fd, what, digest)
@@ -105,10 +102,26 @@ class Pieces:
             raise digest_mismatch(what, digest, found)
 
 
-def _held(aside: int, key: str) -> int:
-    """The file of pieces, opened and held alone. Another may have finished it while we waited: look again then."""
+def _wrong_offset(what: str, have: int, offset: int) -> Conflict:
+    return Conflict(
+        f"{shown(what)} has come to byte {have}; send what follows from there, not from {offset}",
+        code="wrong-offset",
+        expected=have,
+        given=offset,
+    )
+
+
+def _held(aside: int, key: str, *, create: bool) -> int | None:
+    """The file of pieces, opened and held alone. Another may have finished it while we waited: look again then.
+
+    None when there is none and none is to be made.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     while True:
-        fd = os.open(key, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=aside)
+        try:
+            fd = os.open(key, flags, 0o600, dir_fd=aside)
+        except FileNotFoundError:
+            return None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             if os.stat(key, dir_fd=aside, follow_symlinks=False).st_ino == os.fstat(fd).st_ino:

@@ -96,7 +96,12 @@ def regular_file(root: int, path: str) -> Iterator[int]:
 
 def open_regular(directory_fd: int, name: str) -> int:
     """The regular file of this name in an open directory, opened for reading. Raises OSError."""
-    fd = os.open(name, FILE, dir_fd=directory_fd)
+    try:
+        fd = os.open(name, FILE, dir_fd=directory_fd)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket
+            error.errno = errno.ELOOP
+        raise
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd

@@ -18,7 +18,7 @@ from dais.data.durable import flush_directories, flush_files, write_all
 from dais.data.errors import digest_mismatch, disk_errors, invalid_path
 from dais.data.folder_store import FolderStore
 from dais.data.hashing import check_digest, digest_of
-from dais.kit.errors import Invalid
+from dais.kit.errors import Conflict, Invalid
 from dais.kit.ids import new_id
 from dais.wire.paths import PathError, check_path, shown, stays_inside
 from dais.wire.transfers import PackEntry, PackError, Received, unpack
@@ -153,7 +153,7 @@ def _place(directories: safe_paths.Directories, aside: int, name: str, path: str
 def begun(store: FolderStore, folder_id: str, path: str, size: int, digest: str) -> int:
     """How many bytes have come of a file that is sent in pieces."""
     with store.aside(folder_id) as aside:
-        return max(0, store.pieces.begun(aside, _key(path, size, digest)))
+        return store.pieces.begun(aside, _key(path, size, digest))
 
 
 def write_piece(
@@ -177,17 +177,26 @@ def write_piece(
     check_digest(digest)
     key = _key(path, size, digest)
     with store.opened(folder_id) as root, store.aside(folder_id) as aside:
-        if offset and store.pieces.begun(aside, key) < 0 and _is_there(store, root, path, size, digest):
-            return Received(path=path, offset=size, complete=True)  # the answer to the last piece was lost
         adding = store.pieces.add(aside, key, data, offset=offset, size=size, digest=digest, what=path)
-        with adding as grown, disk_errors(path):
-            if grown.complete:
-                _dress(store, grown.fd, executable)
-                os.fsync(grown.fd)
-                with safe_paths.Directories(root, create=True, owner=store.owner) as directories:
-                    _place(directories, aside, key, path)
-                    flush_directories([directories.get(parent) for parent in _parents(path)[-64:]])
-            return Received(path=path, offset=grown.have, complete=grown.complete)
+        try:
+            with adding as grown:
+                if grown.complete:
+                    _finish(store, root, aside, key, grown.fd, path, executable)
+                return Received(path=path, offset=grown.have, complete=grown.complete)
+        except Conflict as error:
+            # The answer to the last piece was lost, or another upload of the same file has finished meanwhile.
+            if error.code != "wrong-offset" or not _is_there(store, root, path, size, digest):
+                raise
+            return Received(path=path, offset=size, complete=True)
+
+
+def _finish(store: FolderStore, root: int, aside: int, key: str, fd: int, path: str, executable: bool) -> None:
+    with disk_errors(path):
+        _dress(store, fd, executable)
+        os.fsync(fd)
+        with safe_paths.Directories(root, create=True, owner=store.owner) as directories:
+            _place(directories, aside, key, path)
+            flush_directories([directories.get(parent) for parent in _parents(path)[-64:]])
 
 
 def _key(path: str, size: int, digest: str) -> str:

@@ -174,7 +174,7 @@ def _parse_range(header: bytes | None, size: int) -> tuple[int, int]:
     if found is not None:
         start = int(found[1])
         end = min(int(found[2]) + 1, size) if found[2] else size
-        if start < end or start == end == size:
+        if start < end or start == size == 0:
             return start, end
     raise HttpProblem(
         416,
