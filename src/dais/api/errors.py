@@ -73,8 +73,12 @@ def describe(error: BaseException) -> tuple[Problem, dict[str, str]]:
 
 
 def encode(problem: Problem) -> bytes:
-    """The problem as JSON; fields that are no JSON are carried as text."""
-    return msgspec.json.encode(problem, enc_hook=str)
+    """The problem as JSON; fields that are no JSON are carried as text, text that is no Unicode with escapes."""
+    try:
+        return msgspec.json.encode(problem, enc_hook=str)
+    except (UnicodeEncodeError, TypeError, OverflowError):
+        detail = problem.detail.encode("utf-8", "backslashreplace").decode()
+        return msgspec.json.encode(msgspec.structs.replace(problem, detail=detail, fields={}))
 
 
 def _of_family(error: DaisError) -> tuple[Problem, dict[str, str]]:

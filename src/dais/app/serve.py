@@ -68,6 +68,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
             "listen on loopback behind a proxy that does, or say --insecure",
             code="insecure-address",
         )
+    os.umask(0o022)  # what is staged for jobs must be readable by their user, whatever the operator's umask is
     prepare(data_dir)
     with ExitStack() as held:
         held.enter_context(_Lock(data_dir))

@@ -38,7 +38,10 @@ class JsonFormatter(logging.Formatter):
         if error is not None:
             line["error"] = f"{type(error).__name__}: {error}"
             line["traceback"] = "".join(traceback.format_exception(error))
-        return msgspec.json.encode(line, enc_hook=repr).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=repr).decode()
+        except UnicodeEncodeError:  # names of files may be no Unicode
+            return msgspec.json.encode({name: _unicode(value) for name, value in line.items()}).decode()
 
 
 class ShortFormatter(logging.Formatter):
@@ -77,6 +80,10 @@ def set_up_logging(file: Path | None, *, level: int = logging.INFO, terminal: bo
     logging.raiseExceptions = False  # a full disk must not fill the terminal, too
     for name in _chatty:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _unicode(value: object) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _error(record: logging.LogRecord) -> BaseException | None:

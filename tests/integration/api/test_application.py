@@ -43,6 +43,11 @@ async def fail(ctx: Context, family: str) -> None:
     raise FAMILIES[family][0](f"it is {family}", code=f"was-{family}", retry_after=2.2, path=Path("/x"))
 
 
+@routes.get("/v1/test/odd", summary="Odd")
+async def odd(ctx: Context) -> None:
+    raise Invalid("the name is \udcff", code="odd", name="\udcff")
+
+
 @routes.post("/v1/test/echo", summary="Echo", max_body=1000)
 async def echo(ctx: Context, body: Text) -> Reply[str]:
     return Reply(body.text, 202, (("X-Length", str(len(body.text))),))
@@ -149,6 +154,11 @@ def test_what_nobody_expected_is_told_by_a_reference_that_is_in_the_log(
     assert "secret of the inside" not in json.dumps(told)
     (record,) = [record for record in caplog.records if told["fields"]["reference"] in record.getMessage()]
     assert record.exc_info is not None
+
+
+def test_a_failure_with_text_that_is_no_unicode_is_told(server: Api) -> None:
+    told = problem(server.ask("GET", "/v1/test/odd"), 400, "odd")
+    assert told["detail"] == "the name is \\udcff"
 
 
 def test_an_answer_may_have_its_own_status_and_headers(server: Api) -> None:
