@@ -183,10 +183,10 @@ class Logbook:
                 return None
         return chunk
 
-    async def follow(self, log: JobLog, position: Position | None) -> AsyncIterator[Slice]:
-        """Slices as output comes, until the job has ended and all was said."""
+    async def follow(self, log: JobLog, position: Position | None, *, run: int | None = None) -> AsyncIterator[Slice]:
+        """Slices as output comes, until the job, or `run` alone, has ended and all was said."""
         with self._db.hints.subscribe("scheduler") as hint:
-            while True:
+            while run is None or position is None or position.run <= run:
                 part = await self.read(log, position)
                 position = part.position
                 if part.frames or part.eof:
@@ -217,8 +217,8 @@ class Logbook:
                     dropped = kept.popleft()
                     held -= len(dropped.data)
                     newlines -= dropped.data.count(b"\n")
-            # What a fast job prints meanwhile is for those who follow.
-            if part.eof or not part.frames or taken > 2 * TAIL_BYTES:
+            # What a fast job prints meanwhile, and what its next run prints, is for those who follow.
+            if part.eof or not part.frames or position.run != part.start.run or taken > 2 * TAIL_BYTES:
                 return _cut(list(kept), lines), position, part.eof
 
     async def _shortly_before_the_end(self, log: JobLog, position: Position) -> Position:

@@ -198,6 +198,26 @@ async def test_retry_is_the_next_run_of_the_same_job(world: World) -> None:
             await world.db.write(retry_job, world.actor, "x")
 
 
+async def test_the_log_of_one_run_ends_where_the_next_begins(world: World) -> None:
+    async with running(world):
+        assert world.compute is not None
+        job_id = await world.submit("print", "first", ";", "print", "of two")
+        await world.finished(job_id)
+        await world.db.write(retry_job, world.actor, job_id)
+
+        async def twice() -> bool:
+            return (await world.job(job_id)).run_index == 1 and not (await world.job(job_id)).alive
+
+        await world.until_true(twice, "the second run has ended")
+        book, log = world.compute.logbook, await world.db.read(job_log, world.actor, job_id)
+        frames, after, eof = await book.tail(log, position_from(None, 0), 1)
+        assert b"".join(frame.data for frame in frames) == b"of two\n"
+        assert (after.run, eof) == (1, False)
+        assert [part async for part in book.follow(log, after, run=0)] == []
+        told = [part async for part in book.follow(log, position_from(None, 0), run=0)]
+        assert b"".join(frame.data for part in told for frame in part.frames) == b"first\nof two\n"
+
+
 async def test_lost_jobs_fail_and_restartable_ones_go_on(world: World) -> None:
     async with running(world):
         plain = await world.submit("print", "a", ";", "sleep-forever")

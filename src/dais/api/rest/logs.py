@@ -57,7 +57,7 @@ async def logs(
     return answers.LogPage(
         frames=[frame for _, frame in _joined(wanted.only(frames), position)],
         cursor=str(position),
-        eof=eof,
+        eof=eof or (run is not None and position.run > run),
         truncated=truncated,
     )
 
@@ -84,7 +84,7 @@ async def follow(
         for _, frame in _joined(wanted.only(frames), position):
             yield ServerEvent(frame, "log", str(position))
         log = await book.refresh(log)
-    async for part in book.follow(log, position):
+    async for part in book.follow(log, position, run=run):
         for after, frame in _joined(wanted.only(part.frames), part.start):
             yield ServerEvent(frame, "log", str(after))
     job = await ctx.db.read(get_job, ctx.actor, log.job_id)
