@@ -98,7 +98,7 @@ def farewell(status: dict[str, Any], metrics: dict[str, Any]) -> None:
     say(
         f"\naccuracy {metrics['accuracy']:.4f} on {metrics['test_images']} digits that the model had not seen"
         f"\nThe model and its metrics are in {models}/."
-        f"\n\nDais is running: {status['url']}"
+        f"\n\nDais is running: {status['url']} (`dais open` signs your browser in)"
         f"\nIts data is in {status['data_dir']}."
         "\n\nNext, for example (the first line puts `dais` on your path):"
         f"\n  source {DAIS.parent.relative_to(ROOT) if DAIS.is_relative_to(ROOT) else DAIS.parent}/activate"

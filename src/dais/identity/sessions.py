@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from dais.identity.secrets import random_digits, hash_of
+from dais.identity.secrets import hash_of, random_digits
 from dais.identity.tables import organizations, sessions, sign_in_links, tokens, users
 from dais.identity.types import Actor
 from dais.kit.clock import SECOND

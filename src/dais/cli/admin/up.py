@@ -27,6 +27,7 @@ NEXT = """
 Next:
   dais run -- python train.py     run a program with the files of this directory, and follow it
   dais job ls                     list your jobs
+  dais open                       open the web pages, signed in
   dais down                       stop Dais; jobs go on"""
 
 
