@@ -24,11 +24,15 @@ FRAME_HEAD = 13
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True):
-    """A host directory or file at a path in the container; the server has checked and created it."""
+    """A host directory or file at a path in the container; the server has checked and created it.
+
+    `exact`: `source` has no link in any part of it. A job may have put one there since; it must not be followed then.
+    """
 
     source: str
     target: str
     read_only: bool = True
+    exact: bool = False
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,11 +44,12 @@ _TERMINAL_SHIM = (
 class Bound:
     """A host path for the sandbox, and where bwrap finds it."""
 
-    __slots__ = ("follow", "path", "source", "staged")
+    __slots__ = ("exact", "follow", "path", "source", "staged")
 
-    def __init__(self, source: str, follow: bool, staged: str | None) -> None:
+    def __init__(self, source: str, follow: bool, staged: str | None, exact: bool) -> None:
         self.source = source
         self.follow = follow
+        self.exact = exact
         self.staged = staged
         self.path = staged or source
 
@@ -140,7 +141,7 @@ class Plan:
         if workdir != "/" and not self._inside(workdir) and not any(_below(workdir, target) for target in targets):
             self._tmpfs(workdir, spec.limits.memory, "0755")
         for bind in sorted(spec.binds, key=lambda bind: bind.target.count("/")):
-            self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False)
+            self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False, exact=bind.exact)
         self._etc(spec, home)
         self._add("--remount-ro", "/", "--chdir", workdir)
         self._environment(spec, home)
@@ -200,11 +201,11 @@ class Plan:
         for name, value in self.env.items():
             self._add("--setenv", name, value)
 
-    def _bind(self, source: str, target: str, *, read_only: bool, follow: bool) -> None:
+    def _bind(self, source: str, target: str, *, read_only: bool, follow: bool, exact: bool = False) -> None:
         staged = f"{STAGE}/{len(self.bounds)}" if self._stage else None
         if not self._stage and not follow:
-            _check_source(source)
-        bound = Bound(os.path.realpath(source) if follow else source, follow, staged)
+            _check_source(source, exact)
+        bound = Bound(os.path.realpath(source) if follow else source, follow, staged, exact)
         self.bounds.append(bound)
         self._add("--ro-bind" if read_only else "--bind", bound.path, target)
         self._mounted.append(target)
@@ -242,11 +243,13 @@ def _memory_file(data: bytes) -> int:
     return fd
 
 
-def _check_source(source: str) -> None:
+def _check_source(source: str, exact: bool) -> None:
     """A bind's source must not have become a link since the server checked it. Raises SetupError."""
     try:
         if stat.S_ISLNK(os.lstat(source).st_mode):
             raise OSError(40, f"{source} is a symbolic link")
+        if exact and os.path.realpath(source) != source:
+            raise OSError(40, f"{source} leads through a symbolic link")
     except OSError as error:
         raise SetupError("mount", error) from None
 
@@ -255,4 +258,7 @@ def _open_source(bound: Bound) -> int:
     fd = os.open(bound.source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     if stat.S_ISLNK(os.fstat(fd).st_mode):
         raise OSError(40, f"{bound.source} is a symbolic link")
+    # What was opened is what stays mounted: asked afterwards, so that no link can come in between.
+    if bound.exact and os.readlink(f"/proc/self/fd/{fd}") != bound.source:
+        raise OSError(40, f"{bound.source} leads through a symbolic link")
     return fd

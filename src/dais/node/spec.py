@@ -119,14 +119,15 @@ class Limits:
 
 
 class Bind:
-    """A host path at a path in the container."""
+    """A host path at a path in the container. `exact`: no part of the source may be a link."""
 
-    __slots__ = ("read_only", "source", "target")
+    __slots__ = ("exact", "read_only", "source", "target")
 
-    def __init__(self, source: str, target: str, read_only: bool) -> None:
+    def __init__(self, source: str, target: str, read_only: bool, exact: bool) -> None:
         self.source = source
         self.target = target
         self.read_only = read_only
+        self.exact = exact
 
 
 class LaunchSpec:
@@ -186,5 +187,6 @@ def _binds(value: object) -> list[Bind]:
         target = absolute("target", target).rstrip("/")
         if not target:
             raise SpecError("binds: nothing can be mounted over / of a container")
-        binds.append(Bind(absolute("source", source), target, item.get("read_only", True) is not False))
+        read_only, exact = item.get("read_only", True) is not False, item.get("exact") is True
+        binds.append(Bind(absolute("source", source), target, read_only, exact))
     return binds

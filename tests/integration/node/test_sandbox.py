@@ -154,6 +154,28 @@ def test_a_link_is_never_followed_to_be_mounted(node: Node, control: Control) ->
     assert "symbolic link" in ended["detail"]
 
 
+def test_an_exact_source_leads_through_no_link(node: Node, control: Control) -> None:
+    """A job has made a link of a directory in the midst of a path that another job mounts."""
+    folder = _owned(node.directory.parent / "folder")
+    (folder / "real" / "data").mkdir(parents=True)
+    (folder / "link").symlink_to("real")
+    through, straight = str(folder / "link" / "data"), str((folder / "real" / "data").resolve())
+    for source, exact, reason in (
+        (through, True, "launch-failed"),
+        (through, False, "exit-code"),
+        (straight, True, "exit-code"),
+    ):
+        binds = [{"source": source, "target": "/data", "exact": exact}]
+        ended = control.run(node.spec("ls", "/data", isolation="sandbox", binds=binds))
+        assert ended["reason"] == reason, (source, exact, ended)
+    assert (
+        "symbolic link"
+        in control.run(
+            node.spec("ls", "/data", isolation="sandbox", binds=[{"source": through, "target": "/data", "exact": True}])
+        )["detail"]
+    )
+
+
 def test_an_interpreter_elsewhere_is_bound_where_it_is(node: Node, control: Control) -> None:
     prefix = node.directory.parent / "opt" / "tool"
     (prefix / "bin").mkdir(parents=True)

@@ -13,7 +13,7 @@ from dais.wire.paths import PathError, check_path, clean_path, stays_inside
 
 
 @pytest.mark.parametrize(
-    ("written", "clean"),
+    "written, clean",
     [("", ""), (".", ""), ("./a//b/", "a/b"), ("a/./b", "a/b"), ("...", "..."), ("a\nb", "a\nb"), ("<b>", "<b>")],
 )
 def test_paths_are_brought_into_one_form(written: str, clean: str) -> None:
@@ -21,7 +21,7 @@ def test_paths_are_brought_into_one_form(written: str, clean: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "code"),
+    "written, code",
     [
         ("/etc/passwd", "absolute-path"),
         ("a/../b", "path-outside"),
@@ -48,7 +48,7 @@ def test_only_the_one_form_is_checked(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "target", "inside"),
+    "link, target, inside",
     [
         ("a", "b", True),
         ("a", "b/c", True),

@@ -53,6 +53,7 @@ def staged(group: Group, work: Work, environment: Path | None) -> Staged:
             source=str(group.folders.host_path(mount.folder_id, mount.path)),
             target=mount.target,
             read_only=mount.read_only,
+            exact=True,
         )
         for mount in work.mounts
     )
