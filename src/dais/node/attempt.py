@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         def emit(self, record: dict[str, Any]) -> None: ...
         def adopt(self, pid: int, attempt: Attempt) -> None: ...
         def strays(self, attempt: Attempt) -> list[int]: ...
+        def unattributed(self) -> bool: ...
         def helpers(self, attempt: Attempt) -> set[int]: ...
         def end_execs(self, attempt: Attempt) -> None: ...
         def uid_in_use(self, uid: int) -> bool: ...
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 QUEUED, RUNNING, DRAINING, ENDED = "queued", "running", "draining", "ended"
 TREE_SECONDS, DRAIN_SECONDS, REMOVE_SECONDS = 20.0, 2.0, 1.0
+DOUBTS = 5
+"""How often to look again for an orphan whose owner cannot be told: in the midst of its exec it has no environment."""
 _TREE, _OUTPUT, _GROUP = range(3)
 _FIRST_RETRY, _LAST_RETRY = 0.001, 0.1
 
@@ -68,6 +71,7 @@ class Attempt:
         self._clock: Timer | None = None
         self._stage = _TREE
         self._left: list[int] = []
+        self._doubts = DOUBTS
         self._deadline = 0.0
         self._retry = _FIRST_RETRY
         self._wakeup: Timer | None = None
@@ -186,7 +190,7 @@ class Attempt:
     def members(self) -> list[int]:
         """The container's own processes: not bwrap, and not the helpers of execs."""
         launched = self.launched
-        if launched is None:
+        if launched is None or self.state == ENDED or self._init_gone:
             return []
         if launched.group is not None:
             found = launched.group.pids()
@@ -222,14 +226,15 @@ class Attempt:
         """A process of this attempt was reaped: the main one, or bwrap's init."""
         launched = self.launched
         assert launched is not None
+        # Of a sandbox bwrap's init has waited for the program, and the figures are its.
+        self._own_cpu += usage.ru_utime + usage.ru_stime
+        # Below our own peak the figure is only what a child inherits from us at its birth.
+        if usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+            self._own_peak = max(self._own_peak or 0, usage.ru_maxrss * 1024)
         if pid == self.init:
             self._init_gone = True
         if pid == launched.pid and self._wait_status is None:
             self._wait_status = status
-            self._own_cpu = usage.ru_utime + usage.ru_stime
-            # Below our own peak the figure is only what a child inherits from us at its birth.
-            if usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
-                self._own_peak = usage.ru_maxrss * 1024
             self._read_status()
             self.state = DRAINING
             for timer in (self._clock, self._grace):
@@ -249,6 +254,10 @@ class Attempt:
             self._left = self._find_left()
             if self._left and time.monotonic() < self._deadline:
                 self.kill()
+                self._again()
+                return
+            if self._doubts and self._may_hide() and self._keeper.unattributed():
+                self._doubts -= 1
                 self._again()
                 return
             self._next_stage(_OUTPUT, DRAIN_SECONDS)
@@ -287,7 +296,11 @@ class Attempt:
             return [self.init]
         if launched.group is not None:
             return launched.group.pids()
-        return self._keeper.strays(self)
+        return [] if launched.sandboxed else self._keeper.strays(self)
+
+    def _may_hide(self) -> bool:
+        """Whether only the marks of processes tell what is this attempt's."""
+        return self.launched is not None and not self.launched.sandboxed and self.launched.group is None
 
     def _measure(self) -> dict[str, Any]:
         group = self.launched.group if self.launched is not None else None

@@ -13,7 +13,7 @@ import socket
 import sys
 
 from dais.node import processes
-from dais.node.attempt import RUNNING
+from dais.node.attempt import DOUBTS, RUNNING
 from dais.node.become import set_window
 from dais.node.loop import READ
 from dais.node.pumps import Sink, Source
@@ -71,7 +71,9 @@ class ExecSession:
         self._sources: list[Source] = []
         self._result: dict[str, int] | None = None
         self._over = False
+        self._killing = False
         self._kill_again = 0.005
+        self._doubts = DOUBTS
         self._tries = READY_TRIES
         connection.on_frame = self._on_frame
         connection.on_gone = self._on_gone
@@ -331,6 +333,7 @@ class ExecSession:
         """KILL the command with everything that it started, until nothing of it is found."""
         if self.attempt is None or self not in self._supervisor.execs:
             return
+        self._killing = True
         while self._status is not None and self._on_status():
             pass
         tree = set(processes.descendants([self._pid])) if self._pid and self._result is None else set()
@@ -340,14 +343,16 @@ class ExecSession:
         if self.helper and not self._pid:
             tree.add(self.helper)
         alive = [pid for pid in tree if processes.send(pid, 9)]
-        if alive or self.helper:
+        self._doubts = DOUBTS if alive or self.helper else self._doubts - 1
+        if self._doubts:
             self._loop.later(self._kill_again, self._kill_tree)
             self._kill_again = min(2 * self._kill_again, 1.0)
         else:
+            self._killing = False
             self._release()
 
     def _release(self) -> None:
-        if self.helper:
+        if self.helper or self._killing:
             return
         self._supervisor.execs.discard(self)
         for source in self._sources:

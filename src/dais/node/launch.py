@@ -60,10 +60,14 @@ class Launched:
 
 
 class Machine:
-    """What this machine can do, found out by the probe; reasons are texts."""
+    """What this machine can do, found out by the probe; reasons are texts.
 
-    def __init__(self) -> None:
+    `allow_root`: containers without a sandbox may stay root, because whoever operates this machine is root and has none.
+    """
+
+    def __init__(self, *, allow_root: bool = False) -> None:
         self.root = os.geteuid() == 0
+        self.allow_root = allow_root
         self.bwrap: str | None = None
         self.bwrap_reason = "not tried"
         self.stage = False
@@ -110,6 +114,9 @@ class Machine:
             return
         uid, gid = spec.uid, spec.uid if spec.gid is None else spec.gid
         if uid is None or gid is None:
+            if self.allow_root and spec.isolation == "process":
+                made.missing.append("uid: it runs as root")
+                return
             raise LaunchFailed("this supervisor is root: a launch needs the uid of an unprivileged user")
         if uid < LEAST_UID or gid < LEAST_UID:
             raise LaunchFailed(f"uid {uid} and gid {gid}: containers run with ids of at least {LEAST_UID}")

@@ -10,16 +10,18 @@ import sys
 _LOG_BYTES = 1 << 20
 
 
-def start_supervisor(node_dir: str, python: str = sys.executable) -> None:
+def start_supervisor(node_dir: str, python: str = sys.executable, *, allow_root: bool = False) -> None:
     """Start the supervisor of a directory (made if needed), detached from this process.
 
     Returns once it is on its way; `connect` succeeds a little later. If one serves the directory already, the new one
-    ends at once. Raises OSError if it cannot be started.
+    ends at once. With `allow_root` a root supervisor also starts unsandboxed containers that stay root, which an operator
+    who is root and has no sandbox cannot do without. Raises OSError if it cannot be started.
     """
     os.makedirs(node_dir, mode=0o700, exist_ok=True)
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     code = f"import sys; sys.path.insert(0, {source!r}); from dais.node.supervisor import main; main()"
     argv = [python, "-I", "-S", "-c", code, "--dir", os.path.abspath(node_dir), "--detach"]
+    argv += ["--allow-root"] if allow_root else []
     log = f"{node_dir}/supervisor.log"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:

@@ -48,14 +48,14 @@ def main() -> None:
         return
     os.chdir("/")
     _settle()
-    _serve(node_dir)
+    _serve(node_dir, allow_root="--allow-root" in arguments)
 
 
-def _serve(node_dir: str) -> None:
+def _serve(node_dir: str, *, allow_root: bool) -> None:
     journal = Journal(f"{node_dir}/journal")
     past = journal.load()
     left = clear(past)
-    machine = Machine()
+    machine = Machine(allow_root=allow_root)
     isolation = probe(machine, _group_name(node_dir))
     _give_up_privileges(machine)
     supervisor = Supervisor(node_dir, machine, journal, past)

@@ -183,10 +183,17 @@ class Supervisor:
 
     def strays(self, attempt: Attempt) -> list[int]:
         """Children of ours that are nobody's main process and belong to this attempt: orphans that came back to us."""
+        return [pid for pid in self._orphans() if self._belongs(pid, attempt)]
+
+    def _orphans(self) -> list[int]:
         if self._strays is None:
             known = self._owners.keys() | self._exec_owners.keys() | self.on_other_child.keys()
             self._strays = [pid for pid in processes.children(os.getpid()) if pid not in known]
-        return [pid for pid in self._strays if self._belongs(pid, attempt)]
+        return self._strays
+
+    def unattributed(self) -> bool:
+        """Whether there are orphans that bear no mark, now."""
+        return any(processes.mark_of(pid) is None for pid in self._orphans())
 
     def _belongs(self, pid: int, attempt: Attempt) -> bool:
         mark = processes.mark_of(pid)

@@ -164,7 +164,8 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
         isolation = msgspec.json.decode(node.isolation)
         if isolation.get("mode", "sandbox") == "sandbox":
             continue
-        why = isolation.get("bwrap") or "bubblewrap does not work here"
+        probed = isolation.get("bwrap")
+        why = probed if isinstance(probed, str) else "the sandbox is switched off, see DAIS_LOCAL_ISOLATION"
         if not actor.administrator and not isolation.get("allow_unisolated", False):
             raise Forbidden(
                 f"{node.name} cannot isolate jobs ({why}), so only its administrator's jobs run there; "

@@ -147,7 +147,9 @@ class LocalEngine:
         ]
 
     async def host_tools(self) -> HostTools:
-        uid, gid = (self._settings.job_uid, self._settings.job_gid) if os.geteuid() == 0 else (None, None)
+        # Without a sandbox a job needs whatever directories lead to its files, which another user may not enter.
+        drop = os.geteuid() == 0 and self._isolation() == "sandbox"
+        uid, gid = (self._settings.job_uid, self._settings.job_gid) if drop else (None, None)
         wanted = [self._settings.interpreter] if self._settings.interpreter else None
         try:
             python = await asyncio.to_thread(find_interpreter, uid, gid, wanted)
@@ -265,6 +267,8 @@ class LocalEngine:
         ]
         if self._isolation() == "process":
             missing.insert(0, "file system, processes and network are not isolated from each other (no sandbox)")
+            if os.geteuid() == 0:
+                missing.insert(1, "jobs run as root")
         return tuple(missing)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,7 +129,7 @@ class Link:
             except (FileNotFoundError, ConnectionRefusedError):
                 if asyncio.get_running_loop().time() > deadline:
                     raise
-            await asyncio.to_thread(start_supervisor, str(self._node_dir), sys.executable)
+            await asyncio.to_thread(start_supervisor, str(self._node_dir), allow_root=os.geteuid() == 0)
             connection = await self._when_listening()
             if connection is not None:
                 return connection
