@@ -9,16 +9,13 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from dais.api.errors import Disconnected
-from dais.api.routing import Receive
+from dais.api.routing import Receive, drain
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CHUNK = 1 << 20
 """Bytes that are written or sent by one step of a thread."""
-
-DRAINED = 16 << 20
-"""Bytes of a refused body that are still read: the client hears why, instead of a broken connection."""
 
 # Hashing and flushing may take long: they must not keep the threads that the rest of the server waits for.
 _threads = ThreadPoolExecutor(8, thread_name_prefix="dais-files")
@@ -48,9 +45,9 @@ class Body:
 
     async def drain(self) -> None:
         """Read on for a while what nobody wants."""
-        left = DRAINED
-        while left > 0 and not self._ended:
-            left -= len(await self._next())
+        if not self._ended:
+            self._ended = True
+            await drain(self._receive)
 
     async def _next(self) -> bytes:
         message = await self._receive()

@@ -12,6 +12,7 @@ more than the row that a request inserts.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
@@ -37,6 +38,12 @@ T = TypeVar("T")
 
 MAX_BODY = 1 << 20
 """Bytes of a JSON body, where a route does not say otherwise."""
+
+DRAINED = 16 << 20
+"""Bytes of a refused body that are still read: the client hears why, instead of a broken connection."""
+
+SILENCE = 0.5
+"""Seconds after which a client that sends nothing is taken to wait for the answer."""
 
 _encode = msgspec.json.Encoder().encode
 _json_headers = [
@@ -207,9 +214,10 @@ def _events_run(handler: Callable[..., AsyncIterator[ServerEvent | bytes]], bind
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises HttpProblem 413 above `limit` bytes, without reading on, and Disconnected."""
+    """The whole body. Raises HttpProblem 413 above `limit` bytes, and Disconnected."""
     for name, value in scope["headers"]:
         if name == b"content-length" and int(value) > limit:
+            await drain(receive)
             raise _too_large(limit)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
@@ -224,11 +232,29 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         chunk = message.get("body", b"")
         total += len(chunk)
         if total > limit:
+            if message.get("more_body"):
+                await drain(receive)
             raise _too_large(limit)
         chunks.append(chunk)
         if not message.get("more_body"):
             return b"".join(chunks)
         message = await receive()
+
+
+async def drain(receive: Receive) -> None:
+    """Read on for a while what nobody wants, and keep nothing of it. Raises Disconnected."""
+    left = DRAINED
+    while left > 0:
+        try:
+            async with asyncio.timeout(SILENCE):
+                message = await receive()
+        except TimeoutError:  # it waits for our answer
+            return
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        left -= len(message.get("body", b""))
+        if not message.get("more_body"):
+            return
 
 
 def _too_large(limit: int) -> HttpProblem:
