@@ -11,18 +11,21 @@ import pytest
 
 from tests.support.installation import Installation, installation
 
+SOON = {"DAIS_COMPUTE_STOP_GRACE": "1"}
+"""What ignores TERM is killed after a second, not after ten."""
+
 
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Installation]:
     """An installation of the test's own, which it may break."""
-    with installation(tmp_path) as running:
+    with installation(tmp_path, settings=SOON) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Installation]:
     """One installation for the tests of a module, which must leave it well."""
-    with installation() as running:
+    with installation(settings=SOON) as running:
         yield running
 
 

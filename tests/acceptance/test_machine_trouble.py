@@ -7,8 +7,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from tests.support import postgres
 from tests.support.installation import Installation, alive, installation, script
 from tests.support.needs import needs_root
 from tests.support.supervisor import until
@@ -146,6 +148,24 @@ def test_a_database_that_another_process_has_locked_is_told_and_then_goes_on(own
     assert (ended.state, ended.exit_code) == ("FAILED", 9)
     assert own.run("true").state == "SUCCEEDED"
     assert own.is_well()
+
+
+def test_a_database_server_that_drops_every_connection_is_found_again(
+    postgres_cluster: postgres.Cluster, tmp_path: Path
+) -> None:
+    with postgres_cluster.database() as url, installation(tmp_path, database_url=url) as running:
+        job = running.submit(*script("i=0; while [ $i -lt 40 ]; do echo line $i; i=$((i+1)); sleep 0.05; done; exit 8"))
+        running.wait_output(job, b"line 1\n")
+        with psycopg.connect(postgres_cluster.url("postgres"), autocommit=True) as operator:
+            name = url.partition("@/")[2].partition("?")[0]
+            cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
+            found = operator.execute(cut, [name]).fetchone()
+            assert found is not None
+            assert found[0] > 0
+        assert running.run("true").state == "SUCCEEDED"
+        assert running.wait(job.id).exit_code == 8
+        assert running.output(job.id).endswith(b"line 39\n")
+        assert running.is_well()
 
 
 def _fill(disk: Path) -> Path:
