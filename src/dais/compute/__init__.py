@@ -5,6 +5,7 @@ from dais.compute.environments.queries import environment_row, get_environment, 
 from dais.compute.groups.queries import list_nodes
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.lifecycle import FINAL
+from dais.compute.jobs.mounts import jobs_mounting
 from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
 from dais.compute.jobs.submit import check_spec, submit_job
 from dais.compute.jobs.types import Work
@@ -31,6 +32,7 @@ __all__ = [
     "get_environment",
     "get_job",
     "job_log",
+    "jobs_mounting",
     "kill_job",
     "list_environments",
     "list_jobs",

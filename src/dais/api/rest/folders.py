@@ -5,6 +5,7 @@ from __future__ import annotations
 from dais.api.context import Context
 from dais.api.files import disk
 from dais.api.routing import Reply, Routes
+from dais.compute import jobs_mounting
 from dais.data import (
     MAX_PAGE,
     Folder,
@@ -20,7 +21,8 @@ from dais.data import (
 )
 from dais.identity import urn
 from dais.kit.clock import to_rfc3339
-from dais.kit.errors import Invalid
+from dais.kit.database import UnitOfWork
+from dais.kit.errors import Conflict, Invalid
 from dais.kit.ids import new_id
 from dais.wire import answers
 from dais.wire.transfers import Compared, Comparison, NewFolder
@@ -76,7 +78,21 @@ async def folder(ctx: Context, ref: str, account: str | None = None, measured: b
 
 @routes.delete("/v1/folders/{ref}", summary="Remove a folder with all that is in it", status=204)
 async def remove(ctx: Context, ref: str, account: str | None = None) -> None:
-    removed = await ctx.db.write(remove_folder, ctx.actor, ref, account=account)
+    """Refused with `folder-in-use` while a job that has not ended mounts it."""
+
+    def verb(uow: UnitOfWork) -> Folder:
+        removed = remove_folder(uow, ctx.actor, ref, account=account)
+        users = jobs_mounting(uow, removed.id)
+        if users:
+            raise Conflict(
+                f"{len(users)} {'job mounts' if len(users) == 1 else 'jobs mount'} {removed.full_name} and "
+                f"{'has' if len(users) == 1 else 'have'} not ended; wait for {users[0]}, or kill it",
+                code="folder-in-use",
+                jobs=users,
+            )
+        return removed
+
+    removed = await ctx.db.write(verb)
     await disk(ctx.services.folders.discard, removed.id)
 
 
