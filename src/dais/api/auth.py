@@ -95,7 +95,7 @@ class Authenticator:
             401,
             "Who is asking is not known",
             "a token was sent in the address, where others can read it; it has been revoked. "
-            "Make a new one and send it in the header Authorization: Bearer TOKEN",
+            "Send tokens in the header Authorization: Bearer TOKEN (lost it? `dais up --new-token` makes another)",
             code="token-in-address",
             headers={"www-authenticate": 'Bearer realm="dais"'},
         )

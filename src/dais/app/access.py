@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dais.identity import authenticate, bootstrap, first_account, is_empty, new_secret
+from dais.identity import authenticate, bootstrap, first_account, is_empty, new_secret, recover
 from dais.kit.data_directory import unwritable
 from dais.kit.database import Database
 from dais.kit.errors import Unauthenticated
@@ -21,16 +21,20 @@ TOKEN_FILE = "administrator-token"  # noqa: S105 (a file's name)
 """Where the first token goes when the profile file cannot be written."""
 
 
-def give_access(db: Database, url: str, data_dir: Path) -> list[str]:
+def give_access(db: Database, url: str, data_dir: Path, *, new_token: bool = False) -> list[str]:
     """See to it that the operator's client finds this server at `url`; what was done, in sentences.
 
     At the first start the installation's administrator is made. The token is put away before it is good for
-    anything, so that a crash in between locks nobody out. Raises Unavailable when it cannot be put anywhere.
+    anything, so that a crash in between locks nobody out. With `new_token` an administrator who has lost theirs
+    gets another. Raises Unavailable when it cannot be put anywhere.
     """
+    secret = new_secret("user")
     if not db.read_sync(is_empty):
+        if new_token:
+            account = db.write_sync(recover, secret)
+            return [_keep(Profile(url, secret, account), data_dir)]
         return _follow_address(db, url)
     login = _login()
-    secret = new_secret("user")
     note = _keep(Profile(url, secret, first_account(login)), data_dir)
     db.write_sync(bootstrap, login, secret)
     return [note]

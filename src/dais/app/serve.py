@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What `dais up` was told. None means what the settings say; `terminal`: warnings go to stderr, too."""
+    """What `dais up` was told. None means what the settings say; `terminal`: warnings go to stderr, too.
+
+    `new_token`: an administrator's token is made again, for who has lost it.
+    """
 
     data_dir: Path
     host: str | None = None
@@ -42,6 +45,7 @@ class Options:
     insecure: bool = False
     config: Path | None = None
     terminal: bool = True
+    new_token: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +82,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
         db = _open_database(loaded["database"].url, data_dir)
         held.callback(db.close)
         info = ServerInfo(pid=os.getpid(), url=url_of(sock), version=dais.__version__, data_dir=str(data_dir))
-        notes = give_access(db, info.url, data_dir)
+        notes = give_access(db, info.url, data_dir, new_token=options.new_token)
         app = build(data_dir, loaded, db)
 
         def ready() -> None:

@@ -1,7 +1,7 @@
 """Who there is and what they may do: organizations, the tree of accounts, users, tokens, and `require`."""
 
 from dais.identity.actions import ACTIONS
-from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, is_empty
+from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, is_empty, recover
 from dais.identity.commands import (
     create_account,
     create_token,
@@ -66,6 +66,7 @@ __all__ = [
     "list_accounts",
     "new_secret",
     "own_sign_in_link",
+    "recover",
     "redeem_sign_in_link",
     "require",
     "resolve_account",

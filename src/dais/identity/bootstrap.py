@@ -8,13 +8,21 @@ import msgspec
 from sqlalchemy import select
 
 from dais.identity.commands import new_organization, new_token, new_user
-from dais.identity.tables import organizations
+from dais.identity.queries import get_account
+from dais.identity.tables import organizations, users
 from dais.identity.types import NewToken, User
 from dais.kit.database import Statement, UnitOfWork
+from dais.kit.errors import NotFound
 
 ORGANIZATION = "local"
 
 _any_organization = Statement(select(organizations.c.id).limit(1))
+_first_administrator = Statement(
+    select(users.c.id, users.c.account_id)
+    .where(users.c.administrator_at.is_not(None), users.c.disabled_at.is_(None))
+    .order_by(users.c.number)
+    .limit(1)
+)
 _not_allowed = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -47,6 +55,18 @@ def bootstrap(uow: UnitOfWork, login: str, secret: str | None = None) -> Bootstr
     user = new_user(uow, organization_id, user_name(login), administrator=True)
     token = new_token(uow, user.id, "user", "first start", None, secret)
     return Bootstrapped(user=user, account=first_account(login), token=token)
+
+
+def recover(uow: UnitOfWork, secret: str) -> str:
+    """Make `secret` a token of the first administrator, for an operator who has lost theirs; the account's full name.
+
+    Permission is whoever runs the server on its data directory. Raises NotFound when every administrator is disabled.
+    """
+    row = uow.one(_first_administrator)
+    if row is None:
+        raise NotFound("there is no administrator who is not disabled", code="no-administrator")
+    new_token(uow, row.id, "user", "recovered", None, secret)
+    return get_account(uow, row.account_id).full_name
 
 
 def user_name(login: str) -> str:

@@ -1,7 +1,8 @@
 """Named leases in the database: of several processes that could do a thing, one does it, and any of them may die.
 
 A lease is a row with a token and an expiry. Taking it is one guarded UPDATE, the same on both databases. Whoever
-holds it renews it while working; who was too slow finds the token changed and must drop what it did.
+holds it renews it while working; who was too slow finds the token changed and must drop what it did. Expiry is
+reckoned by the clocks of the processes: on several machines these must agree to within a few seconds.
 """
 
 from __future__ import annotations

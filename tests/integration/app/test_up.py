@@ -99,6 +99,17 @@ def test_a_token_that_cannot_be_put_into_the_profile_file_is_not_lost(operated: 
     assert me.returncode == 0, me.stderr
 
 
+def test_a_lost_token_is_made_again(operated: Operated) -> None:
+    operated.up()
+    operated.dais("down")
+    profiles = operated.config_dir / "profiles.toml"
+    before = profiles.read_text()
+    profiles.unlink()
+    operated.up("--new-token")
+    assert profiles.read_text() != before
+    assert json.loads(operated.dais("me", "--json").stdout)["administrator"] is True
+
+
 def test_a_second_server_is_told_of_the_first(operated: Operated) -> None:
     started = operated.up()
     for how in ((), ("--detach",)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import subprocess
@@ -52,6 +53,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--config", type=click.Path(path_type=Path), metavar="FILE", help="The dais.toml with the settings (DAIS_CONFIG)."
 )
+@click.option("--new-token", is_flag=True, help="Make the administrator another token, for when theirs is lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document once it answers: pid, url, …")
 @click.option("--ready-fd", type=int, hidden=True, help="Used by --detach: the file descriptor to tell readiness on.")
 def up(
@@ -61,6 +63,7 @@ def up(
     detach: bool,
     insecure: bool,
     config: Path | None,
+    new_token: bool,
     as_json: bool,
     ready_fd: int | None,
 ) -> int:
@@ -77,7 +80,8 @@ def up(
     """
     directory = data_dir_of(data_dir)
     if detach:
-        return _detached(directory, host, port, insecure, config, as_json)
+        flags = [flag for flag, given in (("--insecure", insecure), ("--new-token", new_token)) if given]
+        return _detached(directory, host, port, config, flags, as_json)
     try:
         from dais.app import DaisError, Options, serve
     except ModuleNotFoundError as error:
@@ -93,6 +97,7 @@ def up(
         insecure=insecure,
         config=config.absolute() if config is not None else None,
         terminal=ready_fd is None,
+        new_token=new_token,
     )
     if ready_fd is not None:
         os.chdir("/")  # keep no directory of the user's busy
@@ -120,7 +125,8 @@ def _started(ready: Ready) -> Started:
 def _ready(started: Started, as_json: bool, ready_fd: int | None) -> None:
     """Tell that the server answers: to the person, or to the command that started this process."""
     if ready_fd is None:
-        _tell(started, as_json, foreground=True)
+        with contextlib.suppress(OSError):  # nobody reads it: no reason to stop
+            _tell(started, as_json, foreground=True)
         return
     os.write(ready_fd, msgspec.json.encode(started) + b"\n")
     os.close(ready_fd)
@@ -146,14 +152,13 @@ def _tell(started: Started, as_json: bool, *, foreground: bool) -> None:
 
 
 def _detached(
-    directory: Path, host: str | None, port: int | None, insecure: bool, config: Path | None, as_json: bool
+    directory: Path, host: str | None, port: int | None, config: Path | None, flags: list[str], as_json: bool
 ) -> int:
     command = [sys.executable, "-m", "dais", "up", "--data-dir", str(directory)]
     for option, value in (("--host", host), ("--port", port), ("--config", config and config.absolute())):
         if value is not None:
             command += [option, str(value)]
-    if insecure:
-        command.append("--insecure")
+    command += flags
     log = directory / LOG_FILE
     log_size = log.stat().st_size if log.exists() else 0
     heard, told = os.pipe()
