@@ -15,7 +15,7 @@ from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import Segment
-from dais.compute.logs import SEGMENT_BYTES, Position, decode_segments, parse_cursor, read_shipped
+from dais.compute.logs import SEGMENT_BYTES, Position, before, decode_segments, parse_cursor, read_shipped
 from dais.data import BlobStore
 from dais.engines.contract import Engine, Frame, Handle, LogChunk
 from dais.identity import Actor, require
@@ -149,24 +149,25 @@ class Logbook:
             return None
         segment, offset = (int(part) for part in chunk.cursor.split(":"))
         after = replace(position, segment=segment, offset=offset)
+        begin = before(after, chunk.frames)  # not always `position`: it may have been the end of the segment before
         if not chunk.eof:
-            return Slice(chunk.frames, after, position, False, run.truncated)
+            return Slice(chunk.frames, after, begin, False, run.truncated)
         if position.build:
             # The run's own output begins at offset 0, which would read as "with the build first": so read on now.
             own = await self._chunk(log, run.own, Position(position.run), limit)
             if own is None:
                 return None
             if not own.frames and not own.eof:
-                return Slice(chunk.frames, after, position, False, run.truncated)
+                return Slice(chunk.frames, after, begin, False, run.truncated)
             if chunk.frames:
-                return Slice(chunk.frames, after, position, False, run.truncated)
+                return Slice(chunk.frames, after, begin, False, run.truncated)
             segment, offset = (int(part) for part in own.cursor.split(":"))
             done = own.eof and position.run >= log.run_index and log.final
             start = Position(position.run)
             return Slice(own.frames, Position(position.run, False, segment, offset), start, done, run.truncated)
         if position.run < log.run_index:
-            return Slice(chunk.frames, Position(position.run + 1), position, False, run.truncated)
-        return Slice(chunk.frames, after, position, log.final, run.truncated)
+            return Slice(chunk.frames, Position(position.run + 1), begin, False, run.truncated)
+        return Slice(chunk.frames, after, begin, log.final, run.truncated)
 
     async def _chunk(self, log: JobLog, source: Source, position: Position, limit: int) -> LogChunk | None:
         """Frames of one source; None when the source has moved while it was read."""

@@ -12,7 +12,7 @@ import asyncio
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import zstandard
@@ -55,6 +55,11 @@ def encode_frames(frames: Sequence[Frame]) -> bytes:
     return b"".join(_header.pack(f.time_ns, f.stream, len(f.data)) + f.data for f in frames)
 
 
+def before(position: Position, frames: Sequence[Frame]) -> Position:
+    """Where frames begin that end at a position; they are of one segment."""
+    return replace(position, offset=position.offset - sum(_header.size + len(frame.data) for frame in frames))
+
+
 def decode_frames(raw: bytes, offset: int, limit: int) -> tuple[list[Frame], int]:
     """Frames from `offset`, at most about `limit` bytes of them, and where the next one begins."""
     frames: list[Frame] = []
@@ -77,13 +82,15 @@ async def ship(engine: Engine, handle: Handle, blobs: BlobStore) -> list[Segment
     cursor: str | None = None
     while True:
         chunk = await engine.logs(handle, cursor, limit=CHUNK_BYTES)
-        buffer += encode_frames(chunk.frames)
         segment = int(chunk.cursor.partition(":")[0])
-        if (segment != index or chunk.eof) and buffer:
+        if segment != index and buffer:  # these frames are the next segment's already
             segments.append(await asyncio.to_thread(_store, blobs, index, bytes(buffer)))
             buffer.clear()
         index = segment
+        buffer += encode_frames(chunk.frames)
         if chunk.eof or (chunk.cursor == cursor and not chunk.frames):
+            if buffer:
+                segments.append(await asyncio.to_thread(_store, blobs, index, bytes(buffer)))
             return segments
         cursor = chunk.cursor
 
