@@ -20,11 +20,15 @@ WAYS: tuple[tuple[str, ...], ...] = ((), ("--detach",))
 
 
 def refused(
-    operated: Operated, *arguments: str, said: str, ways: tuple[tuple[str, ...], ...] = WAYS, **environment: str
+    operated: Operated,
+    *arguments: str,
+    said: str,
+    ways: tuple[tuple[str, ...], ...] = WAYS,
+    environment: dict[str, str] | None = None,
 ) -> None:
     """Every way of starting is refused with one line that says it."""
     for how in ways:
-        result = operated.dais("up", "--port", "0", *how, *arguments, **environment)
+        result = operated.dais("up", "--port", "0", *how, *arguments, **(environment or {}))
         assert result.returncode == 1, (result.stdout, result.stderr)
         assert said in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1, result.stderr
@@ -119,7 +123,7 @@ def test_a_file_that_is_no_database(operated: Operated) -> None:
 
 def test_a_database_server_that_is_not_there(operated: Operated) -> None:
     url = f"postgresql://dais@/dais?host={operated.home}"
-    refused(operated, said="DAIS_DATABASE_URL", DAIS_DATABASE_URL=url)
+    refused(operated, said="DAIS_DATABASE_URL", environment={"DAIS_DATABASE_URL": url})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ def test_a_database_server_that_is_not_there(operated: Operated) -> None:
     ],
 )
 def test_a_wrong_setting(operated: Operated, variable: str, value: str, said: str) -> None:
-    refused(operated, said=said, **{variable: value})
+    refused(operated, said=said, environment={variable: value})
 
 
 def test_a_wrong_configuration_file(operated: Operated) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import dais
 from dais.sdk.installation import find_installation
 from tests.support.operator import PATIENCE, ROOT, Operated, operated
+from tests.support.postgres import Cluster
 
 __all__ = ["operated"]
 
@@ -52,7 +53,10 @@ def test_up_in_the_foreground_tells_where_it_is_and_ends_when_told(operated: Ope
         assert found.url is not None
         assert found.url in first
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=PATIENCE)
+        rest = process.stdout.read()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        process.wait(PATIENCE)
     assert process.returncode == 0, errors
     assert "profiles.toml" in rest
     assert "dais run -- python train.py" in rest
@@ -190,6 +194,21 @@ def test_the_log_is_json_and_holds_no_secret(operated: Operated) -> None:
     events = [json.loads(line) for line in lines]
     assert any("has been revoked" in event["event"] for event in events)
     assert not [line for line in lines if secret in line or "private" in line]
+
+
+def test_it_works_on_postgresql(operated: Operated, postgres_cluster: Cluster) -> None:
+    with postgres_cluster.database() as url:
+        try:
+            operated.up(DAIS_DATABASE_URL=url)
+            result = operated.dais("run", "--no-source", "--", "echo", "hello")
+            assert (result.returncode, "hello" in result.stdout) == (0, True), result.stderr
+            operated.kill()
+            operated.up(DAIS_DATABASE_URL=url)
+            again = operated.dais("run", "--no-source", "--", "echo", "again")
+            assert (again.returncode, "again" in again.stdout) == (0, True), again.stderr
+        finally:
+            operated.close()
+    assert not (operated.data_dir / "dais.db").exists()
 
 
 def test_a_missing_server_extra_is_named(operated: Operated) -> None:

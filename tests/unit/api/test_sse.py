@@ -59,6 +59,16 @@ async def endless(closed: asyncio.Event) -> AsyncIterator[ServerEvent | bytes]:
         closed.set()
 
 
+class Failing:
+    """A source that finds nothing to tell of."""
+
+    def __aiter__(self) -> Failing:
+        return self
+
+    async def __anext__(self) -> ServerEvent | bytes:
+        raise NotFound("no such job", code="no-such-job")
+
+
 @pytest.mark.anyio
 async def test_events_are_written_and_the_answer_ends() -> None:
     client = Client()
@@ -70,13 +80,9 @@ async def test_events_are_written_and_the_answer_ends() -> None:
 
 @pytest.mark.anyio
 async def test_what_is_raised_before_the_first_event_is_the_callers() -> None:
-    async def fails() -> AsyncIterator[ServerEvent | bytes]:
-        raise NotFound("no such job", code="no-such-job")
-        yield b""
-
     client = Client()
     with pytest.raises(NotFound):
-        await run(client, fails())
+        await run(client, Failing())
     assert client.messages == []
 
 
