@@ -147,6 +147,8 @@ def ended(state: str, **fields: Any) -> JobDetail:
         ("FAILED", {"reason": "command-not-found"}, 127),
         ("FAILED", {"reason": "node-lost"}, 125),
         ("FAILED", {"reason": "staging-failed"}, 125),
+        ("FAILED", {"reason": "disk-full"}, 125),
+        ("FAILED", {"reason": "preparation-timeout"}, 125),
         ("FAILED", {"reason": "environment-failed"}, 1),
         ("CANCELLED", {"reason": "user-request"}, 130),
         ("CANCELLED", {"reason": "user-request", "runs": [a_run(signal=15)]}, 143),

@@ -23,8 +23,11 @@ SECOND_CTRL_C = 2.0
 
 LOOK_SECONDS = 1.0
 
-PLATFORM_REASONS = {"node-lost", "launch-failed", "staging-failed", "preparation-failed"}
-"""Reasons that are not the job's own doing."""
+PLATFORM_REASONS = {"node-lost", "launch-failed"}
+"""Reasons that are not the job's own doing, even where a signal ended it."""
+
+FAULTS_OF_THE_SOURCE = {"environment-failed", "bad-requirements"}
+"""Reasons for which a program did not run that lie in what was submitted."""
 
 CODES_OF_REASONS = {"command-not-found": 127, "out-of-memory": 137, "time-limit": 124}
 
@@ -42,7 +45,9 @@ def exit_code(job: JobDetail) -> int:
     run = job.runs[-1] if job.runs else None
     if run is not None and run.signal:
         return 128 + run.signal
-    return 130 if job.state == "CANCELLED" else 1
+    if job.state == "CANCELLED":
+        return 130
+    return 1 if job.reason in FAULTS_OF_THE_SOURCE else PLATFORM  # its program never ran
 
 
 def follow(client: Client, job: JobDetail) -> JobDetail | None:
