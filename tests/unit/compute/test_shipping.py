@@ -40,7 +40,7 @@ async def test_every_live_cursor_holds_in_the_shipped_log(tmp_path: Path) -> Non
     engine = Written(writer.directory)
     blobs = BlobStore(tmp_path / "blobs")
     segments = await ship(cast(Engine, engine), {}, blobs)
-    assert len(segments) > 3, "the log is too small to show anything"
+    assert len(segments) >= 3, "the log is too small to show anything"
 
     cursor: str | None = None
     seen = 0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
-import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, BinaryIO
-
-import click
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dais.cli.base import note
 from dais.cli.output import marked
@@ -50,29 +50,27 @@ def exit_code(job: JobDetail) -> int:
     return 1 if job.reason in FAULTS_OF_THE_SOURCE else PLATFORM  # its program never ran
 
 
+class Detached(KeyboardInterrupt):
+    """One Ctrl-C came, and no second one."""
+
+
 def follow(client: Client, job: JobDetail) -> JobDetail | None:
     """Print what a job prints until it has ended; the job as it ended. None: Ctrl-C left it running.
 
     A second Ctrl-C within two seconds kills the job, and following goes on to its end.
     """
     started = threading.Event()
-    watcher = threading.Thread(target=_tell_why_it_waits, args=(client, job, started), daemon=True)
     if sys.stderr.isatty():
-        watcher.start()
-    while True:
-        try:
+        threading.Thread(target=_tell_why_it_waits, args=(client, job, started), daemon=True).start()
+    try:
+        with _interrupts(client, job):
             return _print_until_end(client, job, started)
-        except KeyboardInterrupt:
-            if not _killed(client, job):
-                return None
-        finally:
-            started.set()
-
-
-def write_frames(frames: Iterable[LogFrame], *, split: bool) -> None:
-    """Frames to stdout; with `split`, what went to stderr goes to stderr."""
-    for frame in frames:
-        write_frame(frame, split=split)
+    except Detached:
+        name = job.name or job.number
+        note(f"follow it with `dais job logs -f {name}`, end it with `dais job kill {name}`")
+        return None
+    finally:
+        started.set()
 
 
 def write_frame(frame: LogFrame, *, split: bool) -> None:
@@ -105,19 +103,51 @@ def _print_until_end(client: Client, job: JobDetail, started: threading.Event) -
     return client.jobs.wait(job.id)
 
 
-def _killed(client: Client, job: JobDetail) -> bool:
-    """After one Ctrl-C: whether a second one came and the job is being killed."""
+@contextmanager
+def _interrupts(client: Client, job: JobDetail) -> Iterator[None]:
+    """Ctrl-C breaks off no reading: once it leaves after two seconds, twice it kills the job, thrice it ends us."""
+    presses = 0
     name = job.name or job.number
+
+    def pressed(number: int, frame: Any) -> None:
+        nonlocal presses
+        presses += 1
+        if presses == 1:
+            signal.setitimer(signal.ITIMER_REAL, SECOND_CTRL_C)
+            _say(f"\ndais: job {name} goes on; Ctrl-C again kills it\n")
+        elif presses == 2:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _say(f"\ndais: killing job {name}\n")
+            threading.Thread(target=_kill, args=(client, job), daemon=True).start()
+        else:
+            raise KeyboardInterrupt
+
+    def waited(number: int, frame: Any) -> None:
+        raise Detached
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    signal.signal(signal.SIGALRM, waited)
+    signal.signal(signal.SIGINT, pressed)
     try:
-        click.echo(err=True)
-        note(f"job {name} goes on; Ctrl-C again kills it")
-        time.sleep(SECOND_CTRL_C)
-    except KeyboardInterrupt:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _kill(client: Client, job: JobDetail) -> None:
+    from dais.sdk.errors import DaisError
+
+    try:
         client.jobs.kill(job.id)
-        note(f"killing job {name}")
-        return True
-    note(f"follow it with `dais job logs -f {name}`, end it with `dais job kill {name}`")
-    return False
+    except DaisError as error:
+        _say(f"dais: it could not be killed: {harmless(error.message)}\n")
+
+
+def _say(text: str) -> None:
+    """Words on stderr from where the buffered stream may be in use: a signal handler, another thread."""
+    os.write(2, text.encode())
 
 
 def _tell_why_it_waits(client: Client, job: JobDetail, started: threading.Event) -> None:
