@@ -63,7 +63,12 @@ class App:
 
     def warnings(self) -> list[str]:
         """What this machine cannot isolate, for people."""
-        return [f"{group.name}: {text}" for group in self.compute.groups.values() for text in group.host.missing]
+        groups = self.compute.groups.values()
+        return [
+            text if len(groups) == 1 else f"group {group.name}: {text}"
+            for group in groups
+            for text in group.host.missing
+        ]
 
     async def _flush(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 import time
@@ -74,6 +75,12 @@ class LocalEngine:
         """Connect; raises SupervisorUnreachable with the supervisor's own words when it cannot be started."""
         self._node_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._link.open()
+
+    async def retire(self) -> None:
+        """Let a supervisor that runs nothing end; the next start brings up another."""
+        if self._link.ready:
+            with contextlib.suppress(OSError):
+                await self.shutdown(kill=False)
 
     async def close(self) -> None:
         await self._link.close()
@@ -261,19 +268,16 @@ class LocalEngine:
 
     def _missing(self) -> tuple[str, ...]:
         """What is not isolated here, with the reason that the supervisor's probe gave."""
-        probed = self._probed()
-        missing = [
-            f"{name}: {answer}" for name, answer in probed.items() if name in _TOLD and answer not in _TOLD[name]
-        ]
+        probed, missing = self._probed(), []
         if self._isolation() == "process":
-            missing.insert(0, "file system, processes and network are not isolated from each other (no sandbox)")
+            sandbox = probed.get("bwrap")
+            why = "set so by DAIS_LOCAL_ISOLATION" if sandbox is True else sandbox or "the supervisor has not said why"
+            missing.append(f"jobs are not kept from each other's files, processes and network: {why}")
             if os.geteuid() == 0:
-                missing.insert(1, "jobs run as root")
+                missing.append("jobs run as root")
+        if probed.get("cgroup") not in ("v1", "v2"):
+            missing.append(f"memory, CPU and processes of jobs are not limited: {probed.get('cgroup')}")
         return tuple(missing)
-
-
-_TOLD: dict[str, tuple[Any, ...]] = {"bwrap": (True,), "cgroup": ("v1", "v2")}
-"""Parts of the probe that users are told about, with the answers that are good."""
 
 
 def _launch_frame(bodies: Sequence[bytes]) -> bytes:
