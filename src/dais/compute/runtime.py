@@ -68,6 +68,7 @@ class Compute:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         for engine in self._engines.values():
+            await engine.retire()
             await engine.close()
 
     async def exec(

@@ -196,6 +196,10 @@ class Engine(Protocol):
         """Connect to whatever runs the containers; called once, before anything else."""
         ...
 
+    async def retire(self) -> None:
+        """The server is going away on purpose: what was started for it, and runs nothing, may end."""
+        ...
+
     async def close(self) -> None:
         """Disconnect. Containers go on."""
         ...

@@ -38,6 +38,9 @@ class FakeEngine:
         self._machine.check_reachable()
         self._machine.mailbox.interrupt()
 
+    async def retire(self) -> None:
+        """Nothing was started for it."""
+
     async def close(self) -> None:
         self._machine.mailbox.interrupt()
 
