@@ -179,7 +179,10 @@ def _checked(spec: JobSpec) -> None:
 
 
 def _invalid(error: SpecError) -> Invalid:
-    return Invalid(str(error), code="bad-spec", path=error.path, given=error.given, expected=error.expected)
+    message = f"{error}; {error.hint}" if error.hint else str(error)
+    return Invalid(
+        message, code=error.code, path=error.path, given=error.given, expected=error.expected, hint=error.hint
+    )
 
 
 def _instant(text: str | None) -> int | None:
