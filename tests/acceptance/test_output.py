@@ -68,9 +68,8 @@ def bounded(installed: Installation, report: Callable[[str, object], None]) -> I
         yield
     finally:
         watch.end()
-    figures = (
-        f"server +{watch.server >> 20} MiB), supervisor +{watch.supervisor >> 20} MiB, answers {watch.slowest:.2f} s"
-    )
+    sizes = f"server +{watch.server >> 20} MiB to {installed.memory() >> 20}, supervisor +{watch.supervisor >> 20} MiB"
+    figures = f"{sizes}, slowest answer {watch.slowest:.2f} s"
     report("figures", figures)
     print(figures)  # noqa: T201 (pytest shows it with a failure)
     assert watch.error is None, watch.error

@@ -62,10 +62,17 @@ def test_twenty_printing_jobs_survive_kills_of_the_server(
         expected: dict[str, tuple[str, int, int]] = {}
         followers = []
         client = installed.client()
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "print.sh").write_text(PRINT)
+        source = client.sources.capture(tmp_path / "source")
         for number in range(JOBS):
             name, lines, code = f"job{number}", chance.randrange(20, 250), chance.choice((0, 0, 3, 77))
+            staged = number % 3 == 1
+            command = ["sh", "print.sh"] if staged else script(PRINT)
             job = installed.submit(
-                *script(PRINT),
+                *command,
+                source=source if staged else None,
+                restartable=number % 3 == 2,
                 name=name,
                 data=["shared:/shared"],
                 environment={"NAME": name, "LINES": str(lines), "CODE": str(code)},
