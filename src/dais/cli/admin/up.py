@@ -88,7 +88,8 @@ def up(
         if error.name is None or error.name.partition(".")[0] == "dais":
             raise
         raise click.ClickException(
-            f"only the client is installed here ({error.name} is missing); install dais-platform[server]"
+            f"only the client is installed here ({error.name} is missing); the platform is the extra "
+            "dais-platform[server]: say pip install '.[server]' in a clone"
         ) from error
     options = Options(
         data_dir=directory,
