@@ -198,8 +198,8 @@ class Node:
         self._links.append(client)
         return client
 
-    def spec(self, *argv: str, **fields: Any) -> dict[str, Any]:
-        """A launch spec with an id of its own."""
+    def spec(self, *argv: str, user: int = 0, **fields: Any) -> dict[str, Any]:
+        """A launch spec with an id of its own; containers of a root supervisor run as user TEST_UID + `user`."""
         self._count += 1
         document = {
             "attempt_id": f"a{self._count}-{os.urandom(4).hex()}",
@@ -209,7 +209,7 @@ class Node:
             **fields,
         }
         if os.geteuid() == 0:
-            document.setdefault("uid", TEST_UID)
+            document.setdefault("uid", TEST_UID + user)
         return document
 
     def ended(self, control: Control) -> set[str]:
@@ -243,7 +243,7 @@ class Node:
 
     def close(self) -> None:
         """End the supervisor with everything that it runs."""
-        with contextlib.suppress(OSError, Closed):
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
             control = Control(self.directory)
             self._links.append(control)
             fd = os.pidfd_open(control.hello["pid"])

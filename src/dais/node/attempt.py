@@ -8,9 +8,10 @@ import resource
 import time
 
 from dais.node import logs, processes
-from dais.node.launch import NOT_A_COMMAND, LaunchFailed
+from dais.node.launch import LaunchFailed
 from dais.node.loop import READ
 from dais.node.output import Output
+from dais.node.words import memory_words, why_never_ran
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,9 +217,9 @@ class Attempt:
             processes.send(launched.pid, 9)
         if launched.group is not None:
             launched.group.kill()
-        elif not launched.sandboxed:
-            for pid in processes.descendants(self._keeper.strays(self)):
-                processes.send(pid, 9)
+        # Orphans; also bwrap's init, if bwrap died before it could tell of it.
+        for pid in processes.descendants(self._keeper.strays(self)):
+            processes.send(pid, 9)
 
     # Ending: first the whole tree, then what the pipes still hold, then the control group.
 
@@ -293,10 +294,12 @@ class Attempt:
         launched = self.launched
         assert launched is not None
         if self.init and not self._init_gone:
+            # bwrap is dead: its init has come back to us, or bwrap had reaped it before.
+            self._init_gone = processes.parent(self.init) != os.getpid()
+        if self.init and not self._init_gone:
             return [self.init]
-        if launched.group is not None:
-            return launched.group.pids()
-        return [] if launched.sandboxed else self._keeper.strays(self)
+        left = launched.group.pids() if launched.group is not None else []
+        return left or self._keeper.strays(self)
 
     def _may_hide(self) -> bool:
         """Whether only the marks of processes tell what is this attempt's."""
@@ -323,7 +326,7 @@ class Attempt:
         launched = self.launched
         if launched is not None and launched.sandboxed and number is None:
             if "exit-code" not in self._report or "missing" in self._report:
-                reason, detail = self._why_never_ran()
+                reason, detail = why_never_ran(self.spec.argv[0], self._report, self._writer.directory)
                 exit_code = None
             else:
                 reason = "exit-code"
@@ -336,7 +339,7 @@ class Attempt:
         if number is not None:
             reason = "signal"
         if self._out_of_memory and exit_code != 0:
-            reason, detail = "out-of-memory", self._memory_words()
+            reason, detail = "out-of-memory", memory_words(self.spec.limits.memory)
         if self._refusal is not None:
             reason, detail = "launch-failed", self._refusal
         elif self._cause is not None:
@@ -344,22 +347,6 @@ class Attempt:
         if self._left:
             detail = f"processes {self._left} could not be killed"
         return {"reason": reason, "exit_code": exit_code, "signal": number, "detail": detail}
-
-    def _memory_words(self) -> str:
-        limit = self.spec.limits.memory
-        return "the machine ran out of memory" if limit is None else f"more than the {limit} bytes that were allowed"
-
-    def _why_never_ran(self) -> tuple[str, str]:
-        """bwrap ended and the program never ran: then all that was printed are words of the launcher."""
-        command = self.spec.argv[0]
-        if "missing" in self._report:
-            return "command-not-found", f"{command}: not found in the container"
-        frames, _, _ = logs.read(self._writer.directory, 0, 0, 4096)
-        words = b"".join(data for _, _, data in frames).decode("utf-8", "replace").strip()[:2000]
-        for number in NOT_A_COMMAND:
-            if words.endswith(f"execvp {command}: {os.strerror(number)}"):
-                return "command-not-found", f"{command}: {os.strerror(number)}"
-        return "launch-failed", words or "the sandbox could not be started, and did not say why"
 
     def _end(self, outcome: dict[str, Any]) -> None:
         self.state = ENDED

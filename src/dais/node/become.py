@@ -10,13 +10,16 @@ import fcntl
 import os
 import resource
 import struct
+import sys
 import termios
 
 from dais.node import kernel
+from dais.node.cgroups import join
 from dais.node.spawn import SetupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dais.node.cgroups import Group
     from dais.node.launch import Launched
     from dais.node.sandbox import Plan
     from dais.node.spec import LaunchSpec
@@ -38,16 +41,49 @@ class Guise:
 
     def __enter__(self) -> None:
         self._before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._before[1]))
-        if self._uid is not None and self._gid is not None:
-            os.setresgid(self._gid, self._gid, 0)
-            os.setresuid(self._uid, self._uid, 0)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._before[1]))
+            if self._uid is not None and self._gid is not None:
+                os.setresgid(self._gid, self._gid, 0)
+                os.setresuid(self._uid, self._uid, 0)
+        except OSError as error:
+            self.__exit__()
+            raise SetupError("uid", error) from None
 
     def __exit__(self, *_: object) -> None:
         if self._uid is not None:
             os.setresuid(0, 0, 0)
             os.setresgid(0, 0, 0)
         resource.setrlimit(resource.RLIMIT_NOFILE, self._before)
+
+
+class Within:
+    """For one vfork the supervisor is in the job's control group: the child is born there, and nothing escapes."""
+
+    def __init__(self, group: Group | None, home: dict[str, str]) -> None:
+        self._group = group
+        self._home = home
+
+    def __enter__(self) -> None:
+        if self._group is not None:
+            try:
+                self._group.join()
+            except OSError as error:
+                self._return()
+                raise SetupError("cgroup", error) from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._group is not None:
+            self._return()
+
+    def _return(self) -> None:
+        try:
+            for directory in set(self._home.values()):
+                join(directory)
+        except OSError as error:
+            # Left in the job's group the supervisor would be killed with the job: end as after a crash, at once.
+            print(f"the supervisor cannot return to its control group: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            os._exit(1)
 
 
 class Staged:

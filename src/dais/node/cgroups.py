@@ -52,6 +52,11 @@ def _counter(path: str, name: str) -> int:
     return 0
 
 
+def join(directory: str) -> None:
+    """Move the calling process into a group. Raises OSError."""
+    _write(f"{directory}/cgroup.procs", "0")
+
+
 class Group:
     """The control groups of one attempt (one directory on v2, one per controller on v1)."""
 
@@ -64,7 +69,7 @@ class Group:
     def join(self) -> None:
         """Move the calling process into the group. Raises OSError."""
         for directory in set(self.dirs.values()):
-            _write(f"{directory}/cgroup.procs", "0")
+            join(directory)
 
     def add(self, pid: int) -> None:
         """Move a process into the group; one that has just ended is no error. Raises OSError."""
@@ -137,11 +142,29 @@ class Group:
 
 
 class Cgroups:
-    """Where this supervisor may make groups: `bases` maps a controller to a directory of ours."""
+    """Where this supervisor may make groups: `bases` maps a controller to a directory of ours.
+
+    `home` are the groups that the supervisor itself is in, by controller; empty when they cannot be told.
+    """
 
     def __init__(self, version: str, bases: dict[str, str]) -> None:
         self.version = version
         self.bases = bases
+        self.home = self._find_home()
+
+    def _find_home(self) -> dict[str, str]:
+        found = {}
+        own = str(os.getpid())
+        mounts, paths = _mounts(), _own_groups()
+        for controller in self.bases:
+            name = controller if self.version == "v1" else ""
+            for directory in (mounts[name] + paths.get(name, "/").rstrip("/"), mounts[name]):
+                if own in (_read(f"{directory}/cgroup.procs") or "").split():
+                    found[controller] = directory
+                    break
+            else:
+                return {}
+        return found
 
     def create(self, attempt_id: str, limits: Limits) -> Group:
         """Make an attempt's group with its limits. Raises OSError with nothing left behind."""

@@ -6,8 +6,8 @@ import errno
 import json
 import os
 
-from dais.node.become import Guise, Setup, Staged, prefer_as_victim, set_window
-from dais.node.processes import MARK, descendants
+from dais.node.become import Guise, Setup, Staged, Within, prefer_as_victim, set_window
+from dais.node.processes import MARK
 from dais.node.sandbox import GO_FD, STATUS_FD, WORD_FD, Plan
 from dais.node.spawn import SetupError, SpawnError, candidates, spawn_plain, spawn_prepared
 from dais.node.spec import DEFAULT_PATH, SpecError
@@ -15,9 +15,10 @@ from dais.node.spec import DEFAULT_PATH, SpecError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dais.node.cgroups import Cgroups, Group
-    from dais.node.spec import LaunchSpec
+    from dais.node.spec import LaunchSpec, Limits
 
 LEAST_UID = 1000
+ROOMY_BYTES, ROOMY_PIDS = 64 << 20, 8
 NOT_A_COMMAND = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
@@ -62,7 +63,8 @@ class Launched:
 class Machine:
     """What this machine can do, found out by the probe; reasons are texts.
 
-    `allow_root`: containers without a sandbox may stay root, because whoever operates this machine is root and has none.
+    `allow_root`: containers without a sandbox may stay root, because whoever operates this machine is root and has
+    no sandbox.
     """
 
     def __init__(self, *, allow_root: bool = False) -> None:
@@ -181,14 +183,13 @@ class Machine:
         stdio = self._stdio(spec, made, closing)
         programs = candidates(spec.argv[0], env["PATH"])
         words = [os.fsencode(f"{name}={value}") for name, value in env.items()]
-        if exposed or spec.pty is not None:
+        home = {} if self.cgroups is None else self.cgroups.home
+        if exposed or spec.pty is not None or (made.group is not None and not (home and _roomy(limits))):
             made.pid = spawn_prepared(spec.argv, programs, words, stdio, Setup(spec, made, stdio[0]))
             return
-        with Guise(made.uid, made.gid, limits.open_files):
+        with Within(made.group, home), Guise(made.uid, made.gid, limits.open_files):
             made.pid = spawn_plain(spec.argv, programs, words, stdio, cwd=spec.workdir)
         prefer_as_victim(made.pid)
-        if made.group is not None:
-            take(made.group, made.pid)
 
     def _control(self, spec: LaunchSpec, made: Launched, *, wanted: bool) -> None:
         controlled: list[str] = []
@@ -220,13 +221,11 @@ class Machine:
         return self.null, closing[-2], closing[-1]
 
 
-def take(group: Group, pid: int) -> None:
-    """Put a process that runs already under control, with what it may have started in its first microseconds."""
-    inside: set[int] = set()
-    while late := [found for found in descendants([pid]) if found not in inside]:
-        for found in late:
-            group.add(found)
-        inside.update(late)
+def _roomy(limits: Limits) -> bool:
+    """Whether the supervisor may step into a group with these limits: it must neither fill nor exhaust it."""
+    return (limits.memory is None or limits.memory >= ROOMY_BYTES) and (
+        limits.pids is None or limits.pids >= ROOMY_PIDS
+    )
 
 
 def _explain(error: SpawnError, spec: LaunchSpec) -> LaunchFailed:

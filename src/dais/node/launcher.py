@@ -14,8 +14,8 @@ def start_supervisor(node_dir: str, python: str = sys.executable, *, allow_root:
     """Start the supervisor of a directory (made if needed), detached from this process.
 
     Returns once it is on its way; `connect` succeeds a little later. If one serves the directory already, the new one
-    ends at once. With `allow_root` a root supervisor also starts unsandboxed containers that stay root, which an operator
-    who is root and has no sandbox cannot do without. Raises OSError if it cannot be started.
+    ends at once. With `allow_root` a root supervisor also starts unsandboxed containers that stay root, which an
+    operator who is root and has no sandbox cannot do without. Raises OSError if it cannot be started.
     """
     os.makedirs(node_dir, mode=0o700, exist_ok=True)
     source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -1,4 +1,7 @@
-"""The supervisor as a program: `--dir DIR` serves, `--detach` does so in the background, `--clean` only cleans up."""
+"""The supervisor as a program: `--dir DIR` serves, `--detach` does so in the background, `--clean` only cleans up.
+
+`--idle SECONDS` is how long it stays when nobody needs it; `--allow-root` see `Machine`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from dais.node.launch import Machine
 from dais.node.probe import find_program, probe
 from dais.node.recovery import clear
 from dais.node.spawn import reserve_low_descriptors
-from dais.node.supervisor import Supervisor, groups_line
+from dais.node.supervisor import IDLE_SECONDS, Supervisor, groups_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,17 +51,18 @@ def main() -> None:
         return
     os.chdir("/")
     _settle()
-    _serve(node_dir, allow_root="--allow-root" in arguments)
+    idle = float(arguments[arguments.index("--idle") + 1]) if "--idle" in arguments else IDLE_SECONDS
+    _serve(node_dir, allow_root="--allow-root" in arguments, idle_seconds=idle)
 
 
-def _serve(node_dir: str, *, allow_root: bool) -> None:
+def _serve(node_dir: str, *, allow_root: bool, idle_seconds: float) -> None:
     journal = Journal(f"{node_dir}/journal")
     past = journal.load()
     left = clear(past)
     machine = Machine(allow_root=allow_root)
     isolation = probe(machine, _group_name(node_dir))
     _give_up_privileges(machine)
-    supervisor = Supervisor(node_dir, machine, journal, past)
+    supervisor = Supervisor(node_dir, machine, journal, past, idle_seconds)
     supervisor.remember(past)
     _tell_lost(supervisor, past, left)
     try:
@@ -66,7 +70,7 @@ def _serve(node_dir: str, *, allow_root: bool) -> None:
     except OSError as error:
         print(f"the journal cannot be written: {error}", file=sys.stderr)  # noqa: T201
     supervisor.loop.install_signals()
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.shut_down(kill=True))
+    signal.signal(signal.SIGTERM, lambda *_: setattr(supervisor, "end_requested", True))
     server = Server(supervisor, isolation)
     guard = Guard(supervisor, own_command(node_dir, "--clean"))
     supervisor.run()
@@ -127,7 +131,8 @@ def _settle() -> None:
     """Make the process what a long-lived parent of containers should be."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD, signal.SIGTSTP):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # A handler, not "ignore": that would be inherited by every container.
+    signal.signal(signal.SIGHUP, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

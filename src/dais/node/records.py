@@ -24,6 +24,7 @@ class Records:
         self.kept: dict[int, dict[str, Any]] = dict(past.records)
         self._seq = past.seq
         self._fresh: list[dict[str, Any]] = []
+        self._resend: list[dict[str, Any]] = []
         self._unwritten: list[dict[str, Any]] = []
         self._retrying = False
 
@@ -34,23 +35,25 @@ class Records:
         self.kept[self._seq] = numbered
         self._fresh.append(numbered)
 
-    def again(self, attempt_id: str) -> None:
-        """Send the unacknowledged records of an attempt once more."""
-        self._fresh += [
-            record for record in self.kept.values() if record["attempt_id"] == attempt_id and record not in self._fresh
-        ]
+    def again(self, attempt_ids: set[str]) -> None:
+        """Send the unacknowledged records of these attempts once more."""
+        if attempt_ids:
+            new = {record["seq"] for record in self._fresh}
+            kept = self.kept.values()
+            self._resend += [old for old in kept if old["attempt_id"] in attempt_ids and old["seq"] not in new]
 
     def flush(self) -> list[dict[str, Any]]:
         """Write what is new to the journal; returns what is to be sent now.
 
         When the journal cannot be written (a full disk) the records are sent all the same, kept, and written later.
         """
-        if not self._fresh:
-            return []
-        fresh, self._fresh = self._fresh, []
-        self._unwritten += fresh
-        self._write()
-        return fresh
+        told, self._resend = self._resend, []
+        if self._fresh:
+            fresh, self._fresh = self._fresh, []
+            self._unwritten += fresh
+            self._write()
+            told += fresh
+        return told
 
     def acknowledge(self, seq: int) -> None:
         """The server has committed everything up to `seq`."""

@@ -37,7 +37,9 @@ IDLE_SECONDS = 600.0
 class Supervisor:
     """Everything that runs here. `machine` tells what can be isolated, `past` what a predecessor left."""
 
-    def __init__(self, node_dir: str, machine: Machine, journal: Journal, past: Past) -> None:
+    def __init__(
+        self, node_dir: str, machine: Machine, journal: Journal, past: Past, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
         self.node_dir = node_dir
         self.machine = machine
         self.loop = Loop()
@@ -49,6 +51,7 @@ class Supervisor:
         self.execs: set[ExecSession] = set()
         self.control: Connection | None = None
         self.finished = False
+        self.end_requested = False
         self._closing = False
         self._owners: dict[int, Attempt] = {}
         self._uids: dict[int, int] = {}
@@ -56,7 +59,8 @@ class Supervisor:
         self._exec_owners: dict[int, ExecSession] = {}
         self.on_other_child: dict[int, Any] = {}
         self._strays: list[int] | None = None
-        self._idle = Idle(IDLE_SECONDS, self._needed)
+        self._idle = Idle(idle_seconds, self._needed)
+        self._idle_check = min(5.0, idle_seconds / 4)
 
     # Attempts.
 
@@ -64,12 +68,10 @@ class Supervisor:
         """Accept a batch: into the journal first, then the queue. Ids that are known are not launched again."""
         accepted: list[Attempt] = []
         refused: list[tuple[str, str]] = []
-        for document in documents:
-            if not isinstance(document, dict):
-                raise SpecError("specs: expected a list of objects")
-            attempt_id = valid_id(document.get("attempt_id"))
+        known: set[str] = set()
+        for attempt_id, document in _identified(documents):
             if attempt_id in self.attempts or attempt_id in self.ended:
-                self.records.again(attempt_id)
+                known.add(attempt_id)
                 continue
             try:
                 spec = LaunchSpec(document)
@@ -87,6 +89,7 @@ class Supervisor:
                 attempt.fail("launch-failed", f"the node's journal cannot be written: {error.strerror}")
         else:
             self.queue.extend(accepted)
+        self.records.again(known)
         for attempt_id, detail in refused:
             self.end_unknown(attempt_id, "launch-failed", detail)
 
@@ -254,6 +257,8 @@ class Supervisor:
         self._check_idle()
         while not (self.finished and not self.attempts and not self.queue):
             self.loop.turn(wait=not self.queue)
+            if self.end_requested and not self._closing:
+                self.shut_down(kill=True)
             if self.loop.child_exited:
                 self.loop.child_exited = False
                 self.reap()
@@ -296,7 +301,20 @@ class Supervisor:
     def _check_idle(self) -> None:
         if self._idle.over():
             self.finished = True
-        self.loop.later(5.0, self._check_idle)
+        elif not os.path.isdir(self.node_dir):
+            # Removed: nobody will ever connect again.
+            self.shut_down(kill=True)
+        self.loop.later(self._idle_check, self._check_idle)
+
+
+def _identified(documents: list[object]) -> list[tuple[str, dict[str, Any]]]:
+    """Each spec with its id. Raises SpecError before anything is begun."""
+    identified = []
+    for document in documents:
+        if not isinstance(document, dict):
+            raise SpecError("specs: expected a list of objects")
+        identified.append((valid_id(document.get("attempt_id")), document))
+    return identified
 
 
 def groups_line(machine: Machine) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def running(node: Node, control: Control, isolation: str) -> str:
     return _start(node, control, isolation)
 
 
-def _start(node: Node, control: Control, isolation: str, **fields: object) -> str:
+def _start(node: Node, control: Control, isolation: str, **fields: Any) -> str:
     spec = node.spec("sh", "-c", "echo up; sleep 1000", isolation=isolation, **fields)
     spec["env"] = {**spec["env"], "JOBS_OWN": "here"}
     control.launch(spec)
@@ -125,15 +126,19 @@ def test_it_is_inside_the_container(node: Node, control: Control, running: str, 
     assert lines[0] == expected_uid
     assert lines[1].replace("\t", "") == "CapEff:0000000000000000NoNewPrivs:1"
     # The same namespaces as the container's own processes.
-    inside = next(
-        pid for pid in processes_with(f"DAIS_ATTEMPT={running}".encode())
-        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
-    )  # fmt: skip
+    inside = until(lambda: _sleeper(running), "the container sleeps")
     own = [
         str(Path(f"/proc/{inside}/ns/{name}").readlink())
         for name in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
     ]
     assert lines[2:9] == own
+
+
+def _sleeper(attempt_id: str) -> int | None:
+    for pid in processes_with(f"DAIS_ATTEMPT={attempt_id}".encode()):
+        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
+            return pid
+    return None
 
 
 def test_it_counts_in_the_container_s_control_group(node: Node, control: Control, isolation: str) -> None:

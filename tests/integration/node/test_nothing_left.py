@@ -10,6 +10,7 @@ from tests.support.supervisor import (
     Node,
     cgroups_of,
     processes_with,
+    sleeping,
     until,
 )
 
@@ -110,3 +111,26 @@ def test_an_orderly_end_leaves_nothing(node: Node, control: Control) -> None:
     until(lambda: not processes_with(str(node.directory).encode()), "supervisor and guard have ended")
     assert not cgroups_of(spec["attempt_id"])
     assert not cgroups_of(name)
+
+
+def test_a_daemon_without_a_mark_ends_among_others(node: Node, control: Control) -> None:
+    other = node.spec("sh", "-c", "echo up; sleep 1000")
+    control.launch(other)
+    node.wait_log(other["attempt_id"], b"up")
+    # The session is the container's, but the environment is gone.
+    control.run(node.spec("sh", "-c", "(env -i sleep 43210987 &); exit 0"))
+    assert not sleeping("43210987")
+    assert other["attempt_id"] not in node.ended(control)
+
+
+def test_a_stop_at_any_moment_of_the_start_leaves_nothing(node: Node, control: Control, isolation: str) -> None:
+    specs = [node.spec("sleep", "1000", isolation=isolation, user=number) for number in range(60)]
+    for number, spec in enumerate(specs):
+        control.launch(spec)
+        for _ in range(number % 6):
+            control.sync()
+        control.send(op="stop", attempt_id=spec["attempt_id"], grace=0)
+    for spec in specs:
+        assert control.record(spec["attempt_id"])["reason"] == "stopped"
+        assert not processes_with(f"DAIS_ATTEMPT={spec['attempt_id']}".encode())
+        assert not cgroups_of(spec["attempt_id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import struct
@@ -17,8 +18,9 @@ from typing import Any
 import pytest
 
 from dais.node import MAX_FRAME, PROTOCOL, connect, start_supervisor
+from dais.node.program import own_command
 from tests.support.needs import needs_root
-from tests.support.supervisor import Closed, Control, Node, processes_with, until, wait_gone
+from tests.support.supervisor import PATIENCE, Closed, Control, Node, processes_with, until, wait_gone
 
 
 def test_hello_tells_who_is_there(node: Node, control: Control) -> None:
@@ -223,7 +225,7 @@ def test_a_long_directory_path_is_no_obstacle() -> None:
 
 
 def test_too_many_at_once_are_refused(node: Node, control: Control) -> None:
-    specs = [node.spec("true") for _ in range(4200)]
+    specs = [node.spec("true", user=number) for number in range(4200)]
     control.launch(*specs)
     ended: list[dict[str, Any]] = []
     while len(ended) < len(specs):
@@ -263,3 +265,96 @@ def test_connect_says_when_nobody_serves(tmp_path: Path) -> None:
         left.bind(str(tmp_path / "supervisor.sock"))
     with pytest.raises(ConnectionRefusedError):
         connect(str(tmp_path))
+
+
+def test_it_ends_by_itself_when_nobody_needs_it(node: Node) -> None:
+    node.directory.mkdir(mode=0o700)
+    process = subprocess.Popen(own_command(str(node.directory), "--idle", "0.2"))
+    with process:
+        control = node.connect()
+        ended = control.run(node.spec("true"))
+        control.close()
+        # There is a record that nobody has acknowledged: it is needed.
+        control = node.connect()
+        assert control.record(ended["attempt_id"]) == ended
+        control.send(op="ack", seq=ended["seq"])
+        control.sync()
+        control.close()
+        assert process.wait(PATIENCE) == 0
+    assert not (node.directory / "supervisor.sock").exists()
+
+
+def test_a_terminated_supervisor_ends_what_it_runs(node: Node, control: Control) -> None:
+    spec = node.spec("sleep", "1000")
+    control.launch(spec)
+    control.record(spec["attempt_id"], "started")
+    fd = os.pidfd_open(node.pid())
+    os.kill(node.pid(), signal.SIGTERM)
+    assert control.record(spec["attempt_id"])["stop_reason"] == "supervisor-shutdown"
+    wait_gone(fd)
+
+
+def test_one_bad_id_spoils_the_whole_batch_before_it_begins(node: Node, control: Control) -> None:
+    good = node.spec("true")
+    control.launch(good, {**node.spec("true"), "attempt_id": "a/b"})
+    assert "a/b" in control.answer("error")["message"]
+    assert node.connect().hello["attempts"] == {}
+    assert node.connect().run(good)["exit_code"] == 0
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_it_runs_on_every_python(node: Node, isolation: str, version: str) -> None:
+    python = shutil.which(f"python{version}")
+    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode != 0:
+        pytest.skip(f"no python{version} is installed here")
+    real = subprocess.run(
+        [python, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True, check=True
+    )
+    control = node.start(real.stdout.strip())
+    assert control.run(node.spec("sh", "-c", "exit 3", isolation=isolation))["exit_code"] == 3
+    assert control.run(node.spec("no-such-command", isolation=isolation))["reason"] == "command-not-found"
+    spec = node.spec("sh", "-c", "echo up; sleep 1000", isolation=isolation)
+    control.launch(spec)
+    node.wait_log(spec["attempt_id"], b"up")
+    assert node.exec(spec["attempt_id"], "sh", "-c", "exit 4").result() == {"exit_code": 4}
+
+
+def test_another_signature_of_the_private_interface_is_survived() -> None:
+    program = """
+import os, sys; sys.path.insert(0, "src")
+from dais.node import spawn
+spawn.reserve_low_descriptors()
+def other(*arguments): raise TypeError("takes 99 arguments")
+for replacement in (spawn._fork_exec, other, None):
+    spawn._fork_exec = replacement
+    null = os.open("/dev/null", os.O_RDWR)
+    read, write = os.pipe()
+    argv = ["sh", "-c", "echo $A; pwd; echo kept >&5; exit 3"]
+    pid = spawn.spawn_plain(argv, [b"/bin/sh"], [b"A=b"], (null, write, write), cwd="/usr", keep={5: write})
+    os.close(write)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert os.read(read, 100) == b"b\\n/usr\\nkept\\n"
+    for words in ({"programs": [b"/no/such"]}, {"cwd": "/no/such"}):
+        try:
+            spawn.spawn_plain(argv, **{"programs": [b"/bin/sh"], "env": [], "stdio": (null, null, null), **words})
+        except spawn.SpawnError as error:
+            assert (error.stage, error.errno) == ("chdir" if "cwd" in words else "exec", 2), error.stage
+        else:
+            raise AssertionError(words)
+print("fine")
+"""
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("fine\n", "")
+
+
+def test_it_ends_when_its_directory_is_removed(node: Node) -> None:
+    node.directory.mkdir(mode=0o700)
+    process = subprocess.Popen(own_command(str(node.directory), "--idle", "1"))
+    with process:
+        control = node.connect()
+        spec = node.spec("sleep", "1000")
+        control.launch(spec)
+        control.record(spec["attempt_id"], "started")
+        shutil.rmtree(node.directory)
+        assert process.wait(PATIENCE) == 0
+    assert not processes_with(f"DAIS_ATTEMPT={spec['attempt_id']}".encode())

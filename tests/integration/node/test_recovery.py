@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dais.node import SYSTEM
 from tests.support.needs import needs_root
 from tests.support.supervisor import Control, Node, cgroups_of, processes_with, until
 
 _DAEMON = "(setsid sh -c 'sleep 4321 & sleep 4321' &) ; echo up; sleep 1000"
 
 
-def _long(node: Node, isolation: str, **fields: object) -> dict[str, object]:
+def _long(node: Node, isolation: str, **fields: Any) -> dict[str, object]:
     return node.spec("sh", "-c", _DAEMON, isolation=isolation, **fields)
 
 
@@ -131,7 +134,7 @@ def test_a_torn_journal_is_read_as_far_as_it_goes(node: Node, control: Control, 
 
 def test_the_journal_stays_small(node: Node, control: Control) -> None:
     for _ in range(20):
-        specs = [node.spec("true") for _ in range(100)]
+        specs = [node.spec("true", user=number) for number in range(100)]
         control.launch(*specs)
         for spec in specs:
             control.record(spec["attempt_id"])
@@ -174,6 +177,36 @@ def _fits(fd: int) -> bool:
         return os.write(fd, b"x" * 4096) > 0
     except OSError:
         return False
+
+
+def test_a_full_disk_loses_output_and_says_so(node: Node) -> None:
+    needs_root()
+    node.directory.mkdir(mode=0o700)
+    if os.system(f"mount -t tmpfs -o size=1m dais-test {node.directory}") != 0:  # noqa: S605
+        pytest.skip("mounting a tmpfs is not allowed here")
+    fifo = node.directory.parent / "fifo"
+    os.mkfifo(fifo, 0o666)
+    fifo.chmod(0o666)
+    try:
+        control = node.start()
+        filler = node.directory / "filler"
+        filler.write_bytes(b"x" * (512 << 10))
+        spec = node.spec("sh", "-c", f"head -c 3000000 /dev/zero; read x < {fifo}; echo more; exit 3")
+        control.launch(spec)
+        control.record(spec["attempt_id"], "started")
+        with fifo.open("w") as file:
+            filler.unlink()
+            file.write("go\n")
+        ended = control.record(spec["attempt_id"])
+        assert (ended["reason"], ended["exit_code"]) == ("exit-code", 3)
+        assert ended["log_bytes"] < 1 << 20
+        marks = node.log(spec["attempt_id"], SYSTEM)
+        assert b"No space left on device" in marks
+        lost = sum(int(count) for count in re.findall(rb"(\d+) bytes were lost", marks))
+        assert lost + ended["log_bytes"] == 3_000_005
+        node.close()
+    finally:
+        os.system(f"umount -l {node.directory}")  # noqa: S605
 
 
 def test_a_full_disk_refuses_launches_and_loses_no_record(node: Node) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def _sandbox() -> None:
     needs_bwrap()
 
 
-def _run(node: Node, control: Control, script: str, **fields: object) -> str:
+def _run(node: Node, control: Control, script: str, **fields: Any) -> str:
     spec = node.spec("sh", "-c", script, isolation="sandbox", **fields)
     ended = control.run(spec)
     text = node.log(spec["attempt_id"]).decode()
