@@ -61,16 +61,21 @@ def read_page(path: Path) -> Page:
 
 
 def calls(page: Page) -> Iterator[tuple[int, list[str]]]:
-    """Every call of `dais` in the page's blocks, complete with its arguments: what a reader would type."""
+    """Every call of `dais` in the page's blocks, complete with its arguments: what a reader would type.
+
+    One that is shown to fail, by `error:` in the line after it, is left out.
+    """
     for block in page.blocks:
-        number = block.line
-        lines = iter(enumerate(block.lines, block.line))
-        for number, line in lines:
-            if block.language in SHELLS and (line.startswith("$ ") or block.language != "console"):
+        shown = [*block.lines, ""]
+        for index, line in enumerate(block.lines):
+            number = block.line + index
+            if line.startswith("$ ") or block.language in SHELLS - {"console"}:
                 typed = line.removeprefix("$ ")
                 while typed.endswith("\\"):
-                    typed = typed[:-1] + next(lines, (0, ""))[1]
-                yield from ((number, words) for words in simple_commands(typed) if words[:1] == ["dais"])
+                    index += 1
+                    typed = typed[:-1] + shown[index]
+                if not shown[index + 1].startswith("error: "):
+                    yield from ((number, words) for words in simple_commands(typed) if words[:1] == ["dais"])
             elif re.match(r"\s+dais \w", line):  # an example with its comment behind it, in the help or printed
                 example = re.split(r"\s{2,}", line.strip())[0]
                 yield from ((number, words) for words in simple_commands(example) if words[:1] == ["dais"])

@@ -124,6 +124,8 @@ def test_the_checks_find_what_is_wrong(tmp_path: Path) -> None:
         "    --tail ten\n"
         "$ dais folder new points ./not-there\n"
         "$ dais job\n"
+        "$ dais jub\n"
+        "error: there is no command 'jub'\n"
         "```\n\n"
         "```text\n"
         "  dais env sho 1    with a comment\n"
@@ -135,7 +137,7 @@ def test_the_checks_find_what_is_wrong(tmp_path: Path) -> None:
         7,
         7,
         10,
-        14,
+        16,
     ]
     assert [words[1:3] for _, words in pages.mentions(page) if pages.problem_of_mention(command_line, words)] == [
         ["jobs", "ls"],
