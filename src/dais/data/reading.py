@@ -81,7 +81,7 @@ def remove_entries(store: FolderStore, folder_id: str, path: str, *, recursive: 
                 if names and not recursive:
                     raise Conflict(
                         f"{shown(clean or '.')} is a directory with {len(names):,} entries; "
-                        "ask for recursive removal to remove them all",
+                        "--recursive (recursive=true) removes them all",
                         code="not-empty",
                         path=clean[:200],
                     )

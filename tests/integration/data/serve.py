@@ -9,6 +9,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import uvloop
+
 from dais.api import Application, Authenticator, Services
 from dais.api.rest import all_routes
 from dais.api.server import Server, listen, url_of
@@ -37,4 +39,5 @@ async def main(data: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dais.compute import jobs_mounting
 from dais.data import (
     DataSettings,
     Folder,
@@ -26,6 +27,7 @@ from dais.kit.database import Database
 from dais.kit.errors import Conflict, DaisError, Forbidden, Invalid, NotFound
 from dais.kit.ids import new_id
 from dais.wire.spec import Mount
+from tests.support.world import World, running
 
 
 @pytest.fixture
@@ -177,3 +179,18 @@ async def test_tidying_finishes_what_crashes_left(
     assert list((store.root / ".trash").iterdir()) == []
     assert list((store.root / ".partial" / kept.id).iterdir()) == []
     assert (store.root / kept.id / "file").read_text() == "x"
+
+
+@pytest.mark.anyio
+async def test_jobs_hold_their_folders_until_they_end(database: Database, clock: ManualClock, tmp_path: Path) -> None:
+    world = World(database, clock, tmp_path)
+    held = await database.write(create_folder, world.actor, new_id(), "held")
+    other = await database.write(create_folder, world.actor, new_id(), "other")
+    world.folders.create(held.id)
+    async with running(world):
+        job = await world.submit("sleep-forever", data=(Mount(name="held", target="/data"),))
+        assert await database.read(jobs_mounting, held.id) == [job]
+        assert await database.read(jobs_mounting, other.id) == []
+        await world.kill(job)
+        await world.finished(job)
+    assert await database.read(jobs_mounting, held.id) == []
