@@ -36,6 +36,7 @@ class Connection:
         self._reading = True
         self._closing = False
         self.open = True
+        self.speaks_json = True
         self.on_frame = on_frame
         self.on_gone = on_gone
         self.on_drained: Callable[[], None] | None = None
@@ -122,7 +123,8 @@ class Connection:
             while self.open and self._reading and (body := self._decoder.next()) is not None:
                 self.on_frame(self, body)
         except FrameError as error:
-            self.send({"op": "error", "code": "bad-frame", "message": str(error)})
+            if self.speaks_json:
+                self.send({"op": "error", "code": "bad-frame", "message": str(error)})
             self.close()
 
     def _flush(self) -> None:

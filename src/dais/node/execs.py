@@ -75,6 +75,7 @@ class ExecSession:
         self._kill_again = 0.005
         self._doubts = DOUBTS
         self._tries = READY_TRIES
+        connection.speaks_json = False
         connection.on_frame = self._on_frame
         connection.on_gone = self._on_gone
         connection.on_drained = self._on_drained
