@@ -18,7 +18,7 @@ from dais.node.guard import Guard
 from dais.node.journal import Journal
 from dais.node.launch import Machine
 from dais.node.probe import find_program, probe
-from dais.node.recovery import clear
+from dais.node.recovery import clear, remove_groups
 from dais.node.spawn import reserve_low_descriptors
 from dais.node.supervisor import IDLE_SECONDS, Supervisor, groups_line
 
@@ -60,7 +60,10 @@ def _serve(node_dir: str, *, allow_root: bool, idle_seconds: float) -> None:
     past = journal.load()
     left = clear(past)
     machine = Machine(allow_root=allow_root)
-    isolation = probe(machine, _group_name(node_dir))
+    isolation = probe(machine, group_name(node_dir))
+    if machine.cgroups is not None:
+        # What a predecessor left that died before its journal could name them.
+        remove_groups([(machine.cgroups.version, machine.cgroups.bases)])
     _give_up_privileges(machine)
     supervisor = Supervisor(node_dir, machine, journal, past, idle_seconds)
     supervisor.remember(past)
@@ -160,7 +163,7 @@ def _tell_lost(supervisor: Supervisor, past: Past, left: list[int]) -> None:
     supervisor.tell()
 
 
-def _group_name(node_dir: str) -> str:
+def group_name(node_dir: str) -> str:
     """A name that no other directory of this machine has, and this one has each time."""
     status = os.stat(node_dir)
     return f"dais-{status.st_dev:x}-{status.st_ino:x}"

@@ -21,10 +21,22 @@ def clear(past: Past) -> list[int]:
     The kernel has ended the sandboxes already. What detached itself is found by its control group and, where there was
     none, by the mark in its environment.
     """
-    groups = _left_groups(past)
-    for group in groups:
+    for group in _groups_below(past.groups):
         group.kill()
     left = processes.kill_marked(past.unfinished.__contains__, KILL_SECONDS) if past.unfinished else []
+    remove_groups(past.groups)
+    for _, bases in past.groups:
+        for base in set(bases.values()):
+            try:
+                os.rmdir(base)
+            except OSError:
+                pass
+    return left
+
+
+def remove_groups(places: list[tuple[str, dict[str, str]]]) -> None:
+    """End and remove every group below these (version, bases); only before this supervisor has made one."""
+    groups = _groups_below(places)
     deadline = time.monotonic() + REMOVE_SECONDS
     while groups and time.monotonic() < deadline:
         for group in groups:
@@ -32,28 +44,16 @@ def clear(past: Past) -> list[int]:
         groups = [group for group in groups if not group.remove()]
         if groups:
             time.sleep(0.005)
-    for version, bases in past.groups:
-        if version == "v1" or not groups:
-            for base in set(bases.values()):
-                try:
-                    os.rmdir(base)
-                except OSError:
-                    pass
-    return left
 
 
-def _left_groups(past: Past) -> list[Group]:
-    """Every group below our bases: none of them is in use by a living supervisor."""
+def _groups_below(places: list[tuple[str, dict[str, str]]]) -> list[Group]:
     found = []
-    for version, bases in past.groups:
+    for version, bases in places:
         for controller, base in bases.items():
             try:
                 names = os.listdir(base)
             except OSError:
                 continue
-            found += [Group(version, {controller: f"{base}/{name}"}) for name in names if _is_group(f"{base}/{name}")]
+            paths = [f"{base}/{name}" for name in names]
+            found += [Group(version, {controller: path}) for path in paths if os.path.isdir(path)]
     return found
-
-
-def _is_group(path: str) -> bool:
-    return os.path.isdir(path)

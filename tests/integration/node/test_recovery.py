@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from dais.node import SYSTEM
-from tests.support.needs import needs_root
+from dais.node.program import group_name
+from tests.support.needs import needs_cgroups, needs_root
 from tests.support.supervisor import Control, Node, cgroups_of, processes_with, until
 
 _DAEMON = "(setsid sh -c 'sleep 4321 & sleep 4321' &) ; echo up; sleep 1000"
@@ -241,3 +242,18 @@ def test_a_full_disk_refuses_launches_and_loses_no_record(node: Node) -> None:
         until(lambda: not processes_with(str(node.directory).encode()), "supervisor and guard have ended")
     finally:
         os.system(f"umount -l {node.directory}")  # noqa: S605
+
+
+def test_groups_that_no_journal_names_are_removed_too(node: Node) -> None:
+    needs_root()
+    needs_cgroups()
+    control = node.start()
+    control.run(node.spec("true"))
+    (base, *_) = [path for path in cgroups_of(group_name(str(node.directory))) if "pids" in str(path)]
+    node.kill()
+    until(lambda: not base.exists(), "the guard has removed the group")
+    (node.directory / "journal").unlink()
+    (base / "left").mkdir(parents=True)
+    node.start()
+    assert base.exists()
+    assert not (base / "left").exists()
