@@ -29,6 +29,7 @@ def test_runs_are_lost_cleanly_and_the_restartable_run_again(own: Installation) 
     ended = [own.wait(job.id) for job in lost]
     assert [(job.state, job.reason, job.exit_code) for job in ended] == [("FAILED", "node-lost", None)] * 3
     assert [run.state for job in ended for run in job.runs] == ["INTERRUPTED"] * 3
+    assert [own.output(job.id) for job in ended] == [b"ready\n"] * 3, "what they had printed is kept"
     repeated = [own.wait(job.id) for job in again]
     assert [(job.state, job.exit_code, job.run_index) for job in repeated] == [("SUCCEEDED", 0, 1)] * 3
     for job in repeated:

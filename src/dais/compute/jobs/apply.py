@@ -94,26 +94,30 @@ def begin(uow: UnitOfWork, job_id: str, account_id: str) -> None:
 def apply(uow: UnitOfWork, job_id: str, *events: lifecycle.Event) -> Applied:
     """Let events happen to a job, in order, in this unit of work.
 
-    Raises NotFound `no-such-job` and `lifecycle.Impossible`. The caller carries out the actions after the commit.
+    Raises NotFound `no-such-job` and, with nothing written, `lifecycle.Impossible`. The caller carries out the actions
+    after the commit.
     """
     row = uow.one(_select, job_id=job_id)
     if row is None:
         raise NotFound(f"there is no job {job_id}", code="no-such-job", job=job_id)
     before = life = _life(row)
     actions: list[Action] = []
-    run_id = row.run_id
-    for event in events:
+    steps: list[tuple[Life, Life]] = []
+    for event in events:  # all of them first: of what cannot happen nothing is written
         try:
             after, more = lifecycle.step(life, event)
         except lifecycle.Impossible as error:
             story = tuple(line.state for line in uow.all(_story, job_id=job_id))
             raise lifecycle.Impossible(msgspec.structs.replace(error.job, story=story), event) from None
-        if after != life:
-            run_id = _store_run(uow, row, run_id, life, after)
-        if after.state != life.state or after.cancel_reason != life.cancel_reason:
-            _remember(uow, row.id, row.account_id, after.run_index, after.state, after.reason, after.detail)
-        life = after
+        steps.append((life, after))
         actions.extend(more)
+        life = after
+    run_id = row.run_id
+    for earlier, after in steps:
+        if after != earlier:
+            run_id = _store_run(uow, row, run_id, earlier, after)
+        if after.state != earlier.state or after.cancel_reason != earlier.cancel_reason:
+            _remember(uow, row.id, row.account_id, after.run_index, after.state, after.reason, after.detail)
     if life != before:
         _store_job(uow, row, before, life)
     if actions or life.state in lifecycle.FINAL:

@@ -6,6 +6,7 @@ launched. What has to be done in the world is returned, and done after the commi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -22,6 +23,8 @@ from dais.compute.jobs.types import Work
 from dais.compute.scheduler import NodeState, Snapshot, Waiting, plan
 from dais.engines.contract import Handle, Phase, Status
 from dais.kit.database import Row, Statement, UnitOfWork
+
+log = logging.getLogger(__name__)
 
 HEAD = 256
 """How many waiting jobs one tick looks at. In strict order those behind cannot start before them."""
@@ -109,7 +112,11 @@ def needs_preparation(work: Work) -> bool:
 
 def _apply_statuses(uow: UnitOfWork, statuses: Sequence[Status], outcome: Outcome) -> None:
     rows = run_rows(uow, [status.attempt_id for status in statuses])
+    seen: set[str] = set()
     for status in statuses:
+        if status.attempt_id in seen:  # told by the engine and by a reconcile: it may have changed the run already
+            rows |= run_rows(uow, [status.attempt_id])
+        seen.add(status.attempt_id)
         row = rows.get(status.attempt_id)
         if row is None:
             outcome.strangers.append(status)
@@ -119,11 +126,15 @@ def _apply_statuses(uow: UnitOfWork, statuses: Sequence[Status], outcome: Outcom
         store_facts(uow, status)
         ended = status.phase in (Phase.ENDED, Phase.LOST)
         if row.idx == row.run_index:  # else an older run of a job that has gone on
-            applied = apply(uow, row.job_id, *_events(row, status))
+            try:
+                applied = apply(uow, row.job_id, *_events(row, status))
+            except lifecycle.Impossible:
+                log.exception("what the engine says of run %s is left aside: all other jobs must go on", row.id)
+                continue
             ended = Action.SHIP in applied.actions
         if not ended:
             continue
-        if status.log_bytes:
+        if status.log_bytes or status.phase == Phase.LOST:  # who lost it does not know what it had printed
             outcome.ships.append(row.id)
         else:
             close_run(uow, row.id, [])

@@ -1,0 +1,73 @@
+"""One tick, given what an engine tells: twice, late, or what cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import bindparam, update
+
+from dais.compute.groups.commands import register_group, update_nodes
+from dais.compute.jobs.tables import jobs
+from dais.compute.loops.tick import tick
+from dais.engines.contract import NodeInfo, Phase, Status
+from dais.kit.clock import ManualClock
+from dais.kit.database import Database, Statement, UnitOfWork
+from tests.support.world import GROUP, World
+
+pytestmark = pytest.mark.anyio
+
+_put_back = Statement(update(jobs).where(jobs.c.id == bindparam("job_id")).values(state="SCHEDULED"))
+
+
+@pytest.fixture
+def world(database: Database, clock: ManualClock, tmp_path: Path) -> World:
+    made = World(database, clock, tmp_path)
+    database.write_sync(register_group, GROUP, "fake", "host")
+    database.write_sync(update_nodes, GROUP, [NodeInfo(name="n1", cpu=4.0, memory=1 << 30)])
+    return made
+
+
+def put_back(uow: UnitOfWork, job_id: str) -> None:
+    """As a defect might leave it: of a job that is not yet prepared no end can be told."""
+    uow.run(_put_back, job_id=job_id)
+
+
+async def launched(world: World, **fields: Any) -> tuple[str, str]:
+    """A job that was launched: its id and its run's."""
+    job_id = await world.submit("print", "hello", **fields)
+    outcome = await world.db.write(tick, GROUP, [], [])
+    (work,) = outcome.launches
+    assert work.job_id == job_id
+    return job_id, work.run_id
+
+
+async def test_a_loss_that_is_told_twice_in_one_tick_counts_once(world: World) -> None:
+    job_id, run_id = await launched(world, restartable=True)
+    lost = Status(attempt_id=run_id, phase=Phase.LOST, reason="node-lost", ended_at=5)
+    await world.db.write(tick, GROUP, [lost, lost], [])
+    job = await world.job(job_id)
+    assert [run.state for run in job.runs] == ["INTERRUPTED", "PREPARING"]
+    await world.db.write(tick, GROUP, [lost], [])
+    assert (await world.job(job_id)).run_index == 1
+
+
+async def test_what_a_lost_run_had_printed_is_shipped_before_it_is_forgotten(world: World) -> None:
+    _, run_id = await launched(world)
+    lost = Status(attempt_id=run_id, phase=Phase.LOST, reason="node-lost", ended_at=5)
+    outcome = await world.db.write(tick, GROUP, [lost], [])
+    assert (outcome.ships, outcome.empty) == ([run_id], [])
+
+
+async def test_what_cannot_be_stops_no_other_job(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    first, first_run = await launched(world)
+    second, second_run = await launched(world)
+    killed = Status(attempt_id=first_run, phase=Phase.ENDED, reason="exit-code", exit_code=1, started_at=3, ended_at=4)
+    await world.db.write(put_back, first)
+    fine = Status(attempt_id=second_run, phase=Phase.ENDED, reason="exit-code", exit_code=0, started_at=3, ended_at=4)
+    await world.db.write(tick, GROUP, [killed, fine], [])
+    assert (await world.job(second)).state == "SUCCEEDED"
+    job = await world.job(first)
+    assert (job.state, job.started_at) == ("SCHEDULED", None), "nothing of it is written"
+    assert "cannot happen to a job that is SCHEDULED" in caplog.text
