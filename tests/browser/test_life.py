@@ -157,6 +157,7 @@ async def test_everything_can_be_read_and_done_without_javascript(browser: Brows
         await expect(page.get_by_role("button", name="Follow")).to_have_count(0)
         await page.get_by_role("link", name="Kill …").click()
         await page.get_by_role("button", name="Kill train").click()
+        await expect(page.locator("#summary")).to_be_visible()  # back on the job's page
         await world.finished(job)
         await page.reload()
         await expect(page.locator("#summary")).to_contain_text("cancelled")

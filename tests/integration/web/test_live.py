@@ -216,11 +216,12 @@ async def test_one_user_cannot_hold_all_connections(site: Site, monkeypatch: pyt
     from dais.web import live
 
     monkeypatch.setattr(live, "MAX_PER_USER", 1)
-    async with site.signed_in() as client, tab(site, client) as page, tab(site, client) as other:
+    async with site.signed_in() as client, tab(site, client) as page:
         await page.watch("jobs")
         await page.next("jobs")
-        assert (await other.next("problem"))["code"] == "too-many-pages"
-        assert await other.closed() == 4400
+        async with tab(site, client) as other:
+            assert (await other.next("problem"))["code"] == "too-many-pages"
+            assert await other.closed() == 4400
 
 
 async def test_a_stopping_server_says_that_it_restarts(site: Site) -> None:
