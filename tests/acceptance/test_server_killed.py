@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
 from tests.support.installation import PATIENCE, Installation, installation, script, told
+from tests.support.supervisor import until
 
 JOBS = 20
 RESTART_SECONDS = 10.0
@@ -114,3 +117,25 @@ def test_twenty_printing_jobs_survive_kills_of_the_server(
         record_property("restart_seconds", restarts)
         assert max(restarts) < RESTART_SECONDS, f"restarts took {restarts} s"
         assert "Traceback" not in installed.said() + installed.log()
+
+
+def test_a_kill_between_a_launch_and_its_record_leaves_the_running_job_alone(own: Installation) -> None:
+    """The server cannot know whether the launch arrived: it stages and launches again what runs already."""
+    folder = own.folder("gate")
+    text = (
+        "echo $DAIS_RUN_INDEX >> /gate/ran; echo mine > kept; echo started; "
+        "until [ -e /gate/open ]; do sleep 0.02; done; cat kept"
+    )
+    job = own.submit(*script(text), data=["gate:/gate"])
+    own.wait_output(job, b"started")
+    own.kill()
+    with contextlib.closing(sqlite3.connect(own.data / "dais.db", isolation_level=None)) as database:
+        assert database.execute("UPDATE runs SET handle = NULL").rowcount == 1
+        own.start()
+        until(lambda: database.execute("SELECT handle FROM runs").fetchone()[0], "it was launched again")
+    assert own.put(folder, "open", b"").status == 200
+    ended = own.wait(job.id)
+    assert (ended.state, ended.exit_code, len(ended.runs)) == ("SUCCEEDED", 0, 1), own.output(job.id)
+    assert own.output(job.id) == b"started\nmine\n"
+    assert own.get(folder, "ran") == b"0\n"
+    own.wait_nothing_left(ended)

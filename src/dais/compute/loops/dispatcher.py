@@ -30,7 +30,6 @@ from dais.compute.loops.staging import (
     make_tools,
     remove_environments,
     stage,
-    staged,
     staged_runs,
 )
 from dais.compute.loops.tick import Outcome, needs_preparation, tick
@@ -280,7 +279,7 @@ class Dispatcher:
         group = self._group
         environment = group.environment_directory(work.environment_id) if work.environment_id else None
         try:
-            ready = staged(group, work, environment) if needs_preparation(work) else stage(group, work, environment)
+            ready = stage(group, work, environment)
         except (DaisError, OSError) as error:
             return Status(
                 attempt_id=work.run_id,

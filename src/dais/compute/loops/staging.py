@@ -1,12 +1,14 @@
 """Making what a run needs on disk, and removing it. Blocking: call it in a thread.
 
-Everything here may be done again after a crash: directories are made afresh, and removing what is not there is fine.
+Everything here may be done again after a crash: a directory appears whole or not at all, and removing what is not
+there is fine.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from dais.compute.launch import Staged
 from dais.compute.loops.group import Group
 from dais.data import materialize
 from dais.engines.contract import Bind
-from dais.kit.ids import is_id
+from dais.kit.ids import is_id, new_id
+
+_placing = threading.Lock()
+"""A run may be staged by two threads at once: what lost contact is launched again."""
 
 
 def make_tools(group: Group) -> None:
@@ -29,20 +34,26 @@ def make_tools(group: Group) -> None:
 
 
 def stage(group: Group, work: Work, environment: Path | None) -> Staged:
-    """A fresh working directory with the job's source, and the host paths of its folders.
+    """The working directory with the job's source, and the host paths of its folders.
 
-    Raises DaisError when the source or a folder is gone, OSError when the disk refuses.
+    What is staged already is left as it is: after a crash a run is staged again that may be running, and the directory
+    holds what it wrote. Raises DaisError when the source or a folder is gone, OSError when the disk refuses.
     """
     directory = group.run_directory(work.run_id)
-    if directory.exists():
-        shutil.rmtree(directory)
     inner = directory / "work"
-    inner.mkdir(parents=True, mode=0o755)
-    uid, gid = group.host.uid, group.host.gid
-    if uid is not None:
-        os.chown(inner, uid, -1 if gid is None else gid)
-    if work.spec.source is not None:
-        materialize(group.blobs, work.spec.source, inner, uid=uid, gid=gid)
+    if not inner.exists():
+        directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        fresh = directory / f".{new_id()}"
+        fresh.mkdir(mode=0o755)
+        uid, gid = group.host.uid, group.host.gid
+        if uid is not None:
+            os.chown(fresh, uid, -1 if gid is None else gid)
+        if work.spec.source is not None:
+            materialize(group.blobs, work.spec.source, fresh, uid=uid, gid=gid)
+        with _placing:
+            if not inner.exists():
+                fresh.rename(inner)
+        shutil.rmtree(fresh, ignore_errors=True)
     return staged(group, work, environment)
 
 
