@@ -85,13 +85,20 @@ class BlobStore:
             raise self.discard_damaged(digest)
         return data
 
-    def put(self, data: bytes | bytearray | memoryview) -> str:
-        """Store bytes; their digest. Raises Unavailable `disk-full`."""
-        (digest,) = self.put_many([data])
+    def put(self, data: bytes | bytearray | memoryview, *, reserve: bool = True) -> str:
+        """Store bytes; their digest. Raises Unavailable `disk-full`.
+
+        Without `reserve` it may take from what uploads leave free, which is kept for what jobs need to end.
+        """
+        (digest,) = self.put_many([data], reserve=reserve)
         return digest
 
     def put_many(
-        self, contents: Collection[bytes | bytearray | memoryview], expected: Collection[str] = ()
+        self,
+        contents: Collection[bytes | bytearray | memoryview],
+        expected: Collection[str] = (),
+        *,
+        reserve: bool = True,
     ) -> list[str]:
         """Store many small contents at the price of few; their digests in order.
 
@@ -104,7 +111,8 @@ class BlobStore:
                 raise digest_mismatch("a blob", wanted, found)
         given = dict(zip(digests, contents, strict=True))
         new = [(digest, content) for digest, content in given.items() if not self._whole(digest, len(content))]
-        self.check_space(sum(len(content) for _, content in new))
+        if reserve:
+            self.check_space(sum(len(content) for _, content in new))
         for start in range(0, len(new), GROUP):
             self._put_group(new[start : start + GROUP])
         return digests

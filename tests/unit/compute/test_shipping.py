@@ -56,6 +56,15 @@ async def test_every_live_cursor_holds_in_the_shipped_log(tmp_path: Path) -> Non
     assert seen == len(output)
 
 
+async def test_a_log_is_kept_on_a_disk_that_takes_no_uploads(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), 1 << 30)
+    writer.write(STDOUT, memoryview(b"the last words\n"))
+    writer.close()
+    blobs = BlobStore(tmp_path / "blobs", reserve=1 << 60)
+    segments = await ship(cast(Engine, Written(writer.directory)), {}, blobs)
+    assert _rest(blobs, segments, Position(0)) == b"the last words\n"
+
+
 def _rest(blobs: BlobStore, segments: Any, position: Position) -> bytes:
     found = b""
     while True:
