@@ -198,10 +198,12 @@ class Logbook:
                     await hint.wait(FOLLOW_SECONDS)
                 log = await self.refresh(log)
 
-    async def tail(self, log: JobLog, position: Position | None, lines: int) -> tuple[list[Frame], Position, bool]:
+    async def tail(
+        self, log: JobLog, position: Position | None, lines: int, *, stream: int | None = None
+    ) -> tuple[list[Frame], Position, bool]:
         """The frames of the last `lines` lines of a run as it is now, where to go on, and whether that is all.
 
-        Of the last 16 MiB at most: a line that is longer is cut at its beginning.
+        Of the last 16 MiB at most: a line that is longer is cut at its beginning. With `stream`, of its lines only.
         """
         position = await self._shortly_before_the_end(log, position or Position(log.run_index))
         kept: deque[Frame] = deque()
@@ -210,9 +212,11 @@ class Logbook:
             part = await self.read(log, position)
             position = part.position
             for frame in part.frames:
+                taken += len(frame.data)
+                if stream not in (None, frame.stream):
+                    continue
                 kept.append(frame)
                 held += len(frame.data)
-                taken += len(frame.data)
                 newlines += frame.data.count(b"\n")
                 while held > TAIL_BYTES or newlines - kept[0].data.count(b"\n") > lines:
                     dropped = kept.popleft()

@@ -8,7 +8,7 @@ import pytest
 
 from dais.compute import JobLog, Position, Slice, job_log, position_from
 from dais.compute.logs import decode_frames, encode_frames, parse_cursor
-from dais.engines.contract import SYSTEM, Frame
+from dais.engines.contract import STDERR, STDOUT, SYSTEM, Frame
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import Invalid
@@ -103,6 +103,20 @@ async def test_the_last_lines(world: World, lines: int, expected: bytes) -> None
             await world.kill(job_id)
             await world.finished(job_id)
         assert eof
+
+
+async def test_the_last_lines_of_one_stream(world: World) -> None:
+    async with running(world):
+        printed = [word for n in range(1, 4) for word in ("print", f"out {n}", ";")]
+        complained = [word for n in range(1, 4) for word in ("error", f"error {n}", ";")]
+        job_id = await world.submit(*printed, *complained, "sleep-forever")
+        await world.state(job_id, "RUNNING")
+        assert world.compute is not None
+        log = await log_of(world, job_id)
+        tail = world.compute.logbook.tail
+        for stream, expected in ((STDOUT, b"out 2\nout 3\n"), (STDERR, b"error 2\nerror 3\n")):
+            frames, _, _ = await tail(log, None, 2, stream=stream)
+            assert b"".join(frame.data for frame in frames) == expected
 
 
 async def test_a_log_that_was_cut_says_so(database: Database, clock: ManualClock, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dais.api.sse import ServerEvent
 from dais.compute import JobLog, Position, get_job, job_log, position_from
 from dais.engines.contract import FRAME_HEAD, STDERR, STDOUT, SYSTEM, Frame
 from dais.kit.clock import from_rfc3339, to_rfc3339
-from dais.kit.errors import Invalid
+from dais.kit.errors import Invalid, NotFound
 from dais.wire import answers
 
 routes = Routes()
@@ -47,9 +47,10 @@ async def logs(
         raise Invalid(f"limit {limit} is not from 1 to {MAX_BYTES} bytes", code="bad-limit", limit=limit)
     book = ctx.services.compute.logbook
     log: JobLog = await ctx.db.read(job_log, ctx.actor, ref, account)
+    _check_run(log, run)
     start = position_from(cursor, run)
     if tail is not None:
-        frames, position, eof = await book.tail(log, start, _lines(tail))
+        frames, position, eof = await book.tail(log, start, _lines(tail), stream=wanted.stream)
         truncated = False
     else:
         part = await book.read(log, start, limit=limit)
@@ -78,9 +79,10 @@ async def follow(
     wanted = _Wanted(stream, since)
     book = ctx.services.compute.logbook
     log: JobLog = await ctx.db.read(job_log, ctx.actor, ref, account)
+    _check_run(log, run)
     position = position_from(last_event_id or cursor, run)
     if tail is not None and not last_event_id:
-        frames, position, _ = await book.tail(log, position, _lines(tail))
+        frames, position, _ = await book.tail(log, position, _lines(tail), stream=wanted.stream)
         for _, frame in _joined(wanted.only(frames), position):
             yield ServerEvent(frame, "log", str(position))
         log = await book.refresh(log)
@@ -97,7 +99,7 @@ class _Wanted:
     def __init__(self, stream: str | None, since: str | None) -> None:
         if stream not in (None, "stdout", "stderr"):
             raise Invalid(f"stream {stream[:40]!r} is not known; use stdout or stderr", code="bad-parameter")
-        self._stream = {"stdout": STDOUT, "stderr": STDERR, None: None}[stream]
+        self.stream = {"stdout": STDOUT, "stderr": STDERR, None: None}[stream]
         try:
             self._since = from_rfc3339(since) * 1000 if since is not None else None
         except ValueError as error:
@@ -110,7 +112,7 @@ class _Wanted:
         kept, end = [], 0
         for frame in frames:
             end += FRAME_HEAD + len(frame.data)
-            if self._stream not in (None, frame.stream) or (self._since is not None and frame.time_ns < self._since):
+            if self.stream not in (None, frame.stream) or (self._since is not None and frame.time_ns < self._since):
                 continue
             kept.append((end, frame))
         return kept
@@ -139,6 +141,12 @@ def _answer(frame: Frame) -> answers.LogFrame:
     except UnicodeDecodeError:
         data = base64.b64encode(frame.data).decode()
         return answers.LogFrame(at=at, stream=_names[frame.stream], data=data, encoding="base64")
+
+
+def _check_run(log: JobLog, run: int | None) -> None:
+    if run is not None and not 0 <= run <= log.run_index:
+        runs = "only run 0" if log.run_index == 0 else f"runs 0 to {log.run_index}"
+        raise NotFound(f"the job has no run {run}; it has {runs}", code="no-such-run", run=run)
 
 
 def _lines(tail: int) -> int:
