@@ -51,8 +51,8 @@ def show(client: Client, output: Output, environment: str, log: bool) -> None:
 
     \b
     Examples:
-      dais env show 0193a1b2
-      dais env show 0193a1b2 --log
+      dais env show 0193a1b2-77c1-7d1e-9f00-3f1f2a5c8d10
+      dais env show 0193a1b2-77c1-7d1e-9f00-3f1f2a5c8d10 --log
     """
     if log:
         click.echo(client.environments.log(environment).text, nl=False)
@@ -77,7 +77,7 @@ def rm(client: Client, environments: tuple[str, ...]) -> None:
 
     \b
     Example:
-      dais env rm 0193a1b2
+      dais env rm 0193a1b2-77c1-7d1e-9f00-3f1f2a5c8d10
     """
     for environment in environments:
         client.environments.rm(environment)

@@ -163,8 +163,20 @@ def rm(client: Client, names: tuple[str, ...], yes: bool) -> None:
     for name in names:
         found = client.folders.get(name)
         if not yes:
-            click.confirm(f"Remove {found.full_name} with all that is in it?", abort=True, err=True)
+            _ask(f"Remove {found.full_name} with all that is in it?")
         client.folders.remove(found.id)
+
+
+def _ask(question: str) -> None:
+    import sys
+
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise click.UsageError("it was not confirmed, and nothing was removed; say --yes not to be asked") from None
 
 
 @folder.group()

@@ -39,6 +39,9 @@ def harmless(text: str) -> str:
 
 
 def _misuse(error: click.UsageError) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return MISUSED
     where = error.ctx.command_path if error.ctx else "dais"
     complain(error.format_message().rstrip("."), f"see `{where} --help`")
     return MISUSED

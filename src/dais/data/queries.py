@@ -168,5 +168,6 @@ def _no_such_folder(uow: UnitOfWork, actor: Actor, ref: str, where: Account | No
     if where is not None:
         names = [row.name for row in uow.all(_names, account_id=where.id)]
         near = difflib.get_close_matches(ref[:200].rpartition(".")[2], names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"`dais folder new {ref[:80]}` makes one in {where.full_name}"
+        makes = f"{hint}, `dais folder new {ref[:80]}` makes one in {where.full_name}"
+        hint = f"did you mean {near[0]}?" if near else makes
     return NotFound(f"there is no folder {shown(ref)}; {hint}", code="no-such-folder", folder=ref[:200])

@@ -14,6 +14,7 @@ from dais.cli.base import note
 from dais.cli.output import marked
 from dais.cli.problems import PLATFORM, harmless
 from dais.wire.answers import JobDetail, LogFrame
+from dais.wire.units import format_duration
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
@@ -90,8 +91,20 @@ def tell_end(job: JobDetail) -> None:
     """One line on how a job ended, on stderr."""
     code = "" if job.exit_code is None else f", exit code {job.exit_code}"
     reason = f" ({job.reason})" if job.reason and job.reason not in ("exit-code", "completed") else ""
-    detail = f": {harmless(job.detail)}" if job.detail and job.state != "SUCCEEDED" else ""
+    told = job.detail or _more_of(job)
+    detail = f": {harmless(told)}" if told and job.state != "SUCCEEDED" else ""
     note(f"job {job.name or job.number} {marked(job.state)}{reason}{code}{detail}")
+
+
+def _more_of(job: JobDetail) -> str | None:
+    """What the reason alone does not say: which signal, which limit."""
+    run = job.runs[-1] if job.runs else None
+    if job.reason == "signal" and run is not None and run.signal:
+        known = {number.value: number.name for number in signal.Signals}
+        return known.get(run.signal, f"signal {run.signal}")
+    if job.reason == "time-limit" and job.spec.max_run_time:
+        return f"it ran longer than its {format_duration(job.spec.max_run_time)}"
+    return None
 
 
 def _print_until_end(client: Client, job: JobDetail, started: threading.Event) -> JobDetail:

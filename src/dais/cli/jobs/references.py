@@ -34,7 +34,7 @@ def many_jobs(function: Callable[..., R]) -> Callable[..., R]:
     @functools.wraps(function)
     def command(*args: Any, refs: tuple[str, ...], last: bool, **kwargs: Any) -> R:
         chosen = (*refs, "last") if last else refs
-        if not chosen:
+        if not chosen or "" in chosen:
             raise _missing()
         return function(*args, refs=chosen, **kwargs)
 

@@ -151,8 +151,9 @@ def remove_environment(uow: UnitOfWork, actor: Actor, environment_id: str) -> No
     require(uow, actor, "environment:rm", resource_type="environment", resource_id=environment_id)
     used = uow.scalar(_in_use, environment_id=environment_id)
     if used or row.state == "BUILDING":
-        why = f"{used} running jobs use it" if used else "it is being built"
-        raise Conflict(f"environment {environment_id} cannot be removed: {why}; wait for them to end", code="in-use")
+        jobs = "a running job uses it" if used == 1 else f"{used} running jobs use it"
+        why = f"{jobs}; wait for the end" if used else "it is being built; wait until it is ready"
+        raise Conflict(f"environment {environment_id} cannot be removed: {why}", code="in-use")
     uow.run(_delete, id_=environment_id)
 
 
