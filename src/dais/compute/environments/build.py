@@ -65,6 +65,8 @@ def build_spec(
         "FROM": SOURCE if sandboxed else str(source),
         "MAIN": main,
         "PYTHON": host.interpreter,
+        "UV_LINK_MODE": "copy",
+        "UV_PYTHON_DOWNLOADS": "never",
         "UV": (UV if sandboxed else uv) if uv else "",
         "PIP": (PIP if sandboxed else str(pip.parent)) if pip and not uv else "",
     }
