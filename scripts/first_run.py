@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -95,6 +96,8 @@ def dais(*words: str) -> None:
 
 def farewell(status: dict[str, Any], metrics: dict[str, Any]) -> None:
     models = (EXAMPLE / "models").relative_to(ROOT)
+    # `make run DATA_DIR=…` sets it for this process alone: the next shell does not know of it.
+    elsewhere = f" --data-dir {shlex.quote(status['data_dir'])}" if "DAIS_DATA_DIR" in os.environ else ""
     say(
         f"\naccuracy {metrics['accuracy']:.4f} on {metrics['test_images']} digits that the model had not seen"
         f"\nThe model and its metrics are in {models}/."
@@ -105,7 +108,7 @@ def farewell(status: dict[str, Any], metrics: dict[str, Any]) -> None:
         "\n  dais job ls                         what has run"
         "\n  dais job logs --last                what the training printed"
         "\n  dais run -- python -c 'print(6*7)'  a job of your own, in the current directory"
-        "\n`dais down` stops it; `dais --help` lists the rest."
+        f"\n`dais down{elsewhere}` stops it; `dais --help` lists the rest."
     )
 
 
