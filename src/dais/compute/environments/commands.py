@@ -35,6 +35,15 @@ _claim_again = Statement(
         log_segments=None,
     )
 )
+_lost = Statement(
+    update(environments)
+    .where(
+        environments.c.id == bindparam("id_"),
+        environments.c.attempt_id == bindparam("attempt"),
+        environments.c.state == "BUILDING",
+    )
+    .values(attempt_id=bindparam("attempt_id"), handle=None)
+)
 _touch = Statement(
     update(environments).where(environments.c.id == bindparam("id_")).values(last_used_at=bindparam("at"))
 )
@@ -111,6 +120,12 @@ def read_claim(uow: UnitOfWork, environment_id: str) -> Claim | None:
 def store_build_handle(uow: UnitOfWork, environment_id: str, handle: dict[str, object]) -> None:
     """Keep what finds the build again."""
     uow.run(_set_handle, id_=environment_id, handle=msgspec.json.encode(handle).decode())
+
+
+def build_again(uow: UnitOfWork, environment_id: str, attempt_id: str) -> None:
+    """Nobody knows how this build ended: whoever waits for the environment begins another one."""
+    uow.run(_lost, id_=environment_id, attempt=attempt_id, attempt_id=new_id())
+    uow.hint("environments")
 
 
 def finish_environment(

@@ -12,6 +12,7 @@ from pathlib import Path
 from dais.compute.environments.build import build_spec
 from dais.compute.environments.commands import (
     Claim,
+    build_again,
     claim_environment,
     finish_environment,
     read_claim,
@@ -23,7 +24,8 @@ from dais.compute.jobs.types import Work
 from dais.compute.logs import read_tail, ship
 from dais.compute.loops.group import Group
 from dais.compute.loops.staging import tree_size
-from dais.engines.contract import NEVER_ACCEPTED, Phase, Status
+from dais.engines.contract import TOLD_BEFORE, Phase, Status
+from dais.kit.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +73,9 @@ class Builder:
             run_id=work.run_id,
         )
         await group.db.write(store_environment, work.run_id, claim.id)
-        if claim.state == "BUILDING" and claim.id not in self._builds:
-            task = asyncio.create_task(self._build(claim, requirements), name=f"build {claim.id}")
-            self._builds[claim.id] = task
-            task.add_done_callback(lambda _: self._builds.pop(claim.id, None))
         with group.db.hints.subscribe("environments") as hint:
             while claim.state == "BUILDING":
+                self._go_on(claim, requirements)
                 await hint.wait(POLL_SECONDS)
                 now: Claim | None = await group.db.read(read_claim, claim.id)
                 if now is None:
@@ -85,6 +84,13 @@ class Builder:
         if claim.state == "FAILED":
             raise BuildFailed(claim.detail or "the builder said nothing")
         return group.environment_directory(claim.id)
+
+    def _go_on(self, claim: Claim, requirements: Requirements) -> None:
+        """See to it that somebody builds; a build that was interrupted is taken up again."""
+        if claim.id not in self._builds:
+            task = asyncio.create_task(self._build(claim, requirements), name=f"build {claim.id}")
+            self._builds[claim.id] = task
+            task.add_done_callback(lambda _: self._builds.pop(claim.id, None))
 
     async def _build(self, claim: Claim, requirements: Requirements) -> None:
         group = self._group
@@ -99,7 +105,15 @@ class Builder:
             group.handles[claim.attempt_id] = handle
             await group.db.write(store_build_handle, claim.id, handle)
             status = await self._wait(claim, ended)
-            await self._finish(claim, status, directory)
+            if status.phase == Phase.LOST or status.detail == TOLD_BEFORE:
+                log.warning("the build of environment %s was lost, it begins again: %s", claim.id, status.detail)
+                await group.engine.forget([handle])
+                await group.db.write(build_again, claim.id, claim.attempt_id)
+            else:
+                await self._finish(claim, status, directory)
+        except (ConnectionError, Unavailable) as error:
+            log.warning("building environment %s was interrupted, it is taken up again: %s", claim.id, error)
+            return
         except Exception as error:
             log.exception("building environment %s failed", claim.id)
             detail = f"the environment could not be built: {error}"
@@ -108,17 +122,17 @@ class Builder:
             )
         finally:
             del self._ended[claim.attempt_id]
-            shutil.rmtree(source, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, source, ignore_errors=True)
 
     async def _wait(self, claim: Claim, ended: asyncio.Future[Status]) -> Status:
         handle = self._group.handles[claim.attempt_id]
-        while True:
+        while True:  # looked at first: the end may have been told before anybody waited for it
+            (status,) = await self._group.engine.poll([handle])
+            if status.phase in (Phase.ENDED, Phase.LOST):
+                return status
             done, _ = await asyncio.wait([ended], timeout=POLL_SECONDS)
             if done:
                 return ended.result()
-            (status,) = await self._group.engine.poll([handle])
-            if status.phase == Phase.ENDED or (status.phase == Phase.LOST and status.detail != NEVER_ACCEPTED):
-                return status
 
     async def _finish(self, claim: Claim, status: Status, directory: Path) -> None:
         group = self._group
@@ -144,9 +158,13 @@ def _lay_out(directory: Path, source: Path, requirements: Requirements, uid: int
     directory.mkdir(parents=True, exist_ok=True, mode=0o755)
     if uid is not None:
         os.chown(directory, uid, -1 if gid is None else gid)
-    shutil.rmtree(source, ignore_errors=True)
-    source.mkdir(mode=0o755)
+    if source.exists():
+        return  # a build that goes on since before a restart reads them
+    fresh = source.with_name(f"{source.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o755)
     for path, text in requirements.files.items():
-        target = source / path
+        target = fresh / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+    fresh.rename(source)

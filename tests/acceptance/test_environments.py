@@ -1,0 +1,119 @@
+"""Environments of jobs: built once per content, and built to their end whatever is killed meanwhile.
+
+Nothing is fetched from anywhere: the builder finds a small package in a directory.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.installation import Installation, installation
+from tests.support.supervisor import until
+
+NAME = "dais_acceptance_thing"
+PROGRAM = f"import {NAME}, sys\nprint({NAME}.VALUE, sys.prefix)\n"
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """A directory with one wheel, version 1.0 of a package that exists nowhere else."""
+    place = tmp_path / "packages"
+    place.mkdir()
+    tmp_path.chmod(0o755)
+    info = f"{NAME}-1.0.dist-info"
+    files = {
+        f"{NAME}/__init__.py": "VALUE = 'found'\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files |= {f"{NAME}/part{number}.py": f"NUMBER = {number}\n" for number in range(300)}  # so that it takes a while
+    record = ""
+    with zipfile.ZipFile(place / f"{NAME}-1.0-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+            record += f"{path},sha256={digest},{len(text)}\n"
+            wheel.writestr(path, text)
+        wheel.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
+    return place
+
+
+@pytest.fixture
+def offline(tmp_path: Path, packages: Path) -> Iterator[Installation]:
+    """An installation whose builder asks no index."""
+    settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packages), "UV_NO_INDEX": "1"}
+    settings |= {"UV_FIND_LINKS": str(packages)}
+    with installation(tmp_path / "home", settings=settings) as running:
+        yield running
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A program with requirements."""
+    place = tmp_path / "source"
+    place.mkdir()
+    (place / "main.py").write_text(PROGRAM)
+    (place / "requirements.txt").write_text(f"# what it needs\n{NAME} == 1.0\n")
+    return place
+
+
+def test_it_is_built_once_and_shared(offline: Installation, source: Path) -> None:
+    jobs = [_submit(offline, source) for _ in range(3)]
+    for job_id in jobs:
+        ended = offline.wait(job_id)
+        assert ended.state == "SUCCEEDED", ended.detail
+        assert offline.output(job_id).splitlines()[-1].startswith(b"found ")
+    (environment,) = _environments(offline)
+    assert environment["state"] == "READY"
+    writing = f"import {NAME}, pathlib; pathlib.Path({NAME}.__file__).write_text('')"
+    (source / "main.py").write_text(writing)
+    assert offline.wait(_submit(offline, source)).state == "FAILED", "a job has written into what others use"
+    assert len(_environments(offline)) == 1, "its content is the requirements', not the source's"
+
+
+def test_one_that_cannot_be_built_fails_the_job_with_the_builder_s_words(offline: Installation, source: Path) -> None:
+    (source / "requirements.txt").write_text(f"{NAME} == 2.0\n")
+    run = offline.dais("run", "--", "python", "main.py", cwd=source)
+    assert run.returncode == 1
+    said = (run.stdout + run.stderr).decode()
+    assert "environment-failed" in said
+    assert f"{NAME}==2.0" in said.replace(" ", "")
+    (source / "requirements.txt").write_text(f"{NAME} == 1.0\n")
+    assert offline.wait(_submit(offline, source)).state == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("killed", ["server", "supervisor", "both"])
+def test_a_kill_in_the_midst_of_a_build_fails_no_job(offline: Installation, source: Path, killed: str) -> None:
+    jobs = [_submit(offline, source) for _ in range(2)]
+    until(lambda: any(e["state"] == "BUILDING" for e in _environments(offline)), "it is being built")
+    until(lambda: any(offline.data.glob("envs/*/pyvenv.cfg")), "the builder is at work")
+    if killed != "server":
+        offline.kill_supervisor()
+    if killed != "supervisor":
+        offline.kill()
+        offline.start()
+    for job_id in jobs:
+        ended = offline.wait(job_id)
+        assert (ended.state, len(ended.runs)) == ("SUCCEEDED", 1), ended.detail
+    (environment,) = _environments(offline)
+    assert environment["state"] == "READY"
+    offline.wait_nothing_left(*map(offline.client().jobs.get, jobs))
+
+
+def _submit(installed: Installation, source: Path) -> str:
+    run = installed.dais("run", "--detach", "--cpu", "0.5", "--field", "id", "--", "python", "main.py", cwd=source)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.decode().strip()
+
+
+def _environments(installed: Installation) -> list[dict[str, Any]]:
+    answer = installed.ask("GET", "/v1/environments")
+    assert answer.status == 200, answer.body
+    found: list[dict[str, Any]] = answer.json["items"]
+    return found
