@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
+
+import pytest
+
+from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
-from tests.support.installation import Installation, alive, script
+from tests.support.installation import Installation, alive, installation, script, told
 from tests.support.supervisor import until
 
 DAEMON = """
 setsid sh -c 'sleep 1000 & sleep 1000' </dev/null >/dev/null 2>&1 &
 echo ready
 sleep 1000
+"""
+BRIEF = """
+echo "$DAIS_RUN_INDEX" >> /shared/$NAME
+i=0
+while [ $i -lt $LINES ]; do echo "$NAME line $i"; i=$((i+1)); sleep 0.01; done
+exit $CODE
 """
 AGAIN = '[ "$DAIS_RUN_INDEX" = 0 ] && { echo first; sleep 1000; }; echo "run $DAIS_RUN_INDEX"'
 
@@ -86,3 +98,51 @@ def _told(installed: Installation, run: str) -> bool:
     """Whether the server knew the end before it was killed, or the supervisor's journal has it."""
     lines = (installed.node / "journal").read_text(errors="replace").splitlines()
     return any(run in line and '"ended"' in line for line in lines)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
+def test_server_and_supervisor_killed_at_random_lose_and_double_nothing(
+    database_url: str, tmp_path: Path, chance: random.Random
+) -> None:
+    url = "" if database_url.startswith("sqlite") else database_url
+    with installation(tmp_path / "home", database_url=url) as installed, told(installed.log):
+        folder = installed.folder("shared")
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "brief.sh").write_text(BRIEF)
+        source = installed.client().sources.capture(tmp_path / "source")
+        expected: dict[str, tuple[str, int, int, bool]] = {}
+        for turn in range(6):
+            for number in range(6):
+                name, lines, code = f"job{turn}-{number}", chance.choice((0, 1, 5, 30, 80)), chance.choice((0, 3))
+                staged, restartable = chance.random() < 0.5, chance.random() < 0.7
+                job = installed.submit(
+                    *(("sh", "brief.sh") if staged else script(BRIEF)),
+                    source=source if staged else None,
+                    restartable=restartable,
+                    name=name,
+                    cpu=0.25,
+                    data=["shared:/shared"],
+                    environment={"NAME": name, "LINES": str(lines), "CODE": str(code)},
+                )
+                expected[job.id] = (name, lines, code, restartable)
+            installed.live(chance.uniform(0.0, 0.6))
+            if chance.random() < 0.5:
+                installed.kill_supervisor()
+                installed.live(chance.choice((0.0, chance.uniform(0.0, 0.3))))
+            installed.kill()
+            installed.start()
+        for job_id, (name, lines, code, restartable) in expected.items():
+            ended = installed.wait(job_id)
+            begun = installed.get(folder, name).split() if (installed.data / "folders" / folder / name).exists() else []
+            assert len(begun) == len(set(begun)), f"{name}: a run began twice: {begun}"
+            if not restartable and ended.reason == "node-lost":
+                assert len(ended.runs) == 1
+                continue
+            assert ended.exit_code == code, (name, ended.reason, ended.detail)
+            assert {run.reason for run in ended.runs[:-1]} <= {"node-lost"}
+            wanted = b"".join(b"%s line %d\n" % (name.encode(), i) for i in range(lines))
+            last = [frame_bytes(frame) for frame in installed.client().jobs.logs(job_id, run=ended.run_index)]
+            assert b"".join(last) == wanted, name
+        installed.wait_nothing_left(*map(installed.client().jobs.get, expected))
+        assert not list((installed.data / "jobs").glob("*")), "something staged is left"
+        assert "Traceback" not in installed.said() + installed.log()
