@@ -174,3 +174,12 @@ def _line(process: subprocess.Popen[bytes]) -> bytes:
     ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
     assert ready, "nothing came"
     return process.stdout.readline()
+
+
+def test_run_prints_the_job_as_data_and_its_output_aside(shared: Installation) -> None:
+    done = shared.dais(
+        "run", "--no-source", "--json", "--cpu", "0.1", "--mem", "100Mi", "--", "sh", "-c", "echo said; exit 130"
+    )
+    job = json.loads(done.stdout)
+    assert (done.returncode, job["state"], job["exit_code"]) == (130, "FAILED", 130)
+    assert b"said" in done.stderr

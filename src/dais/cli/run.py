@@ -48,13 +48,15 @@ def run(
 
     The files (without what .gitignore and .daisignore name) become the job's working directory; requirements.txt or
     pyproject.toml among them becomes its Python environment. Exits with the job's exit code; 125 says that the
-    platform failed, not the job. Ctrl-C leaves the job running, twice kills it.
+    platform failed, not the job. Ctrl-C leaves the job running, twice kills it. With --json, --format or --field the
+    job, as it ended, is printed on stdout, and its output on stderr.
 
     \b
     Examples:
       dais run -- python train.py
       dais run --gpu 1 --mem 16 -d digits:/data:ro -- python train.py --epochs 3
       dais run --detach --name nightly -- make all
+      dais run --field runs.memoryPeak -- python train.py
     """
     requirements = _requirements(given, directory, no_source)
     spec = read_given(given, words, requirements=requirements)
@@ -71,12 +73,14 @@ def run(
             output.one(job, COLUMNS)
             return
         note(f"job {job.name or job.number} ({job.id})")
-        ended = follow(client, job)
+        ended = follow(client, job, aside=not output.for_people)
     except Exception as error:
         leave(explain(error, failed=PLATFORM))
     if ended is None:
         leave(DETACHED)
     tell_end(ended)
+    if not output.for_people:
+        output.one(ended, COLUMNS)
     leave(exit_code(ended))
 
 

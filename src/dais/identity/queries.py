@@ -85,7 +85,9 @@ def authenticate(uow: UnitOfWork, secret: str) -> Authenticated:
         )
     if row.revoked_at is not None:
         raise Unauthenticated(
-            f"the token was revoked at {to_rfc3339(row.revoked_at)}; make a new one", code="token-revoked"
+            f"the token was revoked at {to_rfc3339(row.revoked_at)}; ask the administrator for another, who gets one "
+            "by `dais up --new-token`",
+            code="token-revoked",
         )
     if row.expires_at is not None and row.expires_at <= uow.now:
         raise Unauthenticated(

@@ -112,8 +112,10 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
+    """When a process started; "none" when it is dead, also while nobody has collected it yet."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "none" if fields[0] in ("Z", "X") else fields[19]
     except (OSError, IndexError):
         return "none"
 

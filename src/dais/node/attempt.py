@@ -41,6 +41,9 @@ QUEUED, RUNNING, DRAINING, ENDED = "queued", "running", "draining", "ended"
 TREE_SECONDS, DRAIN_SECONDS, REMOVE_SECONDS = 20.0, 2.0, 1.0
 DOUBTS = 5
 """How often to look again for an orphan whose owner cannot be told: in the midst of its exec it has no environment."""
+FATAL_SIGNALS = frozenset({4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31})
+"""Signals that end programs: ILL TRAP ABRT BUS FPE KILL SEGV PIPE ALRM TERM XCPU XFSZ SYS. Not INT: who exits with 130
+says so itself, for nobody interrupts a program in a sandbox."""
 _TREE, _OUTPUT, _GROUP = range(3)
 _FIRST_RETRY, _LAST_RETRY = 0.001, 0.1
 
@@ -332,7 +335,7 @@ class Attempt:
                 reason = "exit-code"
                 told = int(self._report["exit-code"])
                 exit_code = told
-                if 128 < told <= 128 + 64:  # bwrap's way to tell a signal
+                if told - 128 in FATAL_SIGNALS:  # bwrap's way to tell a signal; a program's own 137 looks the same
                     exit_code, number = None, told - 128
         else:
             reason = "exit-code"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -74,6 +75,8 @@ def test_a_dead_process_lets_go_at_once(database: Database) -> None:
     assert not is_gone(holder)
     assert database.write_sync(take, "x", holder_name(), 1000) is None
     process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not collected yet
+    assert is_gone(holder)
     process.wait(PATIENCE)
     process.stdin.close()
     process.stdout.close()

@@ -13,7 +13,7 @@ from tests.support.supervisor import Control, Node
 
 
 def test_an_exit_code_is_told(node: Node, control: Control, isolation: str) -> None:
-    for code in (0, 3, 255):
+    for code in (0, 3, 130, 192, 255):
         ended = control.run(node.spec("sh", "-c", f"exit {code}", isolation=isolation))
         assert (ended["reason"], ended["exit_code"], ended["signal"]) == ("exit-code", code, None)
 

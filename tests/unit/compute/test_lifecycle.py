@@ -44,7 +44,7 @@ def test_a_job_that_succeeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "state", "reason"),
+    "event, state, reason",
     [
         (ended("exit-code", 3), State.FAILED, "exit-code"),
         (ended("signal", None, signal=9), State.FAILED, "signal"),

@@ -44,7 +44,7 @@ def test_comments_do_not_change_the_digest_but_versions_and_interpreter_do() -> 
 
 
 @pytest.mark.parametrize(
-    ("files", "wanted", "message"),
+    "files, wanted, message",
     [
         ({"requirements.txt": "-e .\n"}, None, "line 1: '-e .' is a local path"),
         ({"requirements.txt": "numpy\n./wheel.whl\n"}, None, "line 2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ Next:
   dais run -- python train.py     run a program with the files of this directory, and follow it
   dais job ls                     list your jobs
   dais open                       open the web pages, signed in
-  dais down                       stop Dais; jobs go on"""
+  {down}  stop Dais; jobs go on"""
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +147,8 @@ def _tell(started: Started, as_json: bool, *, foreground: bool) -> None:
         click.echo(f"  {text}")
     for text in started.warnings:
         click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
-    click.echo(NEXT)
+    elsewhere = "" if Path(started.data_dir) == data_dir_of(None) else f" --data-dir {shlex.quote(started.data_dir)}"
+    click.echo(NEXT.format(down=f"dais down{elsewhere}".ljust(30)))
     if foreground:
         click.echo("\nCtrl-C stops it; jobs go on.")
     sys.stdout.flush()

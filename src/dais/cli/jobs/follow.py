@@ -55,17 +55,18 @@ class Detached(KeyboardInterrupt):
     """One Ctrl-C came, and no second one."""
 
 
-def follow(client: Client, job: JobDetail) -> JobDetail | None:
+def follow(client: Client, job: JobDetail, *, aside: bool = False) -> JobDetail | None:
     """Print what a job prints until it has ended; the job as it ended. None: Ctrl-C left it running.
 
-    A second Ctrl-C within two seconds kills the job, and following goes on to its end.
+    `aside` sends all of it to stderr, for stdout is to carry the job's data. A second Ctrl-C within two seconds kills
+    the job, and following goes on to its end.
     """
     started = threading.Event()
     if sys.stderr.isatty():
         threading.Thread(target=_tell_why_it_waits, args=(client, job, started), daemon=True).start()
     try:
         with _interrupts(client, job):
-            return _print_until_end(client, job, started)
+            return _print_until_end(client, job, started, aside)
     except Detached:
         name = job.name or job.number
         note(f"follow it with `dais job logs -f {name}`, end it with `dais job kill {name}`")
@@ -74,15 +75,16 @@ def follow(client: Client, job: JobDetail) -> JobDetail | None:
         started.set()
 
 
-def write_frame(frame: LogFrame, *, split: bool) -> None:
-    """One frame, its bytes exactly; marks of the system go to stderr."""
+def write_frame(frame: LogFrame, *, split: bool, aside: bool = False) -> None:
+    """One frame, its bytes exactly; marks of the system go to stderr, with `aside` everything does."""
     from dais.sdk.jobs import frame_bytes
 
     if frame.stream == "system":
         sys.stdout.flush()
         note(harmless(frame.data.strip()))
         return
-    stream: BinaryIO = sys.stderr.buffer if split and frame.stream == "stderr" else sys.stdout.buffer
+    to_stderr = aside or (split and frame.stream == "stderr")
+    stream: BinaryIO = sys.stderr.buffer if to_stderr else sys.stdout.buffer
     stream.write(frame_bytes(frame))
     stream.flush()
 
@@ -107,12 +109,12 @@ def _more_of(job: JobDetail) -> str | None:
     return None
 
 
-def _print_until_end(client: Client, job: JobDetail, started: threading.Event) -> JobDetail:
+def _print_until_end(client: Client, job: JobDetail, started: threading.Event, aside: bool) -> JobDetail:
     for item in client.jobs.follow(job.id):
         started.set()
         if isinstance(item, JobDetail):
             return item
-        write_frame(item, split=True)
+        write_frame(item, split=True, aside=aside)
     return client.jobs.wait(job.id)
 
 

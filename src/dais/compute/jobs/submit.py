@@ -167,16 +167,18 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
         if isolation.get("mode", "sandbox") == "sandbox":
             continue
         probed = isolation.get("bwrap")
-        why = probed if isinstance(probed, str) else "the sandbox is switched off, see DAIS_LOCAL_ISOLATION"
+        why, remedy = "its sandbox is switched off", "start it without DAIS_LOCAL_ISOLATION=process"
+        if isinstance(probed, str):
+            why, remedy = probed, "install bubblewrap there"
         if not actor.administrator and not isolation.get("allow_unisolated", False):
             raise Forbidden(
                 f"{node.name} cannot isolate jobs ({why}), so only its administrator's jobs run there; "
-                "ask for bubblewrap to be installed",
+                f"ask the administrator to {remedy}",
                 code="not-isolated",
             )
         if spec.data:
             raise Invalid(
-                f"{node.name} cannot mount folders into jobs ({why}); install bubblewrap",
+                f"{node.name} cannot mount folders into jobs ({why}); {remedy}",
                 code="cannot-mount",
             )
         warnings.append(f"no file-system isolation on {node.name}: {why}")
