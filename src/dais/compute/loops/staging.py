@@ -6,6 +6,7 @@ there is fine.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -76,7 +77,21 @@ def staged(group: Group, work: Work, environment: Path | None) -> Staged:
 def clean_up(group: Group, run_ids: Iterable[str]) -> None:
     """Remove what was staged for runs that have ended."""
     for run_id in run_ids:
-        shutil.rmtree(group.run_directory(run_id), ignore_errors=True)
+        directory = group.run_directory(run_id)
+        shutil.rmtree(directory, ignore_errors=True)
+        if directory.exists():
+            _open_up(directory)
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _open_up(directory: Path) -> None:
+    """Let directories that a job has closed, even to its own user, be emptied. Links are not followed."""
+    for parent, names, _ in os.walk(directory):
+        for name in names:
+            path = Path(parent) / name
+            if not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    path.chmod(0o700)
 
 
 def staged_runs(group: Group) -> list[str]:
