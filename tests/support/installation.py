@@ -320,6 +320,8 @@ class Installation:
                 while True:
                     control.receive()
             control.close()
+        with contextlib.suppress(AssertionError):  # they tidy up as they end
+            until(lambda: not processes_with(str(self.data).encode()), "every process has ended")
         for pid in processes_with(str(self.data).encode()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -48,6 +49,10 @@ def needs_postgres() -> Path:
         pytest.skip("needs PostgreSQL's server programs (package postgresql)")
     if os.geteuid() == 0:
         needs_program("setpriv", "util-linux")
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        pytest.skip(f"needs a user that has a name, for PostgreSQL, and user {os.geteuid()} has none")
     return programs
 
 
