@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 
 from dais.node.become import Guise, Setup, Staged, Within, prefer_as_victim, set_window
 from dais.node.processes import MARK
@@ -33,8 +34,8 @@ class LaunchFailed(Exception):
 class Launched:
     """A started container, as the supervisor holds it. Descriptors are ours to close; -1 is none."""
 
-    __slots__ = ("env", "gid", "go_fd", "group", "isolation", "missing", "outputs", "pid", "sandboxed", "status_fd",
-                 "uid", "workdir")  # fmt: skip
+    __slots__ = ("data_limit", "env", "gid", "go_fd", "group", "isolation", "missing", "outputs", "pid", "sandboxed",
+                 "status_fd", "uid", "workdir")  # fmt: skip
 
     def __init__(self) -> None:
         self.pid = 0
@@ -49,11 +50,22 @@ class Launched:
         self.gid: int | None = None
         self.env: dict[str, str] = {}
         self.workdir: str | None = None
+        self.data_limit: int | None = None
+
+    def limit_data(self, pid: int) -> None:
+        """Where no control group counts memory, bound what each process may allocate. Raises OSError."""
+        if self.data_limit is None:
+            return
+        try:
+            resource.prlimit(pid, resource.RLIMIT_DATA, (self.data_limit, self.data_limit))
+        except ProcessLookupError:
+            pass
 
     def admit(self, init: int) -> None:
         """The sandbox's first process is there and waits: put it under control, and let it go on. Raises OSError."""
         if self.group is not None:
             self.group.add(init)
+        self.limit_data(init)
         prefer_as_victim(init)
         os.write(self.go_fd, b"g")
         os.close(self.go_fd)
@@ -186,9 +198,11 @@ class Machine:
         home = {} if self.cgroups is None else self.cgroups.home
         if exposed or spec.pty is not None or (made.group is not None and not (home and _roomy(limits))):
             made.pid = spawn_prepared(spec.argv, programs, words, stdio, Setup(spec, made, stdio[0]))
+            made.limit_data(made.pid)
             return
         with Within(made.group, home), Guise(made.uid, made.gid, limits.open_files):
             made.pid = spawn_plain(spec.argv, programs, words, stdio, cwd=spec.workdir)
+        made.limit_data(made.pid)
         prefer_as_victim(made.pid)
 
     def _control(self, spec: LaunchSpec, made: Launched, *, wanted: bool) -> None:
@@ -199,7 +213,10 @@ class Machine:
             made.isolation += [f"cgroup-{self.cgroups.version}:{name}" for name in controlled]
         for name in ("memory", "cpu", "pids"):
             if getattr(spec.limits, name) is not None and name not in controlled:
-                made.missing.append(f"{name}-limit")
+                made.missing.append("memory-limit: of each process alone" if name == "memory" else f"{name}-limit")
+        if spec.limits.memory is not None and "memory" not in controlled:
+            made.data_limit = spec.limits.memory
+            made.isolation.append("rlimit:data")
 
     def _stdio(self, spec: LaunchSpec, made: Launched, closing: list[int]) -> tuple[int, int, int]:
         if spec.pty is not None:

@@ -163,7 +163,10 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
     for node in nodes:
         isolation = msgspec.json.decode(node.isolation)
         if isolation.get("cgroup", "v2") not in ("v1", "v2"):
-            warnings.append(f"memory, CPU and processes are not limited on {node.name}: {isolation['cgroup']}")
+            warnings.append(
+                f"memory is limited for each process alone, CPU and processes are not, on {node.name}: "
+                f"{isolation['cgroup']}"
+            )
         if isolation.get("mode", "sandbox") == "sandbox":
             continue
         probed = isolation.get("bwrap")
