@@ -33,4 +33,4 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 4
     max_active_jobs: Annotated[
         int, msgspec.Meta(ge=1, description="Jobs that one user may have waiting or running at the same time.")
-    ] = 100_000
+    ] = 10_000

@@ -6,7 +6,8 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, T
 
 from dais.kit.database import Document, Flag, Id, Instant, metadata
 
-_live = text("ended_at IS NULL AND name IS NOT NULL")
+_live = text("ended_at IS NULL")
+_live_and_named = text("ended_at IS NULL AND name IS NOT NULL")
 
 jobs = Table(
     "jobs",
@@ -48,7 +49,15 @@ jobs = Table(
     Index("ix_jobs_account_id_number", "account_id", "number"),
     Index("ix_jobs_owner_id_number", "owner_id", "number"),
     Index("ix_jobs_state_number", "state", "number"),
-    Index("uq_jobs_live_name", "account_id", "name", unique=True, sqlite_where=_live, postgresql_where=_live),
+    Index("ix_jobs_live_owner_id", "owner_id", sqlite_where=_live, postgresql_where=_live),
+    Index(
+        "uq_jobs_live_name",
+        "account_id",
+        "name",
+        unique=True,
+        sqlite_where=_live_and_named,
+        postgresql_where=_live_and_named,
+    ),
     Index("ix_jobs_account_id_name", "account_id", "name"),
     sqlite_autoincrement=True,
 )

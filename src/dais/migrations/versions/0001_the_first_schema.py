@@ -107,6 +107,13 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_jobs_queue", ["group_name", "state", "class_rank", "bid", "queued_at", "number"], unique=False
         )
+        batch_op.create_index(
+            "ix_jobs_live_owner_id",
+            ["owner_id"],
+            unique=False,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
         batch_op.create_index("ix_jobs_state_number", ["state", "number"], unique=False)
         batch_op.create_index(
             "uq_jobs_live_name",
