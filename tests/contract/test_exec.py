@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dais.engines.contract import STDOUT, Engine, Exec, Handle, LaunchRefused, Metered, Terminal
+from dais.engines.contract import STDOUT, CommandNotFound, Engine, Exec, Handle, Metered, Terminal
 from dais.kit.ids import new_id
 from tests.support.engines import PATIENCE, Harness, Watcher, drain
 
@@ -110,7 +110,7 @@ async def test_a_terminal_is_given_when_asked(harness: Harness, engine: Engine, 
 async def test_a_missing_command_is_refused_and_the_container_goes_on(
     harness: Harness, engine: Engine, container: Handle
 ) -> None:
-    with pytest.raises(LaunchRefused, match="no-such-command-here"):
+    with pytest.raises(CommandNotFound, match="no-such-command-here"):
         await runner(engine).exec(container, ("no-such-command-here",), env={}, workdir=None, pty=None)
     stream = await runner(engine).exec(container, harness.argv(("exit", "0")), env={}, workdir=None, pty=None)
     try:

@@ -20,7 +20,7 @@ from dais.compute.loops.group import Group
 from dais.compute.loops.staging import staged
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
-from dais.engines.contract import Engine, Exec, ExecStream, LaunchRefused, Metered, Terminal, Usage
+from dais.engines.contract import CommandNotFound, Engine, Exec, ExecStream, LaunchRefused, Metered, Terminal, Usage
 from dais.identity import Actor, require
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid, Unavailable
@@ -88,6 +88,8 @@ class Compute:
             return await group.engine.exec(handle, argv, env={**variables, **env}, workdir=where, pty=pty)
         except LookupError as error:
             raise Conflict(f"job {work.job_id} is not running any more", code="not-running") from error
+        except CommandNotFound as error:
+            raise Invalid(str(error), code="command-not-found") from error
         except LaunchRefused as error:
             raise Invalid(str(error), code="exec-refused") from error
 

@@ -187,6 +187,10 @@ class LaunchRefused(Exception):
     """The engine can never start this spec; `args[0]` says why."""
 
 
+class CommandNotFound(LaunchRefused):
+    """There is no program of that name in the container, or none that may be executed."""
+
+
 class Engine(Protocol):
     """What every engine can do. All calls are idempotent; a handle whose container is long gone is no error."""
 
@@ -296,7 +300,7 @@ class Exec(Protocol):
     async def exec(
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
-        """Raises LookupError when it does not run, LaunchRefused when the command cannot be started."""
+        """Raises LookupError when it does not run, CommandNotFound, LaunchRefused when it cannot be started."""
         ...
 
 

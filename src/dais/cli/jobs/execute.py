@@ -44,7 +44,7 @@ def execute(
 ) -> None:
     """Run a command inside a running job.
 
-    Exits with the command's exit code; 125 says that it could not be run.
+    Exits with the command's exit code; 127 says that there is no such command, 125 that it could not be run.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def execute(
         with client.jobs.open_exec(ref, argv, env=variables, workdir=workdir, pty=terminal) as session:
             code = _converse(session, attach=attach, raw=terminal is not None and sys.stdin.isatty())
     except Exception as error:
-        code = explain(error, failed=PLATFORM)
+        code = explain(error, failed=127 if getattr(error, "code", None) == "command-not-found" else PLATFORM)
     leave(code)
 
 

@@ -8,6 +8,7 @@ from dais.engines.contract import (
     FRAME_HEAD,
     NEVER_ACCEPTED,
     Batch,
+    CommandNotFound,
     ExecStream,
     Frame,
     Handle,
@@ -108,7 +109,9 @@ class FakeEngine:
             raise LookupError(f"attempt {handle['attempt_id']} does not run")
         try:
             steps = parse(argv)
-        except (UnknownCommand, ValueError) as error:
+        except UnknownCommand as error:
+            raise CommandNotFound(str(error)) from error
+        except ValueError as error:
             raise LaunchRefused(str(error)) from error
         return FakeExec(container, steps, env)
 

@@ -276,7 +276,9 @@ class LocalEngine:
             if os.geteuid() == 0:
                 missing.append("jobs run as root")
         if probed.get("cgroup") not in ("v1", "v2"):
-            missing.append(f"memory is limited for each process alone, CPU and processes are not: {probed.get('cgroup')}")
+            missing.append(
+                f"memory is limited for each process alone, CPU and processes are not: {probed.get('cgroup')}"
+            )
         return tuple(missing)
 
 

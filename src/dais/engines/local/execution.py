@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from dais.engines.contract import STDERR, STDOUT, LaunchRefused, Terminal
+from dais.engines.contract import STDERR, STDOUT, CommandNotFound, LaunchRefused, Terminal
 from dais.engines.local.frames import FrameError, pack, pack_typed, read_body
 from dais.engines.local.link import dial
 from dais.node import PROTOCOL
@@ -68,7 +68,8 @@ async def start_exec(
     writer.close()
     if answer.error in ("not-running", "unknown-attempt"):
         raise LookupError(answer.message or f"attempt {attempt_id} does not run")
-    raise LaunchRefused(answer.message or answer.error)
+    refusal = CommandNotFound if answer.error == "command-not-found" else LaunchRefused
+    raise refusal(answer.message or answer.error)
 
 
 class LocalExec:
