@@ -49,7 +49,7 @@ class World:
         engine = FakeEngine(self.machine)
         self.compute = Compute(self.db, {GROUP: engine}, self.blobs, self.folders, self.settings, self.directory)
         await self.compute.start()
-        await self.until_true(self._has_nodes, "the nodes are known")
+        await self.until_true(self.has_nodes, "the nodes are known")
         return self.compute
 
     async def stop(self) -> None:
@@ -115,7 +115,8 @@ class World:
 
         return story
 
-    async def _has_nodes(self) -> bool:
+    async def has_nodes(self) -> bool:
+        """Whether the group has told its machines."""
         return bool(await self.db.read(list_nodes))
 
 

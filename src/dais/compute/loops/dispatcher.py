@@ -63,8 +63,10 @@ class Dispatcher:
         self._inbox: list[Batch] = []
         self._handles: list[tuple[str, Handle]] = []
         self._stopped: dict[str, float] = {}
-        self._unsent: list[Work] = []
         self._reconcile_now = asyncio.Event()
+        # A reconcile must not see a run as launched whose launch a tick has not sent yet: it would send it itself, and
+        # by then the run may have ended and been forgotten. So one of them at a time decides and acts.
+        self._acting = asyncio.Lock()
         self._failures: dict[str, int] = {}
         self._lease_name = f"dispatcher:{group.name}"
 
@@ -164,6 +166,10 @@ class Dispatcher:
         self._failures[what] = failures
         await asyncio.sleep(min(30.0, 0.1 * 2 ** min(failures, 9)) * random.uniform(0.5, 1.0))
 
+    def ask_engine(self) -> None:
+        """Reconcile soon, instead of when it is time."""
+        self._reconcile_now.set()
+
     # -- hearing from the engine ---------------------------------------------------------------------------
 
     async def _watch(self) -> None:
@@ -178,9 +184,10 @@ class Dispatcher:
                 await self._reconcile_now.wait()
         self._reconcile_now.clear()
         try:
-            await self._reconcile()
+            async with self._acting:
+                await self._reconcile()
         except BaseException:
-            self._reconcile_now.set()
+            self.ask_engine()
             raise
 
     async def _reconcile(self) -> None:
@@ -218,7 +225,8 @@ class Dispatcher:
     # -- deciding ------------------------------------------------------------------------------------------
 
     async def _tick(self, hint: Hint) -> None:
-        await self._decide()
+        async with self._acting:
+            await self._decide()
         await hint.wait(IDLE_SECONDS)
 
     async def _decide(self) -> None:
@@ -232,10 +240,14 @@ class Dispatcher:
             self._inbox = batches + self._inbox
             self._handles = handles + self._handles
             raise
-        for batch in batches:
-            if batch.token is not None:
-                await group.engine.acknowledge(batch)
-        await self._act(outcome)
+        try:
+            for batch in batches:
+                if batch.token is not None:
+                    await group.engine.acknowledge(batch)
+            await self._act(outcome)
+        except Exception:  # what was decided and not done is found by asking
+            self.ask_engine()
+            raise
 
     async def _act(self, outcome: Outcome) -> None:
         for status in outcome.strangers:
@@ -265,11 +277,7 @@ class Dispatcher:
                 group.db.hints.raise_(["scheduler"])
         if not specs:
             return
-        try:
-            handles = await group.engine.launch(specs)
-        except OSError:
-            self._reconcile_now.set()
-            raise
+        handles = await group.engine.launch(specs)
         for spec, handle in zip(specs, handles, strict=True):
             group.handles[spec.attempt_id] = handle
             self._handles.append((spec.attempt_id, handle))
