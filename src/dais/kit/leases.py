@@ -21,7 +21,7 @@ from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from dais.kit.clock import SECOND
 from dais.kit.database import Database, Statement, UnitOfWork
-from dais.kit.errors import Conflict
+from dais.kit.errors import Conflict, DaisError
 from dais.kit.ids import new_id
 from dais.kit.tables import leases
 
@@ -174,6 +174,10 @@ class LeasedLoop:
                 self._failures = 0
                 return False
             await self._renewing(self._lease)
+        except DaisError as error:
+            self._failures += 1
+            log.warning("the loop %s failed, %d times in a row: %s", self.name, self._failures, error)
+            return False
         except Exception:
             self._failures += 1
             log.exception("the loop %s failed, %d times in a row", self.name, self._failures)
