@@ -1,4 +1,4 @@
-"""Pin the requirements: requirements/server.txt (what runs) and requirements/dev.txt (that, and the tools).
+"""Pin the requirements: requirements/server.txt (what runs), dev.txt (that, and the tools), bench.txt (and the peers).
 
 The files carry versions and hashes, and neither the address of an index nor a path: where packages come from is
 the installing machine's business. Existing pins are kept unless `--upgrade` is given.
@@ -29,7 +29,9 @@ def main() -> None:
         "editables",  # hatchling asks for it when the project is installed as editable
     ]
     pin("server.txt", server, upgrade=upgrade)
-    pin("dev.txt", [*server, *project["dependency-groups"]["dev"]], upgrade=upgrade, same_as="server.txt")
+    groups = project["dependency-groups"]
+    pin("dev.txt", [*server, *groups["dev"]], upgrade=upgrade, same_as="server.txt")
+    pin("bench.txt", [*server, *groups["dev"], *groups["bench"]], upgrade=upgrade, same_as="dev.txt")
 
 
 def pin(name: str, wanted: list[str], *, upgrade: bool, same_as: str | None = None) -> None:

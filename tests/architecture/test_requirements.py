@@ -35,18 +35,20 @@ def wanted(*groups: str) -> set[str]:
     return {re.split(r"[^a-z0-9_-]", line.lower(), maxsplit=1)[0] for line in lines}
 
 
-@pytest.mark.parametrize("name,groups", [("server", ["server"]), ("dev", ["server", "dev"])])
+@pytest.mark.parametrize(
+    "name,groups", [("server", ["server"]), ("dev", ["server", "dev"]), ("bench", ["server", "dev", "bench"])]
+)
 def test_everything_wanted_is_pinned_by_hash(name: str, groups: list[str]) -> None:
     names, wrong = pins((ROOT / "requirements" / f"{name}.txt").read_text().splitlines())
     assert wrong == []
     assert wanted(*groups) - names == set()
 
 
-def test_both_lists_pin_the_same_versions() -> None:
+def test_all_lists_pin_the_same_versions() -> None:
     def versions(name: str) -> set[str]:
         return set(re.findall(r"^\S+==\S+", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
 
-    assert versions("server.txt") <= versions("dev.txt")
+    assert versions("server.txt") <= versions("dev.txt") <= versions("bench.txt")
 
 
 def test_the_check_finds_what_is_wrong() -> None:
