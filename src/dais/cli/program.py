@@ -15,6 +15,9 @@ COMMANDS: dict[str, Entry] = {
     "up": Entry("dais.cli.admin.up:up", "Start Dais on this machine."),
     "down": Entry("dais.cli.admin.down:down", "Stop Dais on this machine; jobs go on."),
     "status": Entry("dais.cli.admin.status:status", "Tell whether Dais runs on this machine, and where."),
+    "doctor": Entry(
+        "dais.cli.admin.doctor:doctor", "Tell what this machine can isolate and do, what follows, and how to mend it."
+    ),
     "open": Entry("dais.cli.open:open_pages", "Open the web pages in the browser, signed in."),
     "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
     "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),

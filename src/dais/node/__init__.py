@@ -6,7 +6,7 @@ the server. Standard library only: the supervisor imports nothing else, so that 
 
 from __future__ import annotations
 
-from dais.node.launcher import connect, start_supervisor
+from dais.node.launcher import connect, start_supervisor, supervisor_command
 from dais.node.logs import STDERR, STDOUT, SYSTEM, end, log_directory, read
 from dais.node.wireframes import MAX_FRAME, PROTOCOL
 
@@ -21,4 +21,5 @@ __all__ = [
     "log_directory",
     "read",
     "start_supervisor",
+    "supervisor_command",
 ]

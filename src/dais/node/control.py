@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 
 from dais.node.connection import Connection, peer_uid
 from dais.node.execs import ExecSession
@@ -86,8 +87,22 @@ class Server:
             ExecSession(self._supervisor, connection, message, self._on_gone)
         elif op == "ping":
             connection.send({"op": "pong"})
+        elif op == "describe":
+            connection.send(self._description())
+            connection.finish()
         else:
-            raise FrameError(f"a connection begins with hello or exec, not with {op!r}")
+            raise FrameError(f"a connection begins with hello, exec or describe, not with {op!r}")
+
+    def _description(self) -> dict[str, Any]:
+        """What somebody who only looks is told: the server's control connection is left alone."""
+        return {
+            "op": "description",
+            "protocol": PROTOCOL,
+            "version": sys.modules["dais"].__version__,
+            "pid": os.getpid(),
+            "isolation": self._isolation,
+            "running": len(self._supervisor.attempts),
+        }
 
     def _hello(self, connection: Connection) -> None:
         supervisor = self._supervisor

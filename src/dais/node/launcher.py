@@ -18,9 +18,7 @@ def start_supervisor(node_dir: str, python: str = sys.executable, *, allow_root:
     operator who is root and has no sandbox cannot do without. Raises OSError if it cannot be started.
     """
     os.makedirs(node_dir, mode=0o700, exist_ok=True)
-    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = f"import sys; sys.path.insert(0, {source!r}); from dais.node.supervisor import main; main()"
-    argv = [python, "-I", "-S", "-c", code, "--dir", os.path.abspath(node_dir), "--detach"]
+    argv = [*supervisor_command(python), "--dir", os.path.abspath(node_dir), "--detach"]
     argv += ["--allow-root"] if allow_root else []
     log = f"{node_dir}/supervisor.log"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -46,6 +44,13 @@ def start_supervisor(node_dir: str, python: str = sys.executable, *, allow_root:
         raise OSError(
             f"the node supervisor could not be started (status {os.waitstatus_to_exitcode(status)}); see {log}"
         )
+
+
+def supervisor_command(python: str = sys.executable) -> list[str]:
+    """The command line that runs the supervisor's program, to which its options are added."""
+    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    code = f"import sys; sys.path.insert(0, {source!r}); from dais.node.supervisor import main; main()"
+    return [python, "-I", "-S", "-c", code]
 
 
 def connect(node_dir: str) -> socket.socket:

@@ -1,11 +1,13 @@
 """The supervisor as a program: `--dir DIR` serves, `--detach` does so in the background, `--clean` only cleans up.
 
-`--idle SECONDS` is how long it stays when nobody needs it; `--allow-root` see `Machine`.
+`--idle SECONDS` is how long it stays when nobody needs it; `--allow-root` see `Machine`. `--probe` only tries what this
+machine can do, prints it as JSON, and leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import resource
 import signal
@@ -17,6 +19,7 @@ from dais.node.control import Server
 from dais.node.guard import Guard
 from dais.node.journal import Journal
 from dais.node.launch import Machine
+from dais.node.launcher import supervisor_command
 from dais.node.probe import find_program, probe
 from dais.node.recovery import clear, remove_groups
 from dais.node.spawn import reserve_low_descriptors
@@ -33,6 +36,9 @@ _GUARD = b"guard"
 def main() -> None:
     """Run the supervisor of one directory; returns when another one serves it already."""
     arguments = sys.argv[1:]
+    if "--probe" in arguments:
+        _probe_only()
+        return
     node_dir = os.path.realpath(arguments[arguments.index("--dir") + 1])
     # What a caller left open would end up in every container.
     os.closerange(3, 65_536)
@@ -83,11 +89,21 @@ def _serve(node_dir: str, *, allow_root: bool, idle_seconds: float) -> None:
     guard.dismiss()
 
 
+def _probe_only() -> None:
+    os.closerange(3, 65_536)
+    reserve_low_descriptors()
+    os.chdir("/")
+    _settle()
+    machine = Machine()
+    found = probe(machine, f"dais-probe-{os.getpid()}")
+    if machine.cgroups is not None:
+        machine.cgroups.remove_base()
+    print(json.dumps(found))  # noqa: T201 - what it is asked for
+
+
 def own_command(node_dir: str, *options: str) -> list[str]:
     """The command line that runs this program with this interpreter."""
-    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    code = f"import sys; sys.path.insert(0, {source!r}); from dais.node.supervisor import main; main()"
-    return [sys.executable, "-I", "-S", "-c", code, "--dir", node_dir, *options]
+    return [*supervisor_command(), "--dir", node_dir, *options]
 
 
 def take_lock(node_dir: str, *, cleaning: bool) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import click
@@ -23,6 +24,16 @@ HEALTH_SECONDS = 5.0
 def data_dir_of(given: Path | None) -> Path:
     """The data directory that is meant, as an absolute path."""
     return given.expanduser().absolute() if given is not None else default_data_dir()
+
+
+def platform_missing(error: ModuleNotFoundError) -> NoReturn:
+    """Says which extra a command of the platform needs. Raises ClickException, or the error when it is our defect."""
+    if error.name is None or error.name.partition(".")[0] == "dais":
+        raise error
+    raise click.ClickException(
+        f"only the client is installed here ({error.name} is missing); the platform is the extra "
+        "dais-platform[server]: say pip install '.[server]' in a clone"
+    ) from error
 
 
 def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from dais.cli.admin.place import answers, data_dir_of, data_dir_option
+from dais.cli.admin.place import answers, data_dir_of, data_dir_option, platform_missing
 from dais.cli.problems import complain
 from dais.sdk.installation import LOG_FILE
 
@@ -86,12 +86,7 @@ def up(
     try:
         from dais.app import DaisError, Options, serve
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "dais":
-            raise
-        raise click.ClickException(
-            f"only the client is installed here ({error.name} is missing); the platform is the extra "
-            "dais-platform[server]: say pip install '.[server]' in a clone"
-        ) from error
+        platform_missing(error)
     options = Options(
         data_dir=directory,
         host=host,

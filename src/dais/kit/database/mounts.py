@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dais.kit.errors import Invalid
 
-_network = {
+NETWORK_FILE_SYSTEMS = {
     "nfs",
     "nfs4",
     "cifs",
@@ -43,7 +43,7 @@ def file_system_of(path: Path, mountinfo: str | None = None) -> str:
 def refuse_network_file_system(directory: Path, mountinfo: str | None = None) -> None:
     """Raises Invalid `network-file-system` when `directory` lies on one."""
     kind = file_system_of(directory, mountinfo)
-    if kind in _network:
+    if kind in NETWORK_FILE_SYSTEMS:
         raise Invalid(
             f"{directory} is on a network file system ({kind}), where SQLite loses data; "
             "choose a local --data-dir, or use PostgreSQL (DAIS_DATABASE_URL=postgresql://…)",
