@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from dais.engines.local.seccomp import NoFilter, compile_filter
 from dais.node import PROTOCOL, connect, log_directory, read, start_supervisor
 
 PATIENCE = 30.0
@@ -169,6 +170,14 @@ class ExecClient(Link):
         return None
 
 
+def _filter() -> bytes | None:
+    """The filter of system calls that the engine would give, where it can be made."""
+    try:
+        return compile_filter()
+    except NoFilter:
+        return None
+
+
 class Node:
     """One supervisor directory, and what a test does with it."""
 
@@ -177,9 +186,9 @@ class Node:
         self._links: list[Link] = []
         self._count = 0
 
-    def start(self, python: str = sys.executable) -> Control:
+    def start(self, python: str = sys.executable, *, filtering: bool = True) -> Control:
         """Start a supervisor and connect to it."""
-        start_supervisor(str(self.directory), python)
+        start_supervisor(str(self.directory), python, filter_program=_filter() if filtering else None)
         return self.connect()
 
     def connect(self, *, hello: bool = True) -> Control:

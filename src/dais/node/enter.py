@@ -18,7 +18,7 @@ import signal
 import socket
 import termios
 
-from dais.node import kernel
+from dais.node import kernel, seccomp
 from dais.node.become import drop_privileges, limit_files, prefer_as_victim, set_window
 from dais.node.launch import NOT_A_COMMAND
 from dais.node.spawn import candidates
@@ -158,6 +158,8 @@ def _command(request: dict[str, Any], status: socket.socket, go: int, report: in
         except OSError as error:
             raise Failed("exec-failed", f"{request['workdir']}: {error.strerror}") from None
         env = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
+        if request["filter"] is not None:
+            seccomp.install(bytes.fromhex(request["filter"]))
         failure = errno.ENOENT
         for program in candidates(argv[0], request["env"].get("PATH", DEFAULT_PATH)):
             try:

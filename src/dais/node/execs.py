@@ -137,6 +137,7 @@ class ExecSession:
         env = {**launched.env, **self._env, processes.MARK: attempt.id, EXEC_MARK: self._mark}
         if self._pty is not None and "TERM" not in self._env:
             env["TERM"] = self._pty.term
+        filtering = self._supervisor.machine.filter
         request = {
             "argv": self._argv,
             "env": env,
@@ -148,6 +149,7 @@ class ExecSession:
             "uid": launched.uid,
             "gid": launched.gid,
             "supervisor": os.getpid(),
+            "filter": None if not launched.sandboxed or filtering is None else filtering.program.hex(),
         }
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         closing = [theirs.detach()]

@@ -21,9 +21,9 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int, more: int = 0) -> None:
     """Raises OSError."""
-    _check(_libc.prctl(option, value, 0, 0, 0), "prctl")
+    _check(_libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(more), 0, 0), "prctl")
 
 
 def unshare(flags: int) -> None:

@@ -9,13 +9,14 @@ import resource
 
 from dais.node.become import Guise, Setup, Staged, Within, prefer_as_victim, set_window
 from dais.node.processes import MARK
-from dais.node.sandbox import GO_FD, STATUS_FD, WORD_FD, Plan
+from dais.node.sandbox import FILTER_FD, GO_FD, STATUS_FD, WORD_FD, Plan
 from dais.node.spawn import SetupError, SpawnError, candidates, spawn_plain, spawn_prepared
 from dais.node.spec import DEFAULT_PATH, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dais.node.cgroups import Cgroups, Group
+    from dais.node.seccomp import Filter
     from dais.node.spec import LaunchSpec, Limits
 
 LEAST_UID = 1000
@@ -85,6 +86,8 @@ class Machine:
         self.bwrap: str | None = None
         self.bwrap_reason = "not tried"
         self.stage = False
+        self.filter: Filter | None = None
+        self.disable_userns = False
         self.cgroups: Cgroups | None = None
         self.no_new_privileges = False
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -144,10 +147,11 @@ class Machine:
             raise LaunchFailed(f"no sandbox on this machine: {self.bwrap_reason}")
         uid = os.getuid() if made.uid is None else made.uid
         gid = os.getgid() if made.gid is None else made.gid
-        plan = Plan(spec, self.bwrap, stage=self.stage, uid=uid, gid=gid)
+        plan = Plan(spec, self.bwrap, stage=self.stage, uid=uid, gid=gid, hardening=self._hardening())
         made.sandboxed = True
         made.env, made.workdir = plan.env, plan.workdir
         made.isolation += ["bwrap", "filesystem", "user", "pid", "ipc", "uts", "no-new-privileges"]
+        (made.missing if self.filter is None else made.isolation).append("seccomp")
         if spec.network == "none":
             made.isolation.append("net")
         self._control(spec, made, wanted=True)
@@ -162,6 +166,9 @@ class Machine:
         data = plan.descriptors()
         closing += data.values()
         keep |= data
+        if self.filter is not None:
+            keep[FILTER_FD] = self.filter.open()
+            closing.append(keep[FILTER_FD])
         # bwrap runs outside: it gets nothing of the job's environment.
         env = [b"PATH=" + DEFAULT_PATH.encode(), f"{MARK}={spec.attempt_id}".encode()]
         programs = [os.fsencode(self.bwrap)]
@@ -170,6 +177,11 @@ class Machine:
         else:
             with Staged(plan), Guise(made.uid, made.gid, spec.limits.open_files):
                 made.pid = spawn_plain(plan.argv, programs, env, stdio, keep=keep)
+
+    def _hardening(self) -> list[str]:
+        """What bwrap is told beside the spec: user namespaces inside would open parts of the kernel to the job."""
+        options = ["--disable-userns"] if self.disable_userns else []
+        return options + (["--seccomp", str(FILTER_FD)] if self.filter is not None else [])
 
     # Process mode: the program itself, in a session of its own.
 
@@ -187,7 +199,7 @@ class Machine:
         made.env, made.workdir = env, spec.workdir
         made.isolation.append("session")
         (made.isolation if self.no_new_privileges else made.missing).append("no-new-privileges")
-        made.missing += ["filesystem", "pid", "ipc", "uts"]
+        made.missing += ["filesystem", "pid", "ipc", "uts", "seccomp"]
         if spec.network == "none":
             made.missing.append("net")
         limits = spec.limits

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dais.node.launch import Launched
+    from dais.node.seccomp import Filter
 
 PROBE_UID = 65534
 _SECONDS = 10
@@ -29,8 +30,11 @@ _SETTINGS = (
 )
 
 
-def probe(machine: Machine, group_name: str) -> dict[str, Any]:
-    """Try everything, set `machine` accordingly, and return what users are shown: true or the reason why not."""
+def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str, Any]:
+    """Try everything, set `machine` accordingly, and return what users are shown: true or the reason why not.
+
+    `program` is the filter of system calls, or why there is none.
+    """
     found = cgroups.detect(group_name)
     machine.cgroups = found if isinstance(found, cgroups.Cgroups) else None
     staging = _try_staging() if machine.root else "not root: sources are bound as they are"
@@ -38,11 +42,13 @@ def probe(machine: Machine, group_name: str) -> dict[str, Any]:
     dropping = _try_dropping() if machine.root else "not root: everything runs as the user who started it"
     bwrap = find_program("bwrap")
     sandbox: bool | str
+    filtered: bool | str = "there is no sandbox"
+    nested = filtered
     if bwrap is None:
         sandbox = "bubblewrap is not installed (the program bwrap is not found); install the package bubblewrap"
     else:
         machine.bwrap = bwrap
-        sandbox = _try_sandbox(machine)
+        sandbox, filtered, nested = _harden(machine, program)
     if sandbox is not True:
         machine.bwrap, machine.bwrap_reason = None, str(sandbox)
     return {
@@ -52,9 +58,27 @@ def probe(machine: Machine, group_name: str) -> dict[str, Any]:
         "controllers": sorted(found.bases) if isinstance(found, cgroups.Cgroups) else [],
         "uid_drop": dropping,
         "bind_staging": staging,
+        "seccomp": filtered,
+        "userns_disabled": nested,
         "terminal": True if find_program("setsid") else "the program setsid (package util-linux) is not found",
         "kernel": os.uname().release,
     }
+
+
+def _harden(machine: Machine, program: Filter | str) -> tuple[bool | str, bool | str, bool | str]:
+    """Try the sandbox with everything that hardens it, else with less: whether it, its filter, and the ban on user
+    namespaces inside it work."""
+    filters = [None] if isinstance(program, str) else [program, None]
+    sandbox: bool | str = False
+    reasons: list[str] = []
+    for machine.filter in filters:
+        for machine.disable_userns in (True, False):
+            sandbox = _try_sandbox(machine)
+            if sandbox is True:
+                filtered = machine.filter is not None or (program if isinstance(program, str) else reasons[0])
+                return True, filtered, machine.disable_userns or reasons[-1]
+            reasons.append(str(sandbox))
+    return sandbox, "there is no sandbox", "there is no sandbox"
 
 
 def find_program(name: str) -> str | None:

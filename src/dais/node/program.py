@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from dais.node import kernel
+from dais.node import kernel, seccomp
 from dais.node.control import Server
 from dais.node.guard import Guard
 from dais.node.journal import Journal
@@ -66,7 +66,7 @@ def _serve(node_dir: str, *, allow_root: bool, idle_seconds: float) -> None:
     past = journal.load()
     left = clear(past)
     machine = Machine(allow_root=allow_root)
-    isolation = probe(machine, group_name(node_dir))
+    isolation = probe(machine, group_name(node_dir), seccomp.load(node_dir))
     if machine.cgroups is not None:
         # What a predecessor left that died before its journal could name them.
         remove_groups([(machine.cgroups.version, machine.cgroups.bases)])

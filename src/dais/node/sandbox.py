@@ -18,10 +18,13 @@ from dais.node.spec import DEFAULT_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dais.node.spec import LaunchSpec
 
 STAGE = "/tmp"  # noqa: S108 - covered by a tmpfs of its own in the launch's private mount namespace
 STATUS_FD, ARGS_FD, WORD_FD, GO_FD, DATA_FD = 3, 4, 5, 6, 7
+FILTER_FD = 14
 HOME = "/home/work"
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # What programs and the dynamic linker read in /etc; names and passwords of the machine are not among it.
@@ -57,13 +60,15 @@ class Bound:
 class Plan:
     """A command line for bwrap, with what must be staged and which data it reads from descriptors."""
 
-    def __init__(self, spec: LaunchSpec, program: str, *, stage: bool, uid: int, gid: int) -> None:
+    def __init__(
+        self, spec: LaunchSpec, program: str, *, stage: bool, uid: int, gid: int, hardening: Sequence[str] = ()
+    ) -> None:
         self._stage = stage
         self._uid = uid
         self._gid = gid
         self.bounds: list[Bound] = []
         self._data: list[bytes] = []
-        self._options: list[str] = []
+        self._options: list[str] = [*hardening]
         self._mounted: list[str] = []
         self._build(spec)
         command = list(spec.argv)

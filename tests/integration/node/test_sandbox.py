@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.needs import needs_bwrap, needs_root
+from tests.support.needs import needs_bwrap, needs_cgroups, needs_root
 from tests.support.supervisor import TEST_UID, Control, Node, processes_with
 
 
@@ -189,8 +189,28 @@ def test_an_interpreter_elsewhere_is_bound_where_it_is(node: Node, control: Cont
 
 
 def test_shared_memory_has_a_size(node: Node, control: Control) -> None:
-    script = "df --output=size -B1 /dev/shm | tail -1"
-    assert _run(node, control, script, limits={"shm": 8 << 20}).strip() == str(8 << 20)
+    script = "df --output=size -B1 /dev/shm | tail -1; head -c 9M /dev/zero > /dev/shm/x; stat -c %s /dev/shm/x"
+    lines = _run(node, control, script, limits={"shm": 8 << 20}).splitlines()
+    assert lines[0].strip() == lines[-1] == str(8 << 20)
+    assert "No space left" in lines[1]
+
+
+def test_shared_memory_counts_as_memory(node: Node, control: Control) -> None:
+    needs_cgroups()
+    script = "head -c 64M /dev/zero > /dev/shm/x; echo $?; sleep 1000"
+    ended = control.run(node.spec("sh", "-c", script, isolation="sandbox", limits={"shm": 1 << 30, "memory": 32 << 20}))
+    assert ended["reason"] == "out-of-memory"
+
+
+def test_control_groups_are_out_of_reach(node: Node, control: Control) -> None:
+    script = "ls -d /sys/fs/*; grep cgroup /proc/mounts; find / -name cgroup.procs; readlink /proc/self/ns/cgroup"
+    spec = node.spec("sh", "-c", script, isolation="sandbox", limits={"memory": 64 << 20})
+    control.run(spec)
+    own = str(Path("/proc/self/ns/cgroup").readlink())
+    lines = [line for line in node.log(spec["attempt_id"], 1).decode().splitlines() if line]
+    assert len(lines) == 1
+    assert lines[0].startswith("cgroup:")
+    assert lines[0] != own
 
 
 def test_a_working_directory_is_made(node: Node, control: Control) -> None:

@@ -35,6 +35,7 @@ from dais.engines.local.frames import Message, Used, pack, pack_body
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
 from dais.engines.local.link import Link
 from dais.engines.local.machine import cores, memory
+from dais.engines.local.seccomp import filter_problem
 from dais.engines.local.settings import LocalSettings
 from dais.engines.mailbox import Mailbox
 from dais.node import MAX_FRAME, end, log_directory, read
@@ -258,7 +259,10 @@ class LocalEngine:
                 answer.set_exception(ConnectionError("the node supervisor went away"))
 
     def _probed(self) -> dict[str, Any]:
-        return dict(self._hello.isolation) if self._hello is not None else {}
+        probed = dict(self._hello.isolation) if self._hello is not None else {}
+        if probed.get("seccomp") is not True and (problem := filter_problem()) is not None:
+            probed["seccomp"] = problem
+        return probed
 
     def _isolation(self) -> str:
         """What the settings ask for; `auto` is what the supervisor has seen to work."""
@@ -279,6 +283,8 @@ class LocalEngine:
             missing.append(
                 f"memory is limited for each process alone, CPU and processes are not: {probed.get('cgroup')}"
             )
+        if self._isolation() == "sandbox" and probed.get("seccomp") is not True:
+            missing.append(f"jobs may make every system call: {probed.get('seccomp')}")
         return tuple(missing)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dais.engines.local.frames import Message, pack, read_message
+from dais.engines.local.seccomp import NoFilter, compile_filter
 from dais.node import PROTOCOL, connect, start_supervisor
 
 _log = logging.getLogger(__name__)
@@ -129,10 +130,18 @@ class Link:
             except (FileNotFoundError, ConnectionRefusedError):
                 if asyncio.get_running_loop().time() > deadline:
                     raise
-            await asyncio.to_thread(start_supervisor, str(self._node_dir), allow_root=os.geteuid() == 0)
+            await asyncio.to_thread(self._start_supervisor)
             connection = await self._when_listening()
             if connection is not None:
                 return connection
+
+    def _start_supervisor(self) -> None:
+        try:
+            program = compile_filter()
+        except NoFilter as error:
+            _log.warning("containers start without a filter of system calls: %s", error)
+            program = None
+        start_supervisor(str(self._node_dir), allow_root=os.geteuid() == 0, filter_program=program)
 
     async def _when_listening(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """A supervisor listens a moment after it was started; None when it does not."""
