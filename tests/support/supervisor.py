@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from dais.engines.local.seccomp import NoFilter, compile_filter
+from dais.engines.local.seccomp import filter_program
 from dais.node import PROTOCOL, connect, log_directory, read, start_supervisor
 
 PATIENCE = 30.0
@@ -170,14 +170,6 @@ class ExecClient(Link):
         return None
 
 
-def _filter() -> bytes | None:
-    """The filter of system calls that the engine would give, where it can be made."""
-    try:
-        return compile_filter()
-    except NoFilter:
-        return None
-
-
 class Node:
     """One supervisor directory, and what a test does with it."""
 
@@ -188,7 +180,7 @@ class Node:
 
     def start(self, python: str = sys.executable, *, filtering: bool = True) -> Control:
         """Start a supervisor and connect to it."""
-        start_supervisor(str(self.directory), python, filter_program=_filter() if filtering else None)
+        start_supervisor(str(self.directory), python, filter_program=filter_program() if filtering else None)
         return self.connect()
 
     def connect(self, *, hello: bool = True) -> Control:

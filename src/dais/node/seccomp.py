@@ -11,6 +11,7 @@ import os
 
 from dais.node import kernel
 
+NONE_GIVEN = "the supervisor was given no filter"
 _FILE = "seccomp.bpf"
 _INSTRUCTION = 8
 _MOST_INSTRUCTIONS = 4096
@@ -54,11 +55,18 @@ def load(node_dir: str) -> Filter | str:
         with open(f"{node_dir}/{_FILE}", "rb") as file:
             program = file.read(_MOST_INSTRUCTIONS * _INSTRUCTION + 1)
     except FileNotFoundError:
-        return "the supervisor was given no filter"
+        return NONE_GIVEN
     except OSError as error:
         return f"the filter cannot be read: {error}"
-    if not program or len(program) % _INSTRUCTION or len(program) > _MOST_INSTRUCTIONS * _INSTRUCTION:
-        return f"{node_dir}/{_FILE} is no filter: it has {len(program)} bytes"
+    return checked(program)
+
+
+def checked(program: bytes) -> Filter | str:
+    """A filter of what somebody gave, or why it is none."""
+    if not program:
+        return NONE_GIVEN
+    if len(program) % _INSTRUCTION or len(program) > _MOST_INSTRUCTIONS * _INSTRUCTION:
+        return f"what the supervisor was given is no filter: it has {len(program)} bytes"
     return Filter(program)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from dais.app.build import load_settings
 from dais.app.doctor.types import Facts, Supervisor
+from dais.engines.local import filter_program
 from dais.kit.errors import DaisError, Unavailable
 from dais.node import MAX_FRAME, PROTOCOL, connect, supervisor_command
 from dais.sdk.installation import find_installation
@@ -46,9 +47,8 @@ def probe_now() -> dict[str, Any]:
     try:
         done = subprocess.run(
             [*supervisor_command(), "--probe"],
-            stdin=subprocess.DEVNULL,
+            input=filter_program() or b"",
             capture_output=True,
-            text=True,
             timeout=PROBE_SECONDS,
             check=True,
             cwd="/",
@@ -56,7 +56,9 @@ def probe_now() -> dict[str, Any]:
         )
         found: dict[str, Any] = json.loads(done.stdout)
     except (subprocess.SubprocessError, OSError, ValueError) as error:
-        words = (getattr(error, "stderr", "") or "").strip().splitlines()[-1:] or [str(error)]
+        words = (getattr(error, "stderr", b"") or b"").decode(errors="replace").strip().splitlines()[-1:] or [
+            str(error)
+        ]
         raise Unavailable(
             f"what this machine can do could not be tried: {words[0]}; try it yourself with the bug report's command "
             f"`{' '.join(supervisor_command()[:3])} … --probe`",

@@ -3,6 +3,7 @@
 from dais.engines.local.engine import LocalEngine
 from dais.engines.local.interpreter import Interpreter, NoInterpreter, find_interpreter
 from dais.engines.local.link import SupervisorUnreachable
+from dais.engines.local.seccomp import filter_program
 from dais.engines.local.settings import LocalSettings
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "LocalSettings",
     "NoInterpreter",
     "SupervisorUnreachable",
+    "filter_program",
     "find_interpreter",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dais.engines.local.frames import Message, pack, read_message
-from dais.engines.local.seccomp import NoFilter, compile_filter
+from dais.engines.local.seccomp import filter_program
 from dais.node import PROTOCOL, connect, start_supervisor
 
 _log = logging.getLogger(__name__)
@@ -136,12 +136,8 @@ class Link:
                 return connection
 
     def _start_supervisor(self) -> None:
-        try:
-            program = compile_filter()
-        except NoFilter as error:
-            _log.warning("containers start without a filter of system calls: %s", error)
-            program = None
-        start_supervisor(str(self._node_dir), allow_root=os.geteuid() == 0, filter_program=program)
+        allow_root = os.geteuid() == 0
+        start_supervisor(str(self._node_dir), allow_root=allow_root, filter_program=filter_program())
 
     async def _when_listening(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """A supervisor listens a moment after it was started; None when it does not."""

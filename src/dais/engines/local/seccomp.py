@@ -91,6 +91,14 @@ def compile_filter() -> bytes:
         raise NoFilter(f"libseccomp does not make the filter: {error}") from error
 
 
+def filter_program() -> bytes | None:
+    """What a supervisor is given: the program, or None where it cannot be made."""
+    try:
+        return compile_filter()
+    except NoFilter:
+        return None
+
+
 def filter_problem() -> str | None:
     """Why this machine cannot make the filter; None if it can."""
     try:
