@@ -181,7 +181,7 @@ def _ask(question: str) -> None:
 
 @folder.group()
 def content() -> None:
-    """List and remove what is in a folder.
+    """List, move and remove what is in a folder.
 
     \b
     Example:
@@ -225,6 +225,40 @@ def content_rm(client: Client, name: str, paths: tuple[str, ...], recursive: boo
     """
     for path in paths:
         client.folders.remove_entries(name, path, recursive=recursive)
+
+
+@content.command("mkdir")
+@click.argument("name", metavar="NAME[/PATH]")
+@click.argument("path", metavar="[PATH]", default="")
+@with_output
+@connected
+def content_mkdir(client: Client, output: Output, name: str, path: str) -> None:
+    """Make a directory in a folder, and those above it that are missing.
+
+    \b
+    Examples:
+      dais folder content mkdir digits train/ones
+      dais folder content mkdir digits/train/ones --json
+    """
+    name, below = split_folder(name)
+    output.one(client.folders.make_directory(name, f"{below}/{path}"), ENTRY_COLUMNS)
+
+
+@content.command("mv")
+@click.argument("name", metavar="NAME")
+@click.argument("source", metavar="SOURCE")
+@click.argument("target", metavar="TARGET")
+@with_output
+@connected
+def content_mv(client: Client, output: Output, name: str, source: str, target: str) -> None:
+    """Give a file or directory another path in its folder. Nothing is replaced.
+
+    \b
+    Examples:
+      dais folder content mv digits labels.csv old/labels.csv
+      dais folder content mv digits train training --json
+    """
+    output.one(client.folders.move_entry(name, source, target), ENTRY_COLUMNS)
 
 
 def split_local(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from dais.compute.environments.queries import environment_row, get_environment, 
 from dais.compute.groups.queries import list_nodes
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.lifecycle import FINAL
-from dais.compute.jobs.mounts import jobs_mounting
+from dais.compute.jobs.mounts import jobs_mounting, remove_unused_folder
 from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
 from dais.compute.jobs.submit import check_spec, submit_job
 from dais.compute.jobs.types import Work
@@ -41,6 +41,7 @@ __all__ = [
     "read_shipped",
     "remove_environment",
     "remove_job",
+    "remove_unused_folder",
     "retry_job",
     "running_work",
     "set_job",

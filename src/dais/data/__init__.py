@@ -1,11 +1,13 @@
 """Folders, the blob store, and the sources of jobs: what is kept, and what moves in and out."""
 
+from dais.data.archives import archive, check_archivable
 from dais.data.blobs import BlobStore
 from dais.data.commands import create_folder, expire_staged, publish_folder, remove_folder
+from dais.data.directories import Listing, find_entry, list_directory, make_directory, move_entry
 from dais.data.folder_store import FolderStore
 from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
-from dais.data.queries import existing_folders, find_mount, get_folder, list_folders
+from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, get_folder, list_folders
 from dais.data.reading import (
     MAX_PAGE,
     OpenFile,
@@ -22,28 +24,36 @@ from dais.data.types import Entry, Folder, Measure, MountedFolder
 from dais.data.uploads import write_pack, write_piece
 
 __all__ = [
+    "FOLDER_ORDERS",
     "MAX_PAGE",
     "BlobStore",
     "DataSettings",
     "Entry",
     "Folder",
     "FolderStore",
+    "Listing",
     "Measure",
     "MountedFolder",
     "OpenFile",
+    "archive",
+    "check_archivable",
     "check_digest",
     "compare",
     "create_folder",
     "existing_folders",
     "expire_staged",
     "fetch",
+    "find_entry",
     "find_mount",
     "get_folder",
     "keep_tidy",
+    "list_directory",
     "list_entries",
     "list_folders",
+    "make_directory",
     "materialize",
     "measure",
+    "move_entry",
     "open_file",
     "publish_folder",
     "read_source",

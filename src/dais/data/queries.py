@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
+from typing import Any
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 
 from dais.data.errors import invalid_path
 from dais.data.tables import folders
@@ -19,7 +21,7 @@ from dais.identity import (
     visible_accounts,
 )
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
-from dais.kit.errors import Forbidden, NotFound
+from dais.kit.errors import Forbidden, Invalid, NotFound
 from dais.kit.ids import is_id
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from dais.wire.paths import PathError, clean_path, shown
@@ -36,20 +38,32 @@ _names = Statement(
     .order_by(folders.c.name)
     .limit(1000)
 )
-_page = (
-    select(folders)
-    .where(
-        _live,
-        or_(
-            folders.c.name > bindparam("name"),
-            and_(folders.c.name == bindparam("name"), folders.c.id > bindparam("id")),
-        ),
+
+
+def _pages(column: Any, descending: bool) -> tuple[Statement, Statement]:
+    """A page of all folders and one of those of some accounts, in one order, after a value of it and an id."""
+    value: Any = bindparam("value")
+    last: Any = bindparam("id")
+    beyond = or_(column < value, and_(column == value, folders.c.id < last))
+    if not descending:
+        beyond = or_(column > value, and_(column == value, folders.c.id > last))
+    beyond = or_(bindparam("first") == 1, beyond)
+    page = (
+        select(folders)
+        .where(_live, func.lower(folders.c.name).like(bindparam("pattern"), escape="\\"), beyond)
+        .order_by(*((column.desc(), folders.c.id.desc()) if descending else (column, folders.c.id)))
+        .limit(bindparam("limit"))
     )
-    .order_by(folders.c.name, folders.c.id)
-    .limit(bindparam("limit"))
-)
-_all = Statement(_page)
-_some = Statement(_page.where(in_list(folders.c.account_id, "accounts")))
+    return Statement(page), Statement(page.where(in_list(folders.c.account_id, "accounts")))
+
+
+FOLDER_ORDERS = ("name", "-name", "created", "-created")
+"""How lists of folders can be sorted; `-` means downward."""
+
+_lists = {
+    order: _pages(folders.c.name if order.endswith("name") else folders.c.created_at, order.startswith("-"))
+    for order in FOLDER_ORDERS
+}
 _existing = Statement(select(folders.c.id).where(folders.c.deleted_at.is_(None)))
 
 
@@ -70,26 +84,49 @@ def get_folder(
 
 
 def list_folders(
-    uow: UnitOfWork, actor: Actor, *, account: str | None = None, limit: int = 100, cursor: str | None = None
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    account: str | None = None,
+    match: str = "",
+    order: str = "name",
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> Page[Folder]:
-    """The folders that `actor` may see, by name; of one account if one is given. Raises Invalid `bad-cursor`."""
+    """The folders that `actor` may see, by name or as one of FOLDER_ORDERS; of one account if one is given.
+
+    `match` keeps those whose names contain it, in any case. Raises Invalid `bad-cursor`, `bad-order`.
+    """
     check_limit(limit)
-    name, last = decode_cursor(cursor, tuple[str, str]) if cursor is not None else ("", "")
+    if order not in _lists:
+        raise Invalid(
+            f"{order[:40]!r} is no order of folders; there are {', '.join(FOLDER_ORDERS)}",
+            code="bad-order",
+            given=order[:40],
+        )
+    value: str | int = "" if order.endswith("name") else 0
+    last = ""
+    if cursor is not None:
+        shape: Any = tuple[str, str] if isinstance(value, str) else tuple[int, str]
+        value, last = decode_cursor(cursor, shape)
     if account is not None:
         of = resolve_account(uow, actor, account)
         require(uow, actor, "data:list", account_id=of.id)
         accounts: list[str] | None = [of.id]
     else:
         accounts = visible_accounts(uow, actor, "data:list")
-    if accounts is None:
-        rows = uow.all(_all, name=name, id=last, limit=limit + 1)
-    else:
-        rows = uow.all(_some, name=name, id=last, limit=limit + 1, accounts=accounts)
+    wanted = {"first": int(cursor is None), "value": value, "id": last, "pattern": _containing(match)}
+    wanted["limit"] = limit + 1
+    every, some = _lists[order]
+    rows = uow.all(every, **wanted) if accounts is None else uow.all(some, **wanted, accounts=accounts)
     shown_rows = rows[:limit]
     owners = user_names(uow, {row.created_by for row in shown_rows})
     of_id = {account_id: get_account(uow, account_id) for account_id in {row.account_id for row in shown_rows}}
     items = [_folder(row, of_id[row.account_id], owners.get(row.created_by, "")) for row in shown_rows]
-    return Page(items, encode_cursor(items[-1].name, items[-1].id) if len(rows) > limit else None)
+    if len(rows) <= limit:
+        return Page(items, None)
+    end = items[-1]
+    return Page(items, encode_cursor(end.name if order.endswith("name") else end.created_at, end.id))
 
 
 def find_mount(uow: UnitOfWork, actor: Actor, mount: Mount, account_id: str) -> MountedFolder:
@@ -131,6 +168,12 @@ def _folder(row: Row, account: Account, owner: str) -> Folder:
         created_at=row.created_at,
         staged=row.published_at is None,
     )
+
+
+def _containing(text: str) -> str:
+    """A pattern for what contains a text."""
+    plain = re.sub(r"([\\\\%_])", r"\\\1", text[:200].lower())
+    return f"%{plain}%"
 
 
 def _find(uow: UnitOfWork, actor: Actor, ref: str, account: str | None) -> tuple[Row | None, Account | None]:

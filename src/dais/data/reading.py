@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -47,18 +47,20 @@ def list_entries(
             raise FileNotFoundError(2, "", top)
         if top and not stat.S_ISDIR(info.st_mode):
             with safe_paths.directory(root, top.rpartition("/")[0]) as parent:
-                entry = _entry(parent, top.rpartition("/")[2], top, info)
+                entry = entry_of(parent, top.rpartition("/")[2], top, info)
             return Page([entry] if entry is not None else [], None)
-        items = list(islice(_walk(root, top, recursive, after), limit + 1))
+        items = list(islice(walk(root, top, recursive, after), limit + 1))
     more = len(items) > limit
     return Page(items[:limit], encode_cursor(items[limit - 1].path) if more else None)
 
 
-def measure(store: FolderStore, folder_id: str) -> Measure:
-    """Count a folder's files and their bytes. Takes as long as the folder is large."""
+def measure(store: FolderStore, folder_id: str, *, limit: int | None = None) -> Measure:
+    """Count a folder's files and their bytes. Takes as long as the folder is large, or ends after `limit` entries."""
     files = size = 0
     with disk_errors(""), store.opened(folder_id) as root:
-        for entry in _walk(root, "", True, ""):
+        for seen, entry in enumerate(walk(root, "")):
+            if seen == limit:
+                return Measure(files, size, complete=False)
             if entry.kind == "file":
                 files += 1
                 size += entry.size
@@ -159,7 +161,7 @@ def tag_of(info: os.stat_result) -> str:
     return hashlib.sha256(repr(stamp_of(info)).encode()).hexdigest()[:32]
 
 
-def fetch(store: FolderStore, folder_id: str, paths: Sequence[str]) -> Iterator[bytes]:
+def fetch(store: FolderStore, folder_id: str, paths: Sequence[str]) -> Generator[bytes, None, None]:
     """A pack with these files, piece by piece. Files that are gone or are large are named in it without content."""
     with store.opened(folder_id) as root, safe_paths.Directories(root, create=False) as directories:
         for path in paths:
@@ -193,11 +195,11 @@ def _unreadable(path: str, error: OSError) -> DaisError:
     )
 
 
-def _walk(root: int, top: str, recursive: bool, after: str) -> Iterator[Entry]:
+def walk(root: int, top: str, recursive: bool = True, after: str = "") -> Iterator[Entry]:
     """Entries below `top` that come after the path `after`, a directory before what is in it."""
     last = after.split("/") if after else []
     depth = top.count("/") + 1 if top else 0
-    pending = [iter(_scan(root, top, last[depth] if depth < len(last) else ""))]
+    pending = [iter(scan(root, top, last[depth] if depth < len(last) else ""))]
     while pending:
         entry = next(pending[-1], None)
         if entry is None:
@@ -208,10 +210,10 @@ def _walk(root: int, top: str, recursive: bool, after: str) -> Iterator[Entry]:
             yield entry
         if recursive and entry.kind == "directory" and parts >= last[: len(parts)]:
             resuming = parts == last[: len(parts)] and len(last) > len(parts)
-            pending.append(iter(_scan(root, entry.path, last[len(parts)] if resuming else "")))
+            pending.append(iter(scan(root, entry.path, last[len(parts)] if resuming else "")))
 
 
-def _scan(root: int, path: str, first: str) -> list[Entry]:
+def scan(root: int, path: str, first: str = "") -> list[Entry]:
     """The entries of one directory from the name `first` on, by name; none when it is gone or became something else."""
     found: list[Entry] = []
     try:
@@ -221,7 +223,7 @@ def _scan(root: int, path: str, first: str) -> list[Entry]:
                     info = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                entry = _entry(fd, name, f"{path}/{name}" if path else name, info)
+                entry = entry_of(fd, name, f"{path}/{name}" if path else name, info)
                 if entry is not None:
                     found.append(entry)
     except (FileNotFoundError, NotADirectoryError):
@@ -229,7 +231,7 @@ def _scan(root: int, path: str, first: str) -> list[Entry]:
     return found
 
 
-def _entry(directory: int, name: str, path: str, info: os.stat_result) -> Entry | None:
+def entry_of(directory: int, name: str, path: str, info: os.stat_result) -> Entry | None:
     """What a list tells of a name. Names that are no UTF-8 are shown as well as can be, as `other` things."""
     modified = info.st_mtime_ns // 1000
     mode = info.st_mode

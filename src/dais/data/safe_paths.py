@@ -8,6 +8,7 @@ carried; the server itself does not follow any.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
@@ -119,6 +120,29 @@ def look(root: int, path: str) -> os.stat_result | None:
             return os.stat(name or ".", dir_fd=within, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_RENAME_NOREPLACE = 1
+
+
+def rename_new(from_fd: int, name: str, to_fd: int, new_name: str) -> None:
+    """Rename between open directories, replacing nothing. Raises FileExistsError, OSError.
+
+    The kernel refuses by itself to replace. Where its file system cannot (some network file systems), we look first.
+    """
+    arguments = (from_fd, os.fsencode(name), to_fd, os.fsencode(new_name))
+    if _libc.renameat2(*arguments, _RENAME_NOREPLACE) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(code, os.strerror(code), new_name)
+    try:
+        os.stat(new_name, dir_fd=to_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(name, new_name, src_dir_fd=from_fd, dst_dir_fd=to_fd)
+        return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_name)
 
 
 class Directories:

@@ -57,7 +57,8 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """What a folder holds."""
+    """What a folder holds; unless `complete`, at least so much."""
 
     files: int
     size: int
+    complete: bool = True

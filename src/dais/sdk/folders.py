@@ -32,7 +32,7 @@ from dais.sdk.pulling import Puller, Target, entries
 from dais.sdk.pushing import PATIENCE, Pusher
 from dais.wire.answers import Entry, Folder, Page
 from dais.wire.paths import PathError, clean_path, shown
-from dais.wire.transfers import NewFolder
+from dais.wire.transfers import Move, NewDirectory, NewFolder
 
 AT_ONCE = 4
 """Transfers that run side by side."""
@@ -108,6 +108,23 @@ class FoldersApi(Resource):
         """
         query = {"path": _clean(path), "recursive": recursive, **self._account()}
         yield from self.send(Request("DELETE", f"/v1/folders/{quoted(folder)}/entries", query))
+
+    @operation
+    def make_directory(self, folder: str, path: str) -> Flow[Entry]:
+        """Make a directory in a folder, and those above it that are missing. Raises NotFound, Conflict."""
+        body = msgspec.json.encode(NewDirectory(path=_clean(path)))
+        request = Request("POST", f"/v1/folders/{quoted(folder)}/directories", self._account(), body)
+        return (yield from self.call(request, Entry))
+
+    @operation
+    def move_entry(self, folder: str, source: str, target: str) -> Flow[Entry]:
+        """Give a file, a link or a directory another path in its folder; nothing is replaced.
+
+        Raises NotFound, Conflict `already-there`.
+        """
+        body = msgspec.json.encode(Move(source=_clean(source), target=_clean(target)))
+        request = Request("POST", f"/v1/folders/{quoted(folder)}/move", self._account(), body)
+        return (yield from self.call(request, Entry))
 
     @operation
     def push(

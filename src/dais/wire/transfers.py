@@ -171,3 +171,16 @@ class NewFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     name: str
     account: str | None = None
     staging: str | None = None
+
+
+class NewDirectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A directory to make in a folder."""
+
+    path: str
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is at the path `source` of a folder gets the path `target`."""
+
+    source: str
+    target: str

@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from dais.api.context import Context
+from dais.api.context import Context, Services
 from dais.api.files import disk
 from dais.api.routing import Reply, Routes
-from dais.compute import jobs_mounting
+from dais.compute import remove_unused_folder
 from dais.data import (
     MAX_PAGE,
+    Entry,
     Folder,
     compare,
     create_folder,
+    find_entry,
     get_folder,
     list_entries,
     list_folders,
+    make_directory,
     measure,
+    move_entry,
     publish_folder,
     remove_entries,
-    remove_folder,
 )
-from dais.identity import urn
+from dais.identity import Actor, urn
 from dais.kit.clock import to_rfc3339
-from dais.kit.database import UnitOfWork
-from dais.kit.errors import Conflict, Invalid
+from dais.kit.errors import Invalid
 from dais.kit.ids import new_id
 from dais.wire import answers
-from dais.wire.transfers import Compared, Comparison, NewFolder
+from dais.wire.transfers import Compared, Comparison, Move, NewDirectory, NewFolder
 
 routes = Routes()
 
 MAX_COMPARISON = 16 << 20
 MAX_COMPARED = 5_000
+
+
+async def make_folder(services: Services, actor: Actor, wanted: NewFolder, folder_id: str) -> Folder:
+    """Make a folder's directory, then its row. An upload with the same `staging` that was begun is answered instead."""
+    store = services.folders
+    await disk(store.create, folder_id)
+    made: Folder | None = None
+    try:
+        made = await services.db.write(
+            create_folder, actor, folder_id, wanted.name, account=wanted.account, staging=wanted.staging
+        )
+        return made
+    finally:
+        if made is None or made.id != folder_id:
+            await disk(store.discard, folder_id)
 
 
 @routes.post("/v1/folders", status=201, summary="Make a folder")
@@ -39,16 +56,8 @@ async def new_folder(ctx: Context, body: NewFolder) -> Reply[answers.Folder]:
 
     200 instead of 201: the upload with this `staging` was begun before, and goes on.
     """
-    store, folder_id = ctx.services.folders, new_id()
-    await disk(store.create, folder_id)
-    made: Folder | None = None
-    try:
-        made = await ctx.db.write(
-            create_folder, ctx.actor, folder_id, body.name, account=body.account, staging=body.staging
-        )
-    finally:
-        if made is None or made.id != folder_id:
-            await disk(store.discard, folder_id)
+    folder_id = new_id()
+    made = await make_folder(ctx.services, ctx.actor, body, folder_id)
     location = (("Location", f"/v1/folders/{made.id}"),)
     return Reply(_answer(made), 201 if made.id == folder_id else 200, location)
 
@@ -60,9 +69,17 @@ async def publish(ctx: Context, ref: str) -> answers.Folder:
 
 @routes.get("/v1/folders", summary="List folders")
 async def folders(
-    ctx: Context, account: str | None = None, limit: int = 100, cursor: str | None = None
+    ctx: Context,
+    account: str | None = None,
+    match: str = "",
+    order: str = "name",
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> answers.Page[answers.Folder]:
-    page = await ctx.db.read(list_folders, ctx.actor, account=account, limit=limit, cursor=cursor)
+    """`match` keeps those whose names contain it; `order` is `name` or `created`, with `-` before it downward."""
+    page = await ctx.db.read(
+        list_folders, ctx.actor, account=account, match=match, order=order, limit=limit, cursor=cursor
+    )
     return answers.Page(items=[_answer(folder) for folder in page.items], cursor=page.cursor)
 
 
@@ -80,19 +97,7 @@ async def folder(ctx: Context, ref: str, account: str | None = None, measured: b
 async def remove(ctx: Context, ref: str, account: str | None = None) -> None:
     """Refused with `folder-in-use` while a job that has not ended mounts it."""
 
-    def verb(uow: UnitOfWork) -> Folder:
-        removed = remove_folder(uow, ctx.actor, ref, account=account)
-        users = jobs_mounting(uow, removed.id)
-        if users:
-            raise Conflict(
-                f"{len(users)} {'job mounts' if len(users) == 1 else 'jobs mount'} {removed.full_name} and "
-                f"{'has' if len(users) == 1 else 'have'} not ended; wait for {users[0]}, or kill it",
-                code="folder-in-use",
-                jobs=users,
-            )
-        return removed
-
-    removed = await ctx.db.write(verb)
+    removed = await ctx.db.write(remove_unused_folder, ctx.actor, ref, account=account)
     await disk(ctx.services.folders.discard, removed.id)
 
 
@@ -113,18 +118,7 @@ async def entries(
     page = await disk(
         list_entries, ctx.services.folders, found.id, path, recursive=recursive, limit=limit, cursor=cursor
     )
-    items = [
-        answers.Entry(
-            path=entry.path,
-            kind=entry.kind,
-            size=entry.size,
-            modified_at=to_rfc3339(entry.modified_at),
-            executable=entry.executable,
-            target=entry.target,
-        )
-        for entry in page.items
-    ]
-    return answers.Page(items=items, cursor=page.cursor)
+    return answers.Page(items=[_entry(entry) for entry in page.items], cursor=page.cursor)
 
 
 @routes.delete("/v1/folders/{ref}/entries", summary="Remove what is in a folder", status=204)
@@ -136,6 +130,24 @@ async def remove_content(
     await disk(remove_entries, ctx.services.folders, found.id, path, recursive=recursive)
 
 
+@routes.post("/v1/folders/{ref}/directories", summary="Make a directory in a folder", status=201)
+async def new_directory(ctx: Context, ref: str, body: NewDirectory, account: str | None = None) -> answers.Entry:
+    """Directories above it that are missing are made, too. Refused with `already-there` when something has the path."""
+    found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    store = ctx.services.folders
+    return _entry(await disk(find_entry, store, found.id, await disk(make_directory, store, found.id, body.path)))
+
+
+@routes.post("/v1/folders/{ref}/move", summary="Give something in a folder another path")
+async def move_content(ctx: Context, ref: str, body: Move, account: str | None = None) -> answers.Entry:
+    """Moves a file, a link or a directory by one rename. Nothing is replaced: `already-there`."""
+    found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    store = ctx.services.folders
+    return _entry(
+        await disk(find_entry, store, found.id, await disk(move_entry, store, found.id, body.source, body.target))
+    )
+
+
 @routes.post("/v1/folders/{ref}/compare", summary="Tell which files a folder holds already", max_body=MAX_COMPARISON)
 async def compare_files(ctx: Context, ref: str, body: Comparison, account: str | None = None) -> list[Compared]:
     """One answer for each file, in order. With `begun`, `offset` tells how much has come of a large file."""
@@ -145,6 +157,17 @@ async def compare_files(ctx: Context, ref: str, body: Comparison, account: str |
         )
     found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:get")
     return await disk(compare, ctx.services.folders, found.id, body.files, begun=body.begun)
+
+
+def _entry(entry: Entry) -> answers.Entry:
+    return answers.Entry(
+        path=entry.path,
+        kind=entry.kind,
+        size=entry.size,
+        modified_at=to_rfc3339(entry.modified_at),
+        executable=entry.executable,
+        target=entry.target,
+    )
 
 
 def _answer(folder: Folder, *, size: int | None = None, files: int | None = None) -> answers.Folder:

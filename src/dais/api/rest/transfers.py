@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Generator, Iterator
-from itertools import islice
-
 import msgspec
-from blake3 import blake3
 
 from dais.api.context import Context
 from dais.api.decoding import BodyDecoder
-from dais.api.errors import HttpProblem
-from dais.api.files import CHUNK, Body, disk
+from dais.api.downloads import attachment, opened, send_file, send_pieces
+from dais.api.files import Body, disk
 from dais.api.routing import Receive, Routes, Scope, Send, read_body, send_json
-from dais.data import OpenFile, fetch, get_folder, open_file, write_pack, write_piece
-from dais.kit.errors import Conflict, DaisError, Invalid
-from dais.wire.transfers import HASHED_RANGE, MAX_PACK, PACK_ENTRIES, PACK_TYPE, Received, Stored
+from dais.data import fetch, get_folder, write_pack, write_piece
+from dais.kit.errors import DaisError, Invalid
+from dais.wire.transfers import MAX_PACK, PACK_ENTRIES, PACK_TYPE, Received, Stored
 
 routes = Routes()
-
-_range = re.compile(rb"bytes=(\d{1,18})-(\d{0,18})")
 
 
 class Paths(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,33 +95,12 @@ async def download_file(
     `Dais-Digest` is the digest of what is sent, where that is at most 16 MiB; `ETag` changes with the file.
     """
     folder = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:get")
-    opening = open_file(ctx.services.folders, folder.id, path)
-    file = await disk(opening.__enter__)
-    try:
-        headers = dict(scope["headers"])
-        wanted = headers.get(b"if-match")
-        if wanted is not None and wanted.strip(b'" ') != file.tag.encode():
-            raise Conflict("the file is not the one that was asked for any more; begin anew", code="changed")
-        start, end = _parse_range(headers.get(b"range"), file.size)
-        whole = b"range" not in headers
-        head = [
-            (b"content-type", b"application/octet-stream"),
-            (b"content-length", b"%d" % (end - start)),
-            (b"accept-ranges", b"bytes"),
-            (b"etag", f'"{file.tag}"'.encode()),
-            (b"dais-executable", b"true" if file.executable else b"false"),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            (b"content-disposition", b"attachment"),
-        ]
-        if not whole:
-            head.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, file.size)))
-        if end - start <= HASHED_RANGE:
-            head.append((b"dais-digest", (await disk(_digest, file, start, end)).encode()))
-        await send({"type": "http.response.start", "status": 200 if whole else 206, "headers": head})
-        await _send_range(send, file, start, end)
-    finally:
-        opening.__exit__(None, None, None)
+    head = [
+        (b"content-type", b"application/octet-stream"),
+        (b"content-disposition", attachment(path.rpartition("/")[2])),
+    ]
+    async with opened(ctx.services.folders, folder.id, path) as file:
+        await send_file(scope, send, file, head)
 
 
 @routes.raw("POST", "/v1/folders/{ref}/fetch", summary="Download many small files at once")
@@ -147,61 +118,6 @@ async def fetch_files(
             f"{len(wanted.paths):,} files are too many at once; ask for at most {PACK_ENTRIES:,}",
             code="too-many-entries",
         )
-    pieces = _gathered(fetch(ctx.services.folders, folder.id, wanted.paths))
-    try:
-        piece = await disk(next, pieces, None)
-        head = [(b"content-type", PACK_TYPE.encode()), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": 200, "headers": head})
-        while piece is not None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            piece = await disk(next, pieces, None)
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        await disk(pieces.close)
-
-
-def _gathered(entries: Iterator[bytes]) -> Generator[bytes, None, None]:
-    """Small pieces put together: each costs a change of threads."""
-    while batch := list(islice(entries, 16)):
-        yield b"".join(batch)
-
-
-def _parse_range(header: bytes | None, size: int) -> tuple[int, int]:
-    """First byte and the one after the last. Raises HttpProblem 416."""
-    if header is None:
-        return 0, size
-    found = _range.fullmatch(header.strip())
-    if found is not None:
-        start = int(found[1])
-        end = min(int(found[2]) + 1, size) if found[2] else size
-        if start < end or start == size == 0:
-            return start, end
-    raise HttpProblem(
-        416,
-        "This range is not there",
-        f"the file has {size} bytes; ask for one range of them, as bytes=0-{max(size - 1, 0)}",
-        code="bad-range",
-        headers={"content-range": f"bytes */{size}"},
-        size=size,
+    await send_pieces(
+        send, fetch(ctx.services.folders, folder.id, wanted.paths), [(b"content-type", PACK_TYPE.encode())]
     )
-
-
-def _digest(file: OpenFile, start: int, end: int) -> str:
-    hasher = blake3()
-    while start < end:
-        piece = os.pread(file.fd, min(CHUNK, end - start), start)
-        if not piece:
-            break
-        hasher.update(piece)
-        start += len(piece)
-    return f"blake3:{hasher.hexdigest()}"
-
-
-async def _send_range(send: Send, file: OpenFile, start: int, end: int) -> None:
-    while start < end:
-        piece = await disk(os.pread, file.fd, min(CHUNK, end - start), start)
-        if not piece:
-            raise OSError("the file became shorter while it was sent")
-        start += len(piece)
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
