@@ -14,6 +14,7 @@ from dais.engines.fake import FakeEngine, FakeMachine
 from dais.identity import Actor, authenticate, bootstrap
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
+from dais.kit.vault import KEY_FILE, Vault
 from dais.wire.answers import JobDetail
 from dais.wire.spec import JobSpec, Resources
 
@@ -34,6 +35,7 @@ class World:
         self.folders = FolderStore(directory / "folders")
         self.settings = ComputeSettings(**settings)
         self.directory = directory
+        self.vault = Vault(directory / KEY_FILE)
         self.compute: Compute | None = None
         self.actor = self._administrator()
 
@@ -47,7 +49,9 @@ class World:
         """Start the loops, as a server does that comes up."""
         assert self.compute is None
         engine = FakeEngine(self.machine)
-        self.compute = Compute(self.db, {GROUP: engine}, self.blobs, self.folders, self.settings, self.directory)
+        self.compute = Compute(
+            self.db, {GROUP: engine}, self.blobs, self.folders, self.settings, self.directory, self.vault
+        )
         await self.compute.start()
         await self.until_true(self.has_nodes, "the nodes are known")
         return self.compute

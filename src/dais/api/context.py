@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dais.compute import Compute
     from dais.data import BlobStore, FolderStore
     from dais.engines.contract import Engine
+    from dais.kit.vault import Vault
 
 T = TypeVar("T")
 
@@ -50,6 +51,10 @@ class Services:
     def compute(self) -> Compute:
         return self._have("compute", self.parts.compute)
 
+    @property
+    def vault(self) -> Vault:
+        return self._have("key", self.parts.vault)
+
     def _have(self, name: str, part: T | None) -> T:
         if part is None:
             raise Unavailable(f"this server has no {name}", code="not-available")
@@ -63,6 +68,7 @@ class Parts:
     blobs: BlobStore | None = None
     folders: FolderStore | None = None
     compute: Compute | None = None
+    vault: Vault | None = None
 
 
 class Context:

@@ -25,6 +25,7 @@ from dais.kit.database.settings import DatabaseSettings
 from dais.kit.errors import DaisError
 from dais.kit.leases import LeasedLoop
 from dais.kit.settings import check_environment, load, read_config, registry, settings
+from dais.kit.vault import KEY_FILE, Vault
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +100,9 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
     data: DataSettings = loaded["data"]
     blobs = BlobStore(data_dir / "blobs", reserve=data.reserve_disk)
     folders = FolderStore(data_dir / "folders", uid=uid, gid=gid, reserve=data.reserve_disk)
+    vault = Vault(data_dir / KEY_FILE)
     engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", local)}
-    compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir)
+    compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault)
     services = Services(
         db=db,
         clock=db.clock,
@@ -108,7 +110,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
         authenticator=Authenticator(db),
         engines=engines,
         settings=loaded,
-        parts=Parts(blobs=blobs, folders=folders, compute=compute),
+        parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault),
     )
     api = Application(all_routes(), services)
     return App(db, services, compute, _Site(api, web.app(services)))

@@ -12,6 +12,9 @@ from dais.compute.jobs.types import Work
 from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
 from dais.compute.logs import Position, decode_segments, read_shipped
 from dais.compute.runtime import Compute, running_work
+from dais.compute.secrets.commands import remove_secret, reseal_secrets, set_secret
+from dais.compute.secrets.queries import get_secret, list_secrets
+from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "JobLog",
     "Logbook",
     "Position",
+    "Secret",
     "Slice",
     "Work",
     "check_spec",
@@ -31,19 +35,24 @@ __all__ = [
     "find_job",
     "get_environment",
     "get_job",
+    "get_secret",
     "job_log",
     "jobs_mounting",
     "kill_job",
     "list_environments",
     "list_jobs",
     "list_nodes",
+    "list_secrets",
     "position_from",
     "read_shipped",
     "remove_environment",
     "remove_job",
+    "remove_secret",
     "remove_unused_folder",
+    "reseal_secrets",
     "retry_job",
     "running_work",
     "set_job",
+    "set_secret",
     "submit_job",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dais.compute.jobs.types import Work
+from dais.compute.secrets.types import Given
 from dais.compute.settings import ComputeSettings
 from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits, Terminal
 from dais.wire.spec import Resources
@@ -31,8 +32,13 @@ class Staged:
     mounts: tuple[Bind, ...] = ()
 
 
-def launch_spec(work: Work, staged: Staged, host: HostTools, settings: ComputeSettings) -> LaunchSpec:
-    """What the engine is given for a run."""
+NOTHING = Given()
+
+
+def launch_spec(
+    work: Work, staged: Staged, host: HostTools, settings: ComputeSettings, secrets: Given = NOTHING
+) -> LaunchSpec:
+    """What the engine is given for a run. It may hold secrets: it goes to the engine and nowhere else."""
     sandboxed = host.isolation == "sandbox"
     resources = work.spec.resources
     binds: tuple[Bind, ...] = ()
@@ -47,9 +53,10 @@ def launch_spec(work: Work, staged: Staged, host: HostTools, settings: ComputeSe
     return LaunchSpec(
         attempt_id=work.run_id,
         argv=work.spec.command,
-        env=job_environment(work, staged, host),
+        env=job_environment(work, staged, host) | secrets.variables,
         workdir=work.spec.workdir or (WORK if sandboxed else str(staged.work)),
         binds=binds,
+        files=secrets.files,
         ro_host=host.paths if sandboxed else (),
         network=work.spec.network,
         hostname=work.job_id,

@@ -24,6 +24,7 @@ from dais.engines.contract import CommandNotFound, Engine, Exec, ExecStream, Lau
 from dais.identity import Actor, require
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.kit.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +42,22 @@ class Compute:
         folders: FolderStore,
         settings: ComputeSettings,
         data_dir: Path,
+        vault: Vault,
     ) -> None:
         self.settings = settings
         self.logbook = Logbook(db, engines, blobs)
         self.groups: dict[str, Group] = {}
-        self._parts = (db, blobs, folders, data_dir)
+        self._parts = (db, blobs, folders, data_dir, vault)
         self._engines = engines
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start every engine and its group's loops. Raises OSError or LaunchRefused when an engine cannot work here."""
-        db, blobs, folders, data_dir = self._parts
+        db, blobs, folders, data_dir, vault = self._parts
         for name, engine in self._engines.items():
             await engine.start()
             host = await engine.host_tools()
-            group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host)
+            group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host, vault)
             self.groups[name] = group
             task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {name}")
             task.add_done_callback(_report)

@@ -35,6 +35,14 @@ class Bind(msgspec.Struct, frozen=True, kw_only=True):
     exact: bool = False
 
 
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A read-only file whose content is kept in memory, never on a disk; it belongs to the container's user."""
+
+    target: str
+    content: bytes
+    mode: int = 0o400
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Cores, bytes, counts and seconds; None is no limit. `grace` is the time between TERM and KILL, in seconds."""
 
@@ -61,7 +69,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `root` is "host" (the machine's own tools, read-only) or a registered root directory. `ro_host` are host paths
     bound read-only at the same place (an interpreter's prefix). `env` is the whole environment. `isolation` is
-    "sandbox" or "process". `uid` and `gid` are what a root supervisor drops to.
+    "sandbox" or "process". `uid` and `gid` are what a root supervisor drops to. `env` and `files` may hold secrets: an
+    engine shows them to the container alone, and writes them to no disk, log or command line.
     """
 
     attempt_id: str
@@ -70,6 +79,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str | None = None
     root: str = "host"
     binds: tuple[Bind, ...] = ()
+    files: tuple[File, ...] = ()
     ro_host: tuple[str, ...] = ()
     network: str = "none"
     hostname: str = "dais"
@@ -300,7 +310,10 @@ class Exec(Protocol):
     async def exec(
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
-        """Raises LookupError when it does not run, CommandNotFound, LaunchRefused when it cannot be started."""
+        """`env` is set over what the container was launched with.
+
+        Raises LookupError when it does not run, CommandNotFound, LaunchRefused when it cannot be started.
+        """
         ...
 
 

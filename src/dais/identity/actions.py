@@ -11,6 +11,7 @@ TYPES = (
     "image",
     "environment",
     "job",
+    "secret",
     "node",
     "group",
     "event",

@@ -189,6 +189,8 @@ class Machine:
         if spec.root != "host":
             raise LaunchFailed(f"root {spec.root} needs the sandbox: {self.bwrap_reason}")
         env = {"PATH": DEFAULT_PATH, **spec.env, MARK: spec.attempt_id}
+        if spec.files:
+            raise LaunchFailed(f"{spec.files[0].target} cannot be made without a sandbox: {self.bwrap_reason}")
         if spec.binds:
             moved = [bind for bind in spec.binds if bind.source != bind.target]
             if moved and not spec.binds_optional:

@@ -147,6 +147,8 @@ class Plan:
             self._tmpfs(workdir, spec.limits.memory, "0755")
         for bind in sorted(spec.binds, key=lambda bind: bind.target.count("/")):
             self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False, exact=bind.exact)
+        for file in spec.files:
+            self._data_file(file.target, file.content, file.mode)
         self._etc(spec, home)
         self._add("--remount-ro", "/", "--chdir", workdir)
         self._environment(spec, home)
@@ -193,8 +195,12 @@ class Plan:
             existing = f"{spec.root}/etc/{name}"
             if os.path.islink(existing) or not os.path.isfile(existing):
                 return
-        self._add("--perms", "0644", "--ro-bind-data", str(DATA_FD + len(self._data)), f"/etc/{name}")
-        self._data.append(text.encode("utf-8", "replace"))
+        self._data_file(f"/etc/{name}", text.encode("utf-8", "replace"), 0o644)
+
+    def _data_file(self, target: str, content: bytes, mode: int) -> None:
+        # bwrap keeps it in its own tmpfs, and not at the target, where it could get onto a disk.
+        self._add("--perms", f"{mode:04o}", "--ro-bind-data", str(DATA_FD + len(self._data)), target)
+        self._data.append(content)
 
     def _environment(self, spec: LaunchSpec, home: str) -> None:
         # Through --args, not inherited: bwrap itself would obey LD_PRELOAD outside the sandbox; nor is it seen in ps.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import binascii
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -130,12 +132,23 @@ class Bind:
         self.exact = exact
 
 
+class File:
+    """A file whose content is in the launch itself. What it holds may be a secret: no message shows it."""
+
+    __slots__ = ("content", "mode", "target")
+
+    def __init__(self, target: str, content: bytes, mode: int) -> None:
+        self.target = target
+        self.content = content
+        self.mode = mode
+
+
 class LaunchSpec:
     """One container: see `docs/node-protocol.md` for every field."""
 
     __slots__ = (
-        "argv", "attempt_id", "binds", "binds_optional", "env", "gid", "hostname", "isolation", "limits", "network",
-        "pty", "ro_host", "root", "uid", "workdir",
+        "argv", "attempt_id", "binds", "binds_optional", "env", "files", "gid", "hostname", "isolation", "limits",
+        "network", "pty", "ro_host", "root", "uid", "workdir",
     )  # fmt: skip
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -150,6 +163,7 @@ class LaunchSpec:
             raise SpecError("root: the machine's own root is called 'host'")
         self.binds = _binds(document.get("binds") or [])
         self.binds_optional = document.get("binds_optional") is True
+        self.files = _files(document.get("files") or [])
         self.ro_host = _paths("ro_host", document.get("ro_host") or [])
         self.network = _choice(document, "network", ("none", "host"), "none")
         self.hostname = (_text(document, "hostname", "dais") or "dais")[:64]
@@ -190,3 +204,20 @@ def _binds(value: object) -> list[Bind]:
         read_only, exact = item.get("read_only", True) is not False, item.get("exact") is True
         binds.append(Bind(absolute("source", source), target, read_only, exact))
     return binds
+
+
+def _files(value: object) -> list[File]:
+    if not isinstance(value, list) or len(value) > 100:
+        raise SpecError("files: expected a list of at most 100")
+    files = []
+    for item in value:
+        if not isinstance(item, dict) or not isinstance(item.get("content"), str):
+            raise SpecError("files: expected objects with a target and a content in base64")
+        target = absolute("target", _text(item, "target") or "").rstrip("/")
+        try:
+            content = binascii.a2b_base64(item["content"], strict_mode=True)
+        except ValueError:
+            raise SpecError(f"files: the content of {target} is not base64") from None
+        mode = _whole(item, "mode", 0o400)
+        files.append(File(target, content, (mode or 0) & 0o777))
+    return files

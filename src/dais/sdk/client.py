@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.jobs import AsyncJobs, Jobs
+    from dais.sdk.secrets import AsyncSecrets, Secrets
     from dais.sdk.sources import AsyncSources, Sources
 
 R = TypeVar("R")
@@ -135,6 +136,12 @@ class Client(ClientApi, Blocking):
         return Folders(self)
 
     @cached_property
+    def secrets(self) -> Secrets:
+        from dais.sdk.secrets import Secrets
+
+        return Secrets(self)
+
+    @cached_property
     def sources(self) -> Sources:
         from dais.sdk.sources import Sources
 
@@ -206,6 +213,12 @@ class AsyncClient(ClientApi, Asynchronous):
         from dais.sdk.folders import AsyncFolders
 
         return AsyncFolders(self)
+
+    @cached_property
+    def secrets(self) -> AsyncSecrets:
+        from dais.sdk.secrets import AsyncSecrets
+
+        return AsyncSecrets(self)
 
     @cached_property
     def sources(self) -> AsyncSources:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex, token_urlsafe
 from typing import Any, cast
 
 import msgspec
@@ -39,7 +39,7 @@ from dais.sdk.following import follow_log, wait_for
 from dais.sdk.pages import pages
 from dais.sdk.specs import make_spec
 from dais.wire.answers import Answer, Job, JobDetail, LogFrame, LogPage
-from dais.wire.spec import JobSpec, JobType, Mount, NetworkMode
+from dais.wire.spec import JobSpec, JobType, Mount, NetworkMode, SecretUse
 
 Tags = Mapping[str, str] | Sequence[str]
 
@@ -77,6 +77,7 @@ class JobsApi(Resource):
         workdir: str | None = None,
         data: Sequence[str | Mount] | None = None,
         environment: Mapping[str, str] | None = None,
+        secrets: Sequence[str | SecretUse] | None = None,
         cpu: float | str | None = None,
         mem: float | str | None = None,
         gpu: int | None = None,
@@ -97,7 +98,8 @@ class JobsApi(Resource):
     ) -> Flow[JobDetail]:
         """Put a job into the queue; it is there, once, when this returns.
 
-        Fields are as in `docs/job-spec.md`: `mem=16` is GiB, "512Mi" a text; `data` takes "NAME[/below]:/mount[:ro]";
+        Fields are as in `docs/job-spec.md`: `mem=16` is GiB, "512Mi" a text; `data` takes "NAME[/below]:/mount[:ro]",
+        `secrets` "NAME", "NAME:VARIABLE" or "NAME:/path";
         what is given beside `spec` wins over it. With `enforce_name`, a name that is taken gets a suffix. The same
         `idempotency_key` (made up when not given) with the same spec makes one job within 24 hours.
 
@@ -112,6 +114,7 @@ class JobsApi(Resource):
             "workdir": workdir,
             "data": data,
             "environment": environment,
+            "secrets": secrets,
             "type": type,
             "preemptable": preemptable,
             "restartable": restartable,
@@ -125,14 +128,14 @@ class JobsApi(Resource):
             "group": group,
         }
         wanted = make_spec(spec, given, {"cpu": cpu, "mem": mem, "gpu": gpu, "shm": shm}, self._client.account)
-        key = idempotency_key or secrets.token_urlsafe(18)
+        key = idempotency_key or token_urlsafe(18)
         while True:
             try:
                 return (yield from self._submit(wanted, key))
             except Conflict as error:
                 if not (enforce_name and wanted.name and error.code == "already-exists"):
                     raise
-                suffix = secrets.token_hex(2)
+                suffix = token_hex(2)
                 stem = (spec.name if spec is not None and name is None else name) or wanted.name
                 wanted = msgspec.structs.replace(wanted, name=f"{stem[:58]}-{suffix}")
                 key = f"{key[:200]}-{suffix}"

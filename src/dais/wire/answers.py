@@ -147,6 +147,17 @@ class Environment(Answer, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class Secret(Answer, frozen=True, kw_only=True):
+    """A secret of an account: never its value. `size` is in bytes."""
+
+    name: str
+    account: str
+    urn: str
+    size: int
+    set_by: str
+    set_at: str
+
+
 class Account(Answer, frozen=True, kw_only=True):
     """A node of the organization's tree."""
 

@@ -8,6 +8,7 @@ import re
 
 from dais.wire.names import ACCOUNT_NAME, FOLDER_NAME, check_environment_name, check_job_name
 from dais.wire.problems import SpecError, shown
+from dais.wire.secrets import MAX_SECRETS, check_secret_name, check_variable, place
 from dais.wire.spec import JobSpec, Mount, Resources
 from dais.wire.units import format_size
 
@@ -32,6 +33,9 @@ RESERVED_TARGETS = (
 )
 """Where nothing may be mounted: what makes the container work lives there."""
 
+SECRET_FILES = "/run/secrets/"  # noqa: S105 (a place)
+"""Where secrets may be files, although the directory around it is reserved."""
+
 _digest = re.compile(r"blake3:[0-9a-f]{64}")
 _group = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 _tag = re.compile(r"[^\s=,\x00-\x1f\x7f]{1,63}")
@@ -51,6 +55,7 @@ def check(spec: JobSpec) -> JobSpec:
         _check_absolute(spec.workdir, "workdir")
     _check_mounts(spec.data)
     _check_environment(spec.environment)
+    _check_secrets(spec)
     _check_resources(spec.resources)
     if abs(spec.bid) > MAX_BID:
         raise SpecError("bid", f"{spec.bid} is not from -{MAX_BID} to {MAX_BID}", given=spec.bid)
@@ -116,6 +121,39 @@ def _check_environment(environment: dict[str, str]) -> None:
         raise SpecError("environment", f"it has {total:,} bytes; a job takes at most {MAX_ENVIRONMENT_BYTES:,}")
 
 
+def _check_secrets(spec: JobSpec) -> None:
+    if len(spec.secrets) > MAX_SECRETS:
+        raise SpecError("secrets", f"{len(spec.secrets)} secrets are too many; a job takes at most {MAX_SECRETS}")
+    seen: set[str] = set()
+    for index, use in enumerate(spec.secrets):
+        path = f"secrets[{index}]"
+        check_secret_name(use.name, path)
+        if use.file is not None and use.variable is not None:
+            raise SpecError(path, "it has a variable and a file", hint="write two entries, one for each")
+        if use.file is None:
+            check_variable(use, spec.environment, path)
+        else:
+            _check_secret_file(use.file, spec.data, path)
+        if place(use) in seen:
+            raise SpecError(path, f"{shown(place(use))} is given twice", given=place(use), hint="keep one of them")
+        seen.add(place(use))
+
+
+def _check_secret_file(target: str, mounts: tuple[Mount, ...], path: str) -> None:
+    if not target.startswith(SECRET_FILES):
+        _check_target(target, path, "a secret")
+    else:
+        _check_absolute(target, path)
+    for mount in mounts:
+        if target == mount.target or target.startswith(mount.target + "/") or mount.target.startswith(target + "/"):
+            raise SpecError(
+                path,
+                f"{shown(target)} and the folder at {shown(mount.target)} lie within each other",
+                given=target,
+                hint=f"put the secret elsewhere, as {SECRET_FILES}{target.rpartition('/')[2]}",
+            )
+
+
 def _check_resources(resources: Resources) -> None:
     if not (math.isfinite(resources.cpu) and 0.001 <= resources.cpu <= MAX_CORES):
         raise SpecError(
@@ -170,15 +208,15 @@ def _check_folder(name: str, path: str) -> None:
         )
 
 
-def _check_target(target: str, path: str) -> None:
+def _check_target(target: str, path: str, what: str = "a folder") -> None:
     _check_absolute(target, path)
     if target == "/":
-        raise SpecError(path, "a folder cannot be mounted at '/'", given=target, hint="mount it at a path, as /data")
+        raise SpecError(path, f"{what} cannot be mounted at '/'", given=target, hint="mount it at a path, as /data")
     for reserved in RESERVED_TARGETS:
         if target == reserved or target.startswith(reserved + "/"):
             raise SpecError(
                 path,
-                f"a folder cannot be mounted at {shown(target)}: {reserved} belongs to the system",
+                f"{what} cannot be mounted at {shown(target)}: {reserved} belongs to the system",
                 given=target,
                 hint="mount it elsewhere, as /data or /home/work/data",
             )

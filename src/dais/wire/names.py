@@ -10,6 +10,7 @@ JOB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 FOLDER_NAME = re.compile(r"\.?[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9][A-Za-z0-9_-]{0,62}){0,31}", re.ASCII)
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}", re.ASCII)
+SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
 RESERVED_PREFIXES = ("DAIS_", "EAI_")
 
 

@@ -17,6 +17,7 @@ from dais.wire.check import check
 from dais.wire.names import split_folder
 from dais.wire.problems import SpecError, nearest, shown
 from dais.wire.scalars import Written, choice, flag, integer, kind, list_of, resolved, text_of
+from dais.wire.secrets import human_secret, merged, read_secrets
 from dais.wire.spec import GIB, JobSpec, Mount, Resources
 from dais.wire.units import format_duration, format_size, parse_cores, parse_duration, parse_size
 
@@ -46,6 +47,7 @@ SLIPS = {
     "mounts": "data",
     "folders": "data",
     "labels": "tags",
+    "secret": "secrets",
     "timeout": "max_run_time",
     "time_limit": "max_run_time",
     "priority": "bid",
@@ -74,14 +76,16 @@ MOUNT_FIELDS = ("name", "target", "path", "read_only")
 def read_spec(document: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> JobSpec:
     """The specification in a document, checked. Raises SpecError.
 
-    `overrides` is a second document that wins: variables, tags and resources one by one, mounts by their target,
-    everything else whole.
+    `overrides` is a second document that wins: variables, tags and resources one by one, mounts and secrets by where
+    they go, everything else whole.
     """
     fields = read_fields(document)
     for name, value in read_fields(overrides or {}).items():
         if name == "data":
             kept = [mount for mount in fields.get("data", ()) if mount.target not in {one.target for one in value}]
             fields["data"] = (*kept, *value)
+        elif name == "secrets":
+            fields["secrets"] = merged(fields.get("secrets", ()), value)
         elif name in ("environment", "tags", "resources"):
             fields[name] = {**fields.get(name, {}), **value}
         else:
@@ -125,6 +129,8 @@ def human(spec: JobSpec) -> dict[str, Any]:
         document["data"] = [_human_mount(mount) for mount in spec.data]
     if spec.environment:
         document["environment"] = dict(spec.environment)
+    if spec.secrets:
+        document["secrets"] = [human_secret(use) for use in spec.secrets]
     resources = _human_resources(spec.resources)
     if resources:
         document["resources"] = resources
@@ -325,6 +331,7 @@ _readers: dict[str, Callable[[Any, str], Any]] = {
     "workdir": text_of,
     "data": _read_data,
     "environment": _read_environment,
+    "secrets": read_secrets,
     "resources": _read_resources,
     "type": _read_type,
     "preemptable": flag,

@@ -25,6 +25,14 @@ class Mount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     read_only: bool = False
 
 
+class SecretUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A secret of the job's account by its name, as a variable (`variable`, else its own name) or as a file."""
+
+    name: str
+    variable: str | None = None
+    file: str | None = None
+
+
 class Resources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Cores, bytes of memory, whole GPUs, and bytes of `/dev/shm` (None: half of `mem`, at most 2 GiB)."""
 
@@ -49,6 +57,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     workdir: str | None = None
     data: tuple[Mount, ...] = ()
     environment: dict[str, str] = {}
+    secrets: tuple[SecretUse, ...] = ()
     resources: Resources = Resources()
     type: JobType = "batch"
     preemptable: bool = False

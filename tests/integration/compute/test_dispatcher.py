@@ -44,9 +44,8 @@ async def test_a_reconcile_does_not_launch_what_a_tick_is_launching(
 ) -> None:
     world = World(database, clock, tmp_path)
     engine = HeldLaunches(world.machine)
-    group = Group(
-        GROUP, engine, database, world.blobs, world.folders, world.settings, tmp_path, await engine.host_tools()
-    )
+    host = await engine.host_tools()
+    group = Group(GROUP, engine, database, world.blobs, world.folders, world.settings, tmp_path, host, world.vault)
     dispatcher = Dispatcher(group)
     working = asyncio.create_task(dispatcher.run())
     try:

@@ -11,7 +11,7 @@ from dais.sdk.documents import dump, load
 from dais.wire.check import check
 from dais.wire.names import RESERVED_PREFIXES
 from dais.wire.read import human, read_spec
-from dais.wire.spec import JobSpec, Mount, Resources
+from dais.wire.spec import JobSpec, Mount, Resources, SecretUse
 
 _names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
 _texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30) | st.sampled_from(
@@ -58,6 +58,18 @@ def _mounts(draw: st.DrawFn) -> tuple[Mount, ...]:
     )
 
 
+@st.composite
+def _secrets(draw: st.DrawFn) -> tuple[SecretUse, ...]:
+    """Their variables are longer than those of `environment`, so that none clashes."""
+    names = draw(st.lists(st.sampled_from(["TOKEN_OF_A_HUB", "PASSWORD_OF_DB", "KEY_OF_A_SERVER"]), unique=True))
+    places = st.sampled_from([{}, {"variable": "v"}, {"file": "v"}])
+    uses = []
+    for name, place in zip(names, draw(st.lists(places, min_size=3, max_size=3)), strict=False):
+        where = {key: f"/run/secrets/{name}" if key == "file" else f"VARIABLE_{name}" for key in place}
+        uses.append(SecretUse(name=name, **where))
+    return tuple(uses)
+
+
 _specs = st.builds(
     JobSpec,
     command=st.lists(_texts, min_size=1, max_size=5).map(lambda words: ("run", *words)),
@@ -67,6 +79,7 @@ _specs = st.builds(
     workdir=st.none() | st.just("/home/work"),
     data=_mounts(),
     environment=st.dictionaries(_variables, _texts, max_size=4),
+    secrets=_secrets(),
     resources=st.builds(
         Resources,
         cpu=st.integers(1, 10**8).map(lambda n: n / 1000),

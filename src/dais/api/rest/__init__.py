@@ -13,6 +13,7 @@ from dais.api.rest import (
     jobs,
     logs,
     nodes,
+    secrets,
     sign_in,
     sources,
     system,
@@ -20,7 +21,21 @@ from dais.api.rest import (
 )
 from dais.api.routing import Route
 
-PARTS = (system, sign_in, accounts, nodes, jobs, logs, execution, environments, folders, transfers, blobs, sources)
+PARTS = (
+    system,
+    sign_in,
+    accounts,
+    nodes,
+    jobs,
+    logs,
+    execution,
+    environments,
+    secrets,
+    folders,
+    transfers,
+    blobs,
+    sources,
+)
 
 
 def all_routes() -> list[Route]:

@@ -21,6 +21,7 @@ FLAGS = {
     "workdir": "--workdir",
     "data": "--data",
     "environment": "--env",
+    "secrets": "--secret",
     "resources.cpu": "--cpu",
     "resources.mem": "--mem",
     "resources.gpu": "--gpu",
@@ -79,6 +80,12 @@ _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         multiple=True,
         help="Set a variable; NAME alone takes its value from here. Repeatable.",
     ),
+    click.option(
+        "--secret",
+        metavar="NAME[:VAR|:/PATH]",
+        multiple=True,
+        help="Give it a secret as a variable, or as a file. Repeatable.",
+    ),
     click.option("--workdir", metavar="DIR", help="Start the command in this directory of the container."),
     click.option("--cpu", metavar="CORES", help="Cores, as 2 or 500m. [default: 1]"),
     click.option("--mem", metavar="SIZE", help="Memory, as 16 (GiB), 512Mi or 4g. [default: 1]"),
@@ -119,7 +126,7 @@ def job_options(function: Callable[..., R]) -> Callable[..., R]:
 
 
 _names = (
-    *("name", "enforce_name", "image", "data", "env", "workdir", "cpu", "mem", "gpu", "shm", "interactive"),
+    *("name", "enforce_name", "image", "data", "env", "secret", "workdir", "cpu", "mem", "gpu", "shm", "interactive"),
     *("preemptable", "restartable", "bid", "max_run_time", "tag", "network", "pty", "group", "requirements"),
     *("file", "idempotency_key", "dry_run"),
 )
@@ -133,6 +140,7 @@ def document(given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
         "account": chosen().account,
         "data": list(given["data"]) or None,
         "environment": [_variable(text) for text in given["env"]] or None,
+        "secrets": list(given["secret"]) or None,
         "resources": resources or None,
         "type": "interactive" if given["interactive"] else None,
         "tags": list(given["tag"]) or None,

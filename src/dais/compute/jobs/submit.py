@@ -11,6 +11,7 @@ from dais.compute.groups.queries import group_names, group_row, node_rows
 from dais.compute.jobs import apply
 from dais.compute.jobs.tables import idempotency_keys, job_tags, jobs
 from dais.compute.jobs.types import FolderMount
+from dais.compute.secrets.queries import check_uses
 from dais.compute.settings import ComputeSettings
 from dais.data import find_mount
 from dais.identity import Account, Actor, require, resolve_account
@@ -127,6 +128,7 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
             f"image {spec.image!r} is not known in group {group.name}; leave it out or use {group.default_image!r}",
             code="no-such-image",
         )
+    check_uses(uow, account, spec.secrets)
     nodes = node_rows(uow, group.name)
     _check_fits(spec, nodes)
     mounts = tuple(
@@ -179,9 +181,9 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
                 f"ask the administrator to {remedy}",
                 code="not-isolated",
             )
-        if spec.data:
+        if spec.data or any(use.file for use in spec.secrets):
             raise Invalid(
-                f"{node.name} cannot mount folders into jobs ({why}); {remedy}",
+                f"{node.name} cannot mount {'folders' if spec.data else 'files'} into jobs ({why}); {remedy}",
                 code="cannot-mount",
             )
         warnings.append(f"no file-system isolation on {node.name}: {why}")

@@ -18,7 +18,7 @@ import msgspec
 from dais.compute.groups.commands import register_group, update_nodes
 from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
-from dais.compute.launch import launch_spec
+from dais.compute.launch import NOTHING, launch_spec
 from dais.compute.loops.builder import Builder
 from dais.compute.loops.group import Group
 from dais.compute.loops.housekeeping import leftover_attempts, leftover_environments, overdue, unshipped
@@ -33,6 +33,8 @@ from dais.compute.loops.staging import (
     staged_runs,
 )
 from dais.compute.loops.tick import Outcome, needs_preparation, tick
+from dais.compute.secrets.queries import open_secrets
+from dais.compute.secrets.types import Given, Refused
 from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Batch, Handle, LaunchSpec, Phase, Status
 from dais.kit.clock import SECOND
 from dais.kit.database import Hint
@@ -268,8 +270,11 @@ class Dispatcher:
             return
         group = self._group
         specs: list[LaunchSpec] = []
+        secrets: dict[str, Given | Refused] = {}
+        if any(work.spec.secrets for work in works):
+            secrets = await group.db.read(open_secrets, group.vault, works)
         for work in works:
-            spec = await asyncio.to_thread(self._specify, work)
+            spec = await asyncio.to_thread(self._specify, work, secrets.get(work.run_id, NOTHING))
             if isinstance(spec, LaunchSpec):
                 specs.append(spec)
             else:
@@ -282,21 +287,22 @@ class Dispatcher:
             group.handles[spec.attempt_id] = handle
             self._handles.append((spec.attempt_id, handle))
 
-    def _specify(self, work: Work) -> LaunchSpec | Status:
+    def _specify(self, work: Work, secrets: Given | Refused) -> LaunchSpec | Status:
         """What to launch; a run that cannot be staged any more has ended before it began. Blocking."""
         group = self._group
+        if isinstance(secrets, Refused):
+            return self._stillborn(work, secrets.reason, secrets.detail)
         environment = group.environment_directory(work.environment_id) if work.environment_id else None
         try:
             ready = stage(group, work, environment)
         except (DaisError, OSError) as error:
-            return Status(
-                attempt_id=work.run_id,
-                phase=Phase.ENDED,
-                reason="launch-failed",
-                detail=f"the run could not be staged: {error}",
-                ended_at=group.db.clock.now(),
-            )
-        return launch_spec(work, ready, group.host, group.settings)
+            return self._stillborn(work, "launch-failed", f"the run could not be staged: {error}")
+        return launch_spec(work, ready, group.host, group.settings, secrets)
+
+    def _stillborn(self, work: Work, reason: str, detail: str) -> Status:
+        """The end of a run that was not launched."""
+        now = self._group.db.clock.now()
+        return Status(attempt_id=work.run_id, phase=Phase.ENDED, reason=reason, detail=detail, ended_at=now)
 
     async def _stop(self, works: Sequence[Work]) -> None:
         now = self._group.db.clock.now() / SECOND

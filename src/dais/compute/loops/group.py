@@ -9,6 +9,7 @@ from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import Engine, Handle, HostTools
 from dais.kit.database import Database
+from dais.kit.vault import Vault
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Group:
     settings: ComputeSettings
     data_dir: Path
     host: HostTools
+    vault: Vault
     handles: dict[str, Handle] = field(default_factory=dict)
     """Handles of attempts that were launched or found by this process."""
 

@@ -1,0 +1,174 @@
+"""Finding secrets: their names for people and for a submit, their values for a launch alone."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import bindparam, select
+
+from dais.compute.jobs.types import Work
+from dais.compute.secrets.tables import secrets
+from dais.compute.secrets.types import Given, Refused, Secret
+from dais.engines.contract import File
+from dais.identity import Account, Actor, get_account, require, resolve_account, user_names, visible_accounts
+from dais.kit.database import Row, Statement, UnitOfWork, in_list
+from dais.kit.errors import Invalid, NotFound, Unavailable
+from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+from dais.kit.vault import Vault
+from dais.wire.secrets import place
+from dais.wire.spec import SecretUse
+
+READABLE_BY_OWNER = 0o400
+
+_columns = (
+    secrets.c.id,
+    secrets.c.account_id,
+    secrets.c.name,
+    secrets.c.size,
+    secrets.c.set_by,
+    secrets.c.set_at,
+)
+_one = Statement(
+    select(*_columns).where(secrets.c.account_id == bindparam("account_id"), secrets.c.name == bindparam("name"))
+)
+_names = Statement(select(secrets.c.name).where(secrets.c.account_id == bindparam("account_id")).limit(1_000))
+_page = (
+    select(*_columns)
+    .where(
+        (secrets.c.name > bindparam("name"))
+        | ((secrets.c.name == bindparam("name")) & (secrets.c.id > bindparam("id")))
+    )
+    .order_by(secrets.c.name, secrets.c.id)
+    .limit(bindparam("limit"))
+)
+_all = Statement(_page)
+_some = Statement(_page.where(in_list(secrets.c.account_id, "accounts")))
+_sealed = Statement(
+    select(secrets.c.account_id, secrets.c.name, secrets.c.sealed).where(in_list(secrets.c.account_id, "accounts"))
+)
+
+
+def get_secret(uow: UnitOfWork, actor: Actor, name: str, *, account: str | None = None) -> Secret:
+    """A secret of an account, without its value. Raises NotFound `no-such-secret`, Forbidden."""
+    where = resolve_account(uow, actor, account)
+    require(uow, actor, "secret:get", account_id=where.id)
+    row = uow.one(_one, account_id=where.id, name=name[:300])
+    if row is None:
+        raise no_such_secret(uow, where, name)
+    return answers(uow, [row])[0]
+
+
+def list_secrets(
+    uow: UnitOfWork, actor: Actor, *, account: str | None = None, limit: int = 100, cursor: str | None = None
+) -> Page[Secret]:
+    """The secrets of the accounts that `actor` may see, by name; of one account if one is given."""
+    check_limit(limit)
+    name, last = decode_cursor(cursor, tuple[str, str]) if cursor is not None else ("", "")
+    if account is not None:
+        of = resolve_account(uow, actor, account)
+        require(uow, actor, "secret:list", account_id=of.id)
+        accounts: list[str] | None = [of.id]
+    else:
+        accounts = visible_accounts(uow, actor, "secret:list")
+    if accounts is None:
+        rows = uow.all(_all, name=name, id=last, limit=limit + 1)
+    else:
+        rows = uow.all(_some, name=name, id=last, limit=limit + 1, accounts=accounts)
+    items = answers(uow, rows[:limit])
+    return Page(items, encode_cursor(items[-1].name, items[-1].id) if len(rows) > limit else None)
+
+
+def check_uses(uow: UnitOfWork, account: Account, uses: Sequence[SecretUse]) -> None:
+    """Refuse a spec that names a secret which its account does not have. Raises Invalid `no-such-secret`."""
+    if not uses:
+        return
+    known = {row.name for row in uow.all(_names, account_id=account.id)}
+    for use in uses:
+        if use.name not in known:
+            error = no_such_secret(uow, account, use.name)
+            raise Invalid(error.message, code=error.code, **error.fields)
+
+
+def open_secrets(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[str, Given | Refused]:
+    """The values that runs are given, by run. For their launch alone: nothing of this may be stored or logged."""
+    wanted = [work for work in works if work.spec.secrets]
+    sealed = {
+        (row.account_id, row.name): row.sealed
+        for row in uow.all(_sealed, accounts=sorted({work.account_id for work in wanted}))
+    }
+    return {work.run_id: _open(vault, work, sealed) for work in wanted}
+
+
+def bound_to(organization_id: str, account_id: str, name: str) -> tuple[str, ...]:
+    """What a sealed value is bound to: in another organization, account or name it cannot be opened."""
+    return ("secret", organization_id, account_id, name)
+
+
+def answers(uow: UnitOfWork, rows: Sequence[Row]) -> list[Secret]:
+    """Rows as others see them."""
+    people = user_names(uow, {row.set_by for row in rows})
+    accounts = {account_id: get_account(uow, account_id) for account_id in {row.account_id for row in rows}}
+    return [
+        Secret(
+            id=row.id,
+            name=row.name,
+            account=accounts[row.account_id].full_name,
+            account_id=row.account_id,
+            organization_id=accounts[row.account_id].organization_id,
+            size=row.size,
+            set_by=people.get(row.set_by, ""),
+            set_at=row.set_at,
+        )
+        for row in rows
+    ]
+
+
+def no_such_secret(uow: UnitOfWork, account: Account, name: str) -> NotFound:
+    """The error that names the nearest one, or how to set it."""
+    near = difflib.get_close_matches(name[:300], [row.name for row in uow.all(_names, account_id=account.id)], 1)
+    hint = f"did you mean {near[0]}?" if near else f"set it: dais secret set {name[:80]} --account {account.full_name}"
+    return NotFound(
+        f"there is no secret {name[:80]!r} in {account.full_name}; {hint}",
+        code="no-such-secret",
+        secret=name[:80],
+        account=account.full_name,
+    )
+
+
+def _open(vault: Vault, work: Work, sealed: dict[tuple[str, str], str]) -> Given | Refused:
+    variables: dict[str, str] = {}
+    files: list[File] = []
+    for use in work.spec.secrets:
+        found = sealed.get((work.account_id, use.name))
+        if found is None:
+            return Refused(
+                "secret-missing",
+                f"the secret {use.name} of {work.account} was removed while the job waited; set it again "
+                f"(dais secret set {use.name} --account {work.account}), then `dais job retry {work.job_id}`",
+            )
+        try:
+            value = vault.open(found, *bound_to(work.organization_id, work.account_id, use.name))
+        except Unavailable as error:
+            return Refused("secret-unreadable", f"secret {use.name} of {work.account}: {error.message}")
+        if use.file is not None:
+            files.append(File(target=use.file, content=value, mode=READABLE_BY_OWNER))
+            continue
+        text = _text(value)
+        if text is None:
+            return Refused(
+                "secret-unreadable",
+                f"the secret {use.name} of {work.account} is not text, which a variable must be; give it to the job as "
+                f"a file: --secret {use.name}:/run/secrets/{use.name}",
+            )
+        variables[place(use)] = text
+    return Given(variables, tuple(files))
+
+
+def _text(value: bytes) -> str | None:
+    """The value as a variable can have it; None when it cannot."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
