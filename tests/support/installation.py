@@ -69,6 +69,8 @@ class Installation:
         """What `dais up` said on stderr, over all starts."""
         self.port = 0
         self.url = ""
+        self.program: Sequence[str] = DAIS
+        """The command that the server is started with."""
         self.server: subprocess.Popen[bytes] | None = None
         self.starts: list[float] = []
         """Seconds from each start to the first answer."""
@@ -106,7 +108,7 @@ class Installation:
         assert self.server is None, "the server runs already"
         with self.words.open("ab") as words:
             self.server = subprocess.Popen(
-                [*DAIS, "up", "--port", str(self.port), "--json"],
+                [*self.program, "up", "--port", str(self.port), "--json"],
                 env=self.environment | self._settings,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -22,10 +22,12 @@ from dais.app.access import give_access
 from dais.app.build import App, build, load_settings
 from dais.app.schema import ensure_schema
 from dais.engines.contract import LaunchRefused
+from dais.kit import outbox
 from dais.kit.clock import SystemClock
 from dais.kit.data_directory import DirectoryLock, prepare, unwritable
 from dais.kit.database import Database, open_database
 from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.kit.ids import go_on_after
 from dais.kit.logging import set_up_logging
 from dais.sdk.installation import LOG_FILE, SERVER_FILE, ServerInfo, read_info
 
@@ -150,7 +152,11 @@ def _open_log(data_dir: Path, level: str, terminal: bool) -> None:
 def _open_database(url: str, data_dir: Path) -> Database:
     url = url or f"sqlite:///{data_dir / 'dais.db'}"
     ensure_schema(url, data_dir / "backups")
-    return open_database(url, SystemClock())
+    db = open_database(url, SystemClock())
+    newest = db.read_sync(outbox.newest_id)
+    if newest is not None:
+        go_on_after(newest)
+    return db
 
 
 def _write_info(data_dir: Path, info: ServerInfo) -> None:

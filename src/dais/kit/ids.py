@@ -26,6 +26,14 @@ def new_id() -> str:
     return str(uuid.UUID(int=value))
 
 
+def go_on_after(last: str) -> None:
+    """Let every id made from now on be greater than this one, also when the clock has been set back since."""
+    global _last
+    value = uuid.UUID(last).int
+    with _lock:
+        _last = max(_last, (value >> 80) << 12 | value >> 64 & 0xFFF)
+
+
 def is_id(text: str) -> bool:
     """Whether the text has the shape of an id (any UUID, in canonical lower-case form)."""
     try:

@@ -37,6 +37,7 @@ _waiting = (
 _newest = select(func.coalesce(func.max(events.c.seq), 0)).scalar_subquery()
 _number = Statement(update(events).where(events.c.id == _waiting.c.id).values(seq=_newest + _waiting.c.place))
 _oldest = select(func.coalesce(func.min(events.c.seq), 0)).scalar_subquery()
+_newest_id = Statement(select(func.max(events.c.id)))
 _bounds = Statement(select(_oldest.label("oldest"), _newest.label("newest")))
 _after = select(events).where(events.c.seq > bindparam("after")).order_by(events.c.seq).limit(bindparam("most"))
 _mine = or_(in_list(events.c.account_id, "accounts"), events.c.subject_id == bindparam("user_id"))
@@ -84,6 +85,12 @@ def bounds(uow: UnitOfWork) -> tuple[int, int]:
     row = uow.one(_bounds)
     assert row is not None
     return row.oldest, row.newest
+
+
+def newest_id(uow: UnitOfWork) -> str | None:
+    """The greatest id of an event: what happens next must get greater ones, whatever the clock says."""
+    found: str | None = uow.scalar(_newest_id)
+    return found
 
 
 def can_resume(uow: UnitOfWork, seq: int) -> bool:

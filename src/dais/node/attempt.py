@@ -362,7 +362,7 @@ class Attempt:
                     os.close(fd)
         record = {"attempt_id": self.id, "kind": "ended", "at": now(), **outcome, **self._figures}
         record["log_bytes"] = self._writer.written
-        record["log_truncated"] = self._writer.truncated
+        record["log_truncated"] = self._writer.incomplete
         record["stop_reason"] = self._stop_reason
         self._keeper.emit(record)
 

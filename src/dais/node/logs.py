@@ -43,6 +43,8 @@ class LogWriter:
         self._size = 0
         self.written = 0
         self.truncated = False
+        self.incomplete = False
+        """Whether output is missing: beyond the limit, or lost to a full disk."""
         self._lost = 0
         self._lost_because = ""
 
@@ -54,7 +56,7 @@ class LogWriter:
         if len(data) > room:
             if room > 0:
                 self._append(stream, data[:room])
-            self.truncated = True
+            self.truncated = self.incomplete = True
             self._mark(f"output beyond {self._limit} bytes was discarded")
             self.close()
             return
@@ -73,6 +75,7 @@ class LogWriter:
         if not self._lost and self._put(stream, data):
             self.written += len(data)
         else:
+            self.incomplete = True
             self._lost += len(data)
 
     def _mark(self, text: str) -> None:

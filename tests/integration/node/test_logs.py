@@ -147,3 +147,21 @@ def test_reading_in_small_bites_gives_the_same(tmp_path: Path) -> None:
             break
         found += [data for _, _, data in frames]
     assert found == written
+
+
+def test_what_a_full_disk_loses_is_said_at_the_end_too(tmp_path: Path) -> None:
+    place = tmp_path / "log"
+    place.write_bytes(b"")  # where the log's directory should be made: no segment can be opened
+    writer = LogWriter(str(place), 1000)
+    assert not writer.incomplete
+    writer.write(STDOUT, memoryview(b"lost"))
+    assert (writer.incomplete, writer.truncated) == (True, False)
+    place.unlink()
+    writer.write(STDOUT, memoryview(b"kept"))
+    writer.close()
+    assert writer.incomplete
+    frames, _, _ = read(str(place), 0, 0)
+    assert [(stream, data) for _, stream, data in frames] == [
+        (SYSTEM, b"4 bytes were lost: File exists"),
+        (STDOUT, b"kept"),
+    ]
