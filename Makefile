@@ -45,6 +45,10 @@ system: ## Install the system packages that make the sandbox strong (as root; el
 test: system setup-dev ## Run the tests; what was skipped is listed with its reason at the end
 	@$(BIN)/python -m pytest -ra $(TESTS)
 
+.PHONY: chaos
+chaos: system setup-dev ## Kill, fill, cut and jump at random, and check that nothing was lost (SEEDS=N, SEED=N, POINTS=1)
+	@$(BIN)/python -m tests.chaos $(if $(POINTS),--points) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
+
 .PHONY: lint
 lint: setup-dev ## Check style, formatting and types
 	@$(BIN)/ruff check .

@@ -108,21 +108,14 @@ class User(threading.Thread):
         super().__init__(name=f"user {number}", daemon=True)
         self._world = world
         self._chance = random.Random(f"{world.seed}/{turn}/{number}")
+        self._number = number
         self._mark = f"{turn}-{number}"
 
     def run(self) -> None:
-        acts = (
-            self.submit,
-            self.submit,
-            self.submit,
-            self.submit_and_kill,
-            self.push_many,
-            self.push_large,
-            self.come_and_go,
-        )
+        often = (self.submit, self.submit, self.submit_and_kill, self.push_many, self.push_large, self.push_whole)
+        always = (self.submit, self.submit_and_kill, self.come_and_go)[self._number % 3]
         try:
-            for step in range(3):
-                act = self._chance.choice(acts)
+            for step, act in enumerate((self._chance.choice(often), always, self._chance.choice(often))):
                 self._world.story.tell(f"{self.name}: {act.__name__}")
                 act(f"{self._mark}-{step}")
         except BaseException as error:
@@ -151,7 +144,10 @@ class User(threading.Thread):
     def submit_and_kill(self, name: str) -> None:
         job = self.submit(name)
         self._world.story.jobs[job.id].killed = True
-        self._world.installed.client().jobs.kill(job.id)
+        client = self._world.installed.client()
+        if self._chance.random() < 0.7:
+            until(lambda: client.jobs.get(job.id).state not in ("PENDING", "SCHEDULED", "PREPARING"), "it has begun")
+        client.jobs.kill(job.id)
 
     def push_many(self, name: str) -> None:
         files = {f"d{n % 3}/f{n}": self._chance.randbytes(self._chance.choice((0, 10, 3000))) for n in range(40)}
@@ -159,6 +155,13 @@ class User(threading.Thread):
 
     def push_large(self, name: str) -> None:
         self._push(f"large{name}", {"large": self._chance.randbytes(9 << 20), "small": b"x"})
+
+    def push_whole(self, name: str) -> None:
+        files = {f"f{n}": self._chance.randbytes(100) for n in range(20)}
+        folder = f"whole{name}"
+        local = self._local(folder, files)
+        patiently(lambda: self._world.installed.client().folders.create(folder, local), there_is_fine=True)
+        self._world.story.folders[folder] = files
 
     def come_and_go(self, name: str) -> None:
         folder = f"gone{name}"
@@ -168,14 +171,18 @@ class User(threading.Thread):
         self._world.story.removed.append(folder)
 
     def _push(self, folder: str, files: dict[str, bytes]) -> None:
-        world = self._world
-        local = world.directory / "local" / folder
+        client = self._world.installed.client()
+        local = self._local(folder, files)
+        patiently(lambda: client.folders.create(folder), there_is_fine=True)
+        patiently(lambda: client.folders.push(folder, local))
+        self._world.story.folders[folder] = files
+
+    def _local(self, folder: str, files: dict[str, bytes]) -> Path:
+        local = self._world.directory / "local" / folder
         for path, content in files.items():
             (local / path).parent.mkdir(parents=True, exist_ok=True)
             (local / path).write_bytes(content)
-        patiently(lambda: world.installed.client().folders.create(folder), there_is_fine=True)
-        patiently(lambda: world.installed.client().folders.push(folder, local))
-        world.story.folders[folder] = files
+        return local
 
 
 class Follower(threading.Thread):

@@ -69,9 +69,9 @@ def _kinds(route: Route) -> list[Any]:
 
 
 def _answers(route: Route) -> list[Any]:
-    """What a JSON route may answer, without the envelope Reply and without None."""
-    kind = route.binder.answer
-    if route.kind != "json" or kind is None:
+    """What a route may answer as JSON, without the envelope Reply and without None."""
+    kind = route.answer
+    if kind is None:
         return []
     kind = get_args(kind)[0] if get_origin(kind) is Reply else kind
     kinds = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
@@ -107,17 +107,15 @@ def _operation(route: Route, schemas: dict[int, dict[str, Any]]) -> dict[str, An
 def _success(route: Route, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
     if route.kind == "events":
         return {"200": {"description": "Events, until the client goes", "content": {"text/event-stream": {}}}}
-    if route.kind == "raw":
-        return {"200": {"description": "Done", "content": {"application/octet-stream": {}}}}
     found = [schemas[id(kind)] for kind in _answers(route)]
-    if not found:
-        return {"204": {"description": "Done"}}
-    return {
-        str(route.status): {
-            "description": "Done",
-            "content": {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}},
-        }
-    }
+    if found:
+        schema = found[0] if len(found) == 1 else {"anyOf": found}
+        done = {"description": "Done", "content": {"application/json": {"schema": schema}}}
+        enveloped = get_origin(route.answer) is Reply  # which may have another status than the route's
+        return {str(status): done for status in ({200, route.status} if enveloped else {route.status})}
+    if route.kind == "raw":
+        return {str(route.status): {"description": "Done", "content": {"application/octet-stream": {}}}}
+    return {"204": {"description": "Done"}}
 
 
 def _parameter(parameter: Parameter, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:

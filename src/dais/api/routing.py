@@ -64,7 +64,10 @@ class Reply(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One compiled route. `run` answers a request; failures leave it as exceptions."""
+    """One compiled route. `run` answers a request; failures leave it as exceptions.
+
+    `answer` is the type of its JSON answer; None: it has none, or is no JSON.
+    """
 
     method: str
     path: str
@@ -76,6 +79,7 @@ class Route:
     public: bool
     binder: Binder
     run: Run
+    answer: Any = None
 
 
 class Routes:
@@ -105,17 +109,19 @@ class Routes:
     def delete(self, path: str, *, summary: str, status: int = 200, public: bool = False) -> Callable[[H], H]:
         return self._json("DELETE", path, summary, status, public, 0)
 
-    def raw(self, method: str, path: str, *, summary: str, public: bool = False) -> Callable[[H], H]:
+    def raw(
+        self, method: str, path: str, *, summary: str, status: int = 200, public: bool = False, answer: Any = None
+    ) -> Callable[[H], H]:
         """A plain ASGI handler `(ctx, scope, receive, send)` for streams and transfers.
 
         Further parameters of it are bound as for the others; without any, `scope["path_params"]` and the query
-        string are the handler's to read.
+        string are the handler's to read. `answer` is the type of what it answers as JSON (None: bytes), with `status`.
         """
-        return self._plain("raw", method, path, summary, public)
+        return self._plain("raw", method, path, summary, status, public, answer)
 
     def websocket(self, path: str, *, summary: str) -> Callable[[H], H]:
         """The same for WebSockets; what is raised before `websocket.accept` refuses with a problem document."""
-        return self._plain("websocket", "GET", path, summary, False)
+        return self._plain("websocket", "GET", path, summary, 200, False, None)
 
     def events(self, path: str, *, summary: str) -> Callable[[H], H]:
         """Server-Sent Events: the handler is an async generator of ServerEvent, or of bytes already encoded.
@@ -139,10 +145,13 @@ class Routes:
 
         return register
 
-    def _plain(self, kind: Kind, method: str, path: str, summary: str, public: bool) -> Callable[[H], H]:
+    def _plain(
+        self, kind: Kind, method: str, path: str, summary: str, status: int, public: bool, answer: Any
+    ) -> Callable[[H], H]:
         def register(handler: H) -> H:
             binder = Binder(handler, path, 4)
-            self._add(kind, method, path, handler, summary, 200, public, binder, _plain_run(handler, binder, path))
+            run = _plain_run(handler, binder, path)
+            self._add(kind, method, path, handler, summary, status, public, binder, run, answer)
             return handler
 
         return register
@@ -158,6 +167,7 @@ class Routes:
         public: bool,
         binder: Binder,
         run: Run,
+        answer: Any = None,
     ) -> None:
         self.all.append(
             Route(
@@ -171,6 +181,7 @@ class Routes:
                 public=public,
                 binder=binder,
                 run=run,
+                answer=binder.answer if kind == "json" else answer,
             )
         )
 

@@ -24,7 +24,7 @@ async def missing(ctx: Context, body: Digests) -> Digests:
     return Digests(digests=await disk(ctx.services.blobs.missing, body.digests))
 
 
-@routes.raw("PUT", "/v1/blobs/{digest}", summary="Store a content, whole or a piece of it")
+@routes.raw("PUT", "/v1/blobs/{digest}", summary="Store a content, whole or a piece of it", answer=Received)
 async def store_blob(
     ctx: Context, scope: Scope, receive: Receive, send: Send, digest: str, size: int, offset: int = 0
 ) -> None:
@@ -47,7 +47,7 @@ async def store_blob(
     await send_json(send, 200, Received(path=digest, offset=have, complete=have == size))
 
 
-@routes.raw("POST", "/v1/blobs/pack", summary="Store many small contents at once")
+@routes.raw("POST", "/v1/blobs/pack", summary="Store many small contents at once", status=201, answer=Stored)
 async def store_pack(ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """The body is a pack; the headers' `size` and `digest` count."""
     data = await read_body(scope, receive, MAX_PACK)

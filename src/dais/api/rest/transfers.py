@@ -25,7 +25,7 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 _decode_paths = BodyDecoder(Paths)
 
 
-@routes.raw("POST", "/v1/folders/{ref}/pack", summary="Upload many small files at once")
+@routes.raw("POST", "/v1/folders/{ref}/pack", summary="Upload many small files at once", answer=Stored)
 async def upload_pack(
     ctx: Context, scope: Scope, receive: Receive, send: Send, ref: str, account: str | None = None
 ) -> None:
@@ -40,7 +40,7 @@ async def upload_pack(
     await send_json(send, 200, Stored(entries=entries))
 
 
-@routes.raw("PUT", "/v1/folders/{ref}/file", summary="Upload a file, whole or a piece of it")
+@routes.raw("PUT", "/v1/folders/{ref}/file", summary="Upload a file, whole or a piece of it", answer=Received)
 async def upload_file(
     ctx: Context,
     scope: Scope,
