@@ -285,8 +285,9 @@ class LocalHarness(Harness):
 
     def spec(self, *steps: Step, **fields: Any) -> LaunchSpec:
         assert self._host is not None, "open the engine first"
-        fields = {"uid": self._host.uid, "gid": self._host.gid, "isolation": self._host.isolation, **fields}
-        return super().spec(*steps, **fields)
+        host = self._host
+        user = {"lease": True} if host.lease else {"uid": host.uid, "gid": host.gid}
+        return super().spec(*steps, **{**user, "isolation": host.isolation, **fields})
 
     def unstartable(self) -> dict[str, Any]:
         return {"binds": (Bind(source=str(self.node_dir / "absent"), target="/mnt/absent"),)}

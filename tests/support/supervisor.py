@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import pytest
 
 from dais.engines.local.seccomp import filter_program
-from dais.node import PROTOCOL, connect, log_directory, read, start_supervisor
+from dais.node import PROTOCOL, Leasing, connect, log_directory, read, start_supervisor
 
 PATIENCE = 30.0
 """Seconds after which a test that still waits has failed."""
@@ -178,9 +178,11 @@ class Node:
         self._links: list[Link] = []
         self._count = 0
 
-    def start(self, python: str = sys.executable, *, filtering: bool = True) -> Control:
+    def start(self, python: str = sys.executable, *, filtering: bool = True, leasing: Leasing | None = None) -> Control:
         """Start a supervisor and connect to it."""
-        start_supervisor(str(self.directory), python, filter_program=filter_program() if filtering else None)
+        program = filter_program() if filtering else None
+        lease = None if leasing is None else str(leasing)
+        start_supervisor(str(self.directory), python, filter_program=program, lease=lease)
         return self.connect()
 
     def connect(self, *, hello: bool = True) -> Control:

@@ -95,13 +95,11 @@ def load_settings(data_dir: Path, config: Path | None) -> dict[str, Any]:
 
 def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
     """Make every part for a data directory and an open database with the right schema. Nothing is started."""
-    local: LocalSettings = loaded["local"]
-    uid, gid = (local.job_uid, local.job_gid) if os.geteuid() == 0 else (None, None)
     data: DataSettings = loaded["data"]
     blobs = BlobStore(data_dir / "blobs", reserve=data.reserve_disk)
-    folders = FolderStore(data_dir / "folders", uid=uid, gid=gid, reserve=data.reserve_disk)
+    folders = FolderStore(data_dir / "folders", reserve=data.reserve_disk)
     vault = Vault(data_dir / KEY_FILE)
-    engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", local)}
+    engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"])}
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault)
     services = Services(
         db=db,

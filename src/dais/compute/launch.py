@@ -60,8 +60,9 @@ def launch_spec(
         ro_host=host.paths if sandboxed else (),
         network=work.spec.network,
         hostname=work.job_id,
-        uid=host.uid,
-        gid=host.gid,
+        uid=None if host.lease else host.uid,
+        gid=None if host.lease else host.gid,
+        lease=host.lease,
         pty=Terminal() if work.spec.pty else None,
         limits=Limits(
             cpu=resources.cpu,

@@ -17,7 +17,7 @@ from dais.compute.launch import WORK, job_environment
 from dais.compute.logbook import Logbook
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
-from dais.compute.loops.staging import staged
+from dais.compute.loops.staging import give_to_jobs, staged
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import CommandNotFound, Engine, Exec, ExecStream, LaunchRefused, Metered, Terminal, Usage
@@ -57,6 +57,7 @@ class Compute:
         for name, engine in self._engines.items():
             await engine.start()
             host = await engine.host_tools()
+            await asyncio.to_thread(give_to_jobs, host, folders, data_dir)
             group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host, vault)
             self.groups[name] = group
             task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {name}")

@@ -20,7 +20,7 @@ from dais.data.reading import (
 )
 from dais.data.settings import DataSettings
 from dais.data.sources import materialize, read_source, source_file, store_source
-from dais.data.types import Entry, Folder, Measure, MountedFolder
+from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
 from dais.data.uploads import write_pack, write_piece
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Measure",
     "MountedFolder",
     "OpenFile",
+    "Owner",
     "archive",
     "check_archivable",
     "check_digest",

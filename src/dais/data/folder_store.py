@@ -32,7 +32,7 @@ ORPHAN_SECONDS = 3600.0
 
 
 class FolderStore:
-    """Directories below `root`. Files made here belong to `uid` and `gid` (None: to whoever runs the server).
+    """Directories below `root`. Files made here belong to `owner`: `uid` and `gid` (None: to whoever runs the server).
 
     Every method blocks; all may be used by several threads. `reserve` bytes of the disk are never given to uploads.
     """

@@ -69,7 +69,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `root` is "host" (the machine's own tools, read-only) or a registered root directory. `ro_host` are host paths
     bound read-only at the same place (an interpreter's prefix). `env` is the whole environment. `isolation` is
-    "sandbox" or "process". `uid` and `gid` are what a root supervisor drops to. `env` and `files` may hold secrets: an
+    "sandbox" or "process". With `lease` a root supervisor gives the container a uid of its own for as long as it lives,
+    and what is bound belongs to that; else `uid` and `gid` are what it drops to. `env` and `files` may hold secrets: an
     engine shows them to the container alone, and writes them to no disk, log or command line.
     """
 
@@ -85,6 +86,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str = "dais"
     uid: int | None = None
     gid: int | None = None
+    lease: bool = False
     pty: Terminal | None = None
     limits: Limits = Limits()
     isolation: str = "sandbox"
@@ -180,8 +182,9 @@ class HostTools(msgspec.Struct, frozen=True, kw_only=True):
     """What the image `host` is on an engine's machines, and how jobs are isolated there.
 
     `interpreter` is a Python that a job's uid can execute, `version` what it says of itself; `paths` are host paths
-    outside `/usr` that it needs, bound read-only at the same place. `uid` and `gid` are what jobs run as, where the
-    supervisor can choose (None: as whoever started it). `missing` says what is not isolated, and why.
+    outside `/usr` that it needs, bound read-only at the same place. `uid` and `gid` are whose files in folders and
+    working directories must be (None: the server's own). With `lease` each job runs as a user of its own, who sees them
+    as its own; else jobs run as that user. `missing` says what is not isolated, and why.
     """
 
     interpreter: str
@@ -190,6 +193,7 @@ class HostTools(msgspec.Struct, frozen=True, kw_only=True):
     isolation: str = "sandbox"
     uid: int | None = None
     gid: int | None = None
+    lease: bool = False
     missing: tuple[str, ...] = ()
 
 

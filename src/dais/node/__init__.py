@@ -7,6 +7,7 @@ the server. Standard library only: the supervisor imports nothing else, so that 
 from __future__ import annotations
 
 from dais.node.launcher import connect, start_supervisor, supervisor_command
+from dais.node.leases import Leasing
 from dais.node.logs import STDERR, STDOUT, SYSTEM, end, log_directory, read
 from dais.node.wireframes import MAX_FRAME, PROTOCOL
 
@@ -16,6 +17,7 @@ __all__ = [
     "STDERR",
     "STDOUT",
     "SYSTEM",
+    "Leasing",
     "connect",
     "end",
     "log_directory",

@@ -9,6 +9,7 @@ import time
 
 from dais.node import logs, processes
 from dais.node.launch import LaunchFailed
+from dais.node.leases import kill_user
 from dais.node.loop import READ
 from dais.node.output import Output
 from dais.node.words import memory_words, why_never_ran
@@ -115,6 +116,7 @@ class Attempt:
                 "kind": "started",
                 "at": now(),
                 "pid": pid,
+                "uid": launched.uid,
                 "isolation": launched.isolation,
                 "missing": launched.missing,
             }
@@ -302,7 +304,11 @@ class Attempt:
         if self.init and not self._init_gone:
             return [self.init]
         left = launched.group.pids() if launched.group is not None else []
-        return left or self._keeper.strays(self)
+        left = left or self._keeper.strays(self)
+        if not left and launched.leased and launched.uid is not None:
+            kill_user(launched.uid)
+            left = processes.of_user(launched.uid)
+        return left
 
     def _may_hide(self) -> bool:
         """Whether only the marks of processes tell what is this attempt's."""

@@ -16,6 +16,8 @@ from dais.node.spec import DEFAULT_PATH, SpecError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dais.node.cgroups import Cgroups, Group
+    from dais.node.idmap import Mapper
+    from dais.node.leases import Leases, Leasing
     from dais.node.seccomp import Filter
     from dais.node.spec import LaunchSpec, Limits
 
@@ -35,8 +37,8 @@ class LaunchFailed(Exception):
 class Launched:
     """A started container, as the supervisor holds it. Descriptors are ours to close; -1 is none."""
 
-    __slots__ = ("data_limit", "env", "gid", "go_fd", "group", "isolation", "missing", "outputs", "pid", "sandboxed",
-                 "status_fd", "uid", "workdir")  # fmt: skip
+    __slots__ = ("data_limit", "env", "gid", "go_fd", "group", "isolation", "leased", "missing", "outputs", "pid",
+                 "sandboxed", "status_fd", "uid", "workdir")  # fmt: skip
 
     def __init__(self) -> None:
         self.pid = 0
@@ -49,6 +51,7 @@ class Launched:
         self.missing: list[str] = []
         self.uid: int | None = None
         self.gid: int | None = None
+        self.leased = False
         self.env: dict[str, str] = {}
         self.workdir: str | None = None
         self.data_limit: int | None = None
@@ -77,18 +80,23 @@ class Machine:
     """What this machine can do, found out by the probe; reasons are texts.
 
     `allow_root`: containers without a sandbox may stay root, because whoever operates this machine is root and has
-    no sandbox.
+    no sandbox. `leasing`: what uids may be leased, if the probe finds that they can be.
     """
 
-    def __init__(self, *, allow_root: bool = False) -> None:
+    def __init__(self, *, allow_root: bool = False, leasing: Leasing | None = None) -> None:
         self.root = os.geteuid() == 0
         self.allow_root = allow_root
+        self.leasing = leasing
         self.bwrap: str | None = None
         self.bwrap_reason = "not tried"
         self.stage = False
         self.filter: Filter | None = None
         self.disable_userns = False
         self.cgroups: Cgroups | None = None
+        self.places: tuple[str, ...] = ("/",)
+        """Where what containers are given lies: each may be a file system of its own."""
+        self.leases: Leases | None = None
+        self.mapper: Mapper | None = None
         self.no_new_privileges = False
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
@@ -139,6 +147,9 @@ class Machine:
             raise LaunchFailed(f"uid {uid} and gid {gid}: containers run with ids of at least {LEAST_UID}")
         made.uid, made.gid = uid, gid
         made.isolation.append("uid")
+        if spec.lease:
+            made.leased = True
+            made.isolation.append("uid-lease")
 
     # The sandbox: bubblewrap, in a control group, after the uid was dropped.
 
@@ -147,7 +158,8 @@ class Machine:
             raise LaunchFailed(f"no sandbox on this machine: {self.bwrap_reason}")
         uid = os.getuid() if made.uid is None else made.uid
         gid = os.getgid() if made.gid is None else made.gid
-        plan = Plan(spec, self.bwrap, stage=self.stage, uid=uid, gid=gid, hardening=self._hardening())
+        mapping = self.mapper.namespace(uid) if spec.lease and self.mapper is not None else -1
+        plan = Plan(spec, self.bwrap, stage=self.stage, uid=uid, gid=gid, mapping=mapping, hardening=self._hardening())
         made.sandboxed = True
         made.env, made.workdir = plan.env, plan.workdir
         made.isolation += ["bwrap", "filesystem", "user", "pid", "ipc", "uts", "no-new-privileges"]

@@ -13,19 +13,26 @@ _LOG_BYTES = 1 << 20
 
 
 def start_supervisor(
-    node_dir: str, python: str = sys.executable, *, allow_root: bool = False, filter_program: bytes | None = None
+    node_dir: str,
+    python: str = sys.executable,
+    *,
+    allow_root: bool = False,
+    lease: str | None = None,
+    filter_program: bytes | None = None,
 ) -> None:
     """Start the supervisor of a directory (made if needed), detached from this process.
 
     Returns once it is on its way; `connect` succeeds a little later. If one serves the directory already, the new one
     ends at once. With `allow_root` a root supervisor also starts unsandboxed containers that stay root, which an
-    operator who is root and has no sandbox cannot do without. `filter_program` is the filter of system calls for the
-    sandboxes. Raises OSError if it cannot be started.
+    operator who is root and has no sandbox cannot do without. `lease` are the uids that a root supervisor leases, as
+    `Leasing` is written; `filter_program` is the filter of system calls for the sandboxes. Raises OSError if it cannot
+    be started.
     """
     os.makedirs(node_dir, mode=0o700, exist_ok=True)
     seccomp.store(node_dir, filter_program)
     argv = [*supervisor_command(python), "--dir", os.path.abspath(node_dir), "--detach"]
     argv += ["--allow-root"] if allow_root else []
+    argv += ["--lease", lease] if lease else []
     log = f"{node_dir}/supervisor.log"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:

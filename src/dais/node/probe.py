@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
 
 from dais.node import cgroups, kernel
+from dais.node.idmap import Mapper, change
 from dais.node.launch import LaunchFailed, Machine
+from dais.node.leases import Leases, Leasing
 from dais.node.spec import DEFAULT_PATH, LaunchSpec
 
 TYPE_CHECKING = False
@@ -39,6 +42,9 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
     machine.cgroups = found if isinstance(found, cgroups.Cgroups) else None
     staging = _try_staging() if machine.root else "not root: sources are bound as they are"
     machine.stage = staging is True
+    mapping = _try_mapping(machine)
+    if mapping is True and machine.leasing is not None:
+        machine.leases, machine.mapper = Leases(machine.leasing), Mapper(machine.leasing.owner)
     dropping = _try_dropping() if machine.root else "not root: everything runs as the user who started it"
     bwrap = find_program("bwrap")
     sandbox: bool | str
@@ -51,6 +57,7 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
         sandbox, filtered, nested = _harden(machine, program)
     if sandbox is not True:
         machine.bwrap, machine.bwrap_reason = None, str(sandbox)
+        machine.leases = machine.mapper = None
     return {
         "bwrap": sandbox,
         "user_namespace": True if sandbox is True else _user_namespace_reason(),
@@ -60,6 +67,8 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
         "bind_staging": staging,
         "seccomp": filtered,
         "userns_disabled": nested,
+        "idmapped_mounts": mapping,
+        "uid_lease": True if machine.leases is not None else _why_no_lease(machine, mapping),
         "terminal": True if find_program("setsid") else "the program setsid (package util-linux) is not found",
         "kernel": os.uname().release,
     }
@@ -182,6 +191,48 @@ def _try_staging() -> bool | str:
         kernel.mount("dais", "/tmp", "tmpfs", kernel.MS_NOSUID, "size=1m")  # noqa: S108
 
     return _in_child(stage)
+
+
+def _try_mapping(machine: Machine) -> bool | str:
+    """Whether what jobs are given can be mounted with mapped ids, where it lies."""
+    if not machine.root:
+        return "not root: files are mounted as they are"
+    if not machine.stage:
+        return "nothing can be mounted here, see bind_staging"
+    leasing = machine.leasing or Leasing(PROBE_UID - 1, PROBE_UID, 1)
+
+    def map_all() -> None:
+        kernel.unshare(kernel.CLONE_NEWNS)
+        kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+        namespace = Mapper(leasing.owner).namespace(leasing.first)
+        for place in machine.places:
+            _map(place, namespace)
+        last = leasing.first + leasing.count - 1
+        os.setresuid(last, last, last)  # a container may have few uids of its own
+
+    return _in_child(map_all)
+
+
+def _map(place: str, namespace: int) -> None:
+    try:
+        fd = os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    tree = kernel.clone_tree(fd)
+    os.close(fd)
+    try:
+        change(tree, namespace, read_only=True)
+    except OSError as error:
+        why = "its file system has no id-mapped mounts" if error.errno == errno.EINVAL else error
+        raise OSError(error.errno, f"{place}: {why}") from None
+    finally:
+        os.close(tree)
+
+
+def _why_no_lease(machine: Machine, mapping: bool | str) -> str:
+    if mapping is not True:
+        return str(mapping)
+    return "it was started without a range of uids" if machine.leasing is None else "there is no sandbox, see bwrap"
 
 
 def _try_dropping() -> bool | str:

@@ -1,7 +1,8 @@
 """The supervisor as a program: `--dir DIR` serves, `--detach` does so in the background, `--clean` only cleans up.
 
-`--idle SECONDS` is how long it stays when nobody needs it; `--allow-root` see `Machine`. `--probe` only tries what this
-machine can do, prints it as JSON, and leaves nothing behind.
+`--idle SECONDS` is how long it stays when nobody needs it; `--lease OWNER:FIRST:COUNT` are the uids that it leases (see
+`Leasing`); `--allow-root` see `Machine`. `--probe` only tries what this machine can do, prints it as JSON, and leaves
+nothing behind.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dais.node.guard import Guard
 from dais.node.journal import Journal
 from dais.node.launch import Machine
 from dais.node.launcher import supervisor_command
+from dais.node.leases import Leasing
 from dais.node.probe import find_program, probe
 from dais.node.recovery import clear, remove_groups
 from dais.node.spawn import reserve_low_descriptors
@@ -58,14 +60,16 @@ def main() -> None:
     os.chdir("/")
     _settle()
     idle = float(arguments[arguments.index("--idle") + 1]) if "--idle" in arguments else IDLE_SECONDS
-    _serve(node_dir, allow_root="--allow-root" in arguments, idle_seconds=idle)
+    leasing = Leasing.parse(arguments[arguments.index("--lease") + 1]) if "--lease" in arguments else None
+    _serve(node_dir, Machine(allow_root="--allow-root" in arguments, leasing=leasing), idle)
 
 
-def _serve(node_dir: str, *, allow_root: bool, idle_seconds: float) -> None:
+def _serve(node_dir: str, machine: Machine, idle_seconds: float) -> None:
     journal = Journal(f"{node_dir}/journal")
     past = journal.load()
     left = clear(past)
-    machine = Machine(allow_root=allow_root)
+    above = os.path.dirname(node_dir)
+    machine.places = (node_dir, *(f"{above}/{name}" for name in ("folders", "jobs", "envs")))
     isolation = probe(machine, group_name(node_dir), seccomp.load(node_dir))
     if machine.cgroups is not None:
         # What a predecessor left that died before its journal could name them.

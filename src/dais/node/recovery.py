@@ -7,6 +7,7 @@ import time
 
 from dais.node import processes
 from dais.node.cgroups import Group
+from dais.node.leases import kill_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def clear(past: Past) -> list[int]:
     for group in _groups_below(past.groups):
         group.kill()
     left = processes.kill_marked(past.unfinished.__contains__, KILL_SECONDS) if past.unfinished else []
+    left += _kill_users({line["uid"] for line in past.unfinished.values() if "uid" in line})
     remove_groups(past.groups)
     for _, bases in past.groups:
         for base in set(bases.values()):
@@ -32,6 +34,18 @@ def clear(past: Past) -> list[int]:
             except OSError:
                 pass
     return left
+
+
+def _kill_users(uids: set[int]) -> list[int]:
+    """KILL what ran with a leased uid. Returns what would not die."""
+    deadline = time.monotonic() + KILL_SECONDS
+    while uids and time.monotonic() < deadline:
+        for uid in uids:
+            kill_user(uid)
+        uids = {uid for uid in uids if processes.of_user(uid)}
+        if uids:
+            time.sleep(0.005)
+    return [pid for uid in uids for pid in processes.of_user(uid)]
 
 
 def remove_groups(places: list[tuple[str, dict[str, str]]]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from dais.node import kernel
+from dais.node import idmap, kernel
 from dais.node.processes import MARK
 from dais.node.spawn import SetupError
 from dais.node.spec import DEFAULT_PATH
@@ -47,25 +47,38 @@ _TERMINAL_SHIM = (
 class Bound:
     """A host path for the sandbox, and where bwrap finds it."""
 
-    __slots__ = ("exact", "follow", "path", "source", "staged")
+    __slots__ = ("exact", "mapped", "path", "read_only", "source", "staged")
 
-    def __init__(self, source: str, follow: bool, staged: str | None, exact: bool) -> None:
+    def __init__(self, source: str, staged: str | None, *, exact: bool, mapped: bool, read_only: bool) -> None:
         self.source = source
-        self.follow = follow
         self.exact = exact
+        self.mapped = mapped
+        self.read_only = read_only
         self.staged = staged
         self.path = staged or source
 
 
 class Plan:
-    """A command line for bwrap, with what must be staged and which data it reads from descriptors."""
+    """A command line for bwrap, with what must be staged and which data it reads from descriptors.
+
+    `mapping` is the user namespace that the binds' ids are mapped by, -1 to mount them as they are.
+    """
 
     def __init__(
-        self, spec: LaunchSpec, program: str, *, stage: bool, uid: int, gid: int, hardening: Sequence[str] = ()
+        self,
+        spec: LaunchSpec,
+        program: str,
+        *,
+        stage: bool,
+        uid: int,
+        gid: int,
+        mapping: int = -1,
+        hardening: Sequence[str] = (),
     ) -> None:
         self._stage = stage
         self._uid = uid
         self._gid = gid
+        self._mapping = mapping
         self.bounds: list[Bound] = []
         self._data: list[bytes] = []
         self._options: list[str] = [*hardening]
@@ -107,7 +120,10 @@ class Plan:
                     os.mkdir(bound.staged)
                 else:
                     os.close(os.open(bound.staged, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-                kernel.mount(f"/proc/self/fd/{fd}", bound.staged, None, kernel.MS_BIND | kernel.MS_REC)
+                if bound.mapped:
+                    idmap.attach(fd, bound.staged, self._mapping, read_only=bound.read_only)
+                else:
+                    kernel.mount(f"/proc/self/fd/{fd}", bound.staged, None, kernel.MS_BIND | kernel.MS_REC)
         except OSError as error:
             raise SetupError("mount", error) from None
 
@@ -146,7 +162,7 @@ class Plan:
         if workdir != "/" and not self._inside(workdir) and not any(_below(workdir, target) for target in targets):
             self._tmpfs(workdir, spec.limits.memory, "0755")
         for bind in sorted(spec.binds, key=lambda bind: bind.target.count("/")):
-            self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False, exact=bind.exact)
+            self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False, exact=bind.exact, mapped=True)
         for file in spec.files:
             self._data_file(file.target, file.content, file.mode)
         self._etc(spec, home)
@@ -212,11 +228,14 @@ class Plan:
         for name, value in self.env.items():
             self._add("--setenv", name, value)
 
-    def _bind(self, source: str, target: str, *, read_only: bool, follow: bool, exact: bool = False) -> None:
+    def _bind(
+        self, source: str, target: str, *, read_only: bool, follow: bool, exact: bool = False, mapped: bool = False
+    ) -> None:
         staged = f"{STAGE}/{len(self.bounds)}" if self._stage else None
         if not self._stage and not follow:
             _check_source(source, exact)
-        bound = Bound(os.path.realpath(source) if follow else source, follow, staged, exact)
+        path = os.path.realpath(source) if follow else source
+        bound = Bound(path, staged, exact=exact, mapped=self._mapping >= 0 and mapped, read_only=read_only)
         self.bounds.append(bound)
         self._add("--ro-bind" if read_only else "--bind", bound.path, target)
         self._mounted.append(target)

@@ -147,8 +147,8 @@ class LaunchSpec:
     """One container: see `docs/node-protocol.md` for every field."""
 
     __slots__ = (
-        "argv", "attempt_id", "binds", "binds_optional", "env", "files", "gid", "hostname", "isolation", "limits",
-        "network", "pty", "ro_host", "root", "uid", "workdir",
+        "argv", "attempt_id", "binds", "binds_optional", "env", "files", "gid", "hostname", "isolation", "lease",
+        "limits", "network", "pty", "ro_host", "root", "uid", "workdir",
     )  # fmt: skip
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -169,10 +169,13 @@ class LaunchSpec:
         self.hostname = (_text(document, "hostname", "dais") or "dais")[:64]
         self.uid = _whole(document, "uid", None)
         self.gid = _whole(document, "gid", None)
+        self.lease = document.get("lease") is True
         pty = document.get("pty")
         self.pty = None if pty is None else Pty(pty)
         self.limits = Limits(document.get("limits") or {})
         self.isolation = _choice(document, "isolation", ("sandbox", "process"), "sandbox")
+        if self.lease and (self.uid is not None or self.gid is not None or self.isolation != "sandbox"):
+            raise SpecError("lease: a leased uid is for a sandbox, and leaves out uid and gid")
 
 
 def _choice(document: dict[str, Any], name: str, allowed: tuple[str, ...], default: str) -> str:

@@ -12,6 +12,7 @@ from collections import deque
 from dais.node import processes
 from dais.node.attempt import DRAINING, ENDED, QUEUED, Attempt, now
 from dais.node.journal import Journal
+from dais.node.leases import NoUid
 from dais.node.loop import Loop, report
 from dais.node.records import Idle, Records
 from dais.node.spec import LaunchSpec, SpecError, valid_id
@@ -76,6 +77,7 @@ class Supervisor:
             try:
                 spec = LaunchSpec(document)
                 self._check_room()
+                self._lease(spec)
             except SpecError as error:
                 refused.append((attempt_id, str(error)))
                 continue
@@ -83,7 +85,7 @@ class Supervisor:
             self.attempts[attempt_id] = attempt
             accepted.append(attempt)
         try:
-            self.journal.append({"j": "accepted", "attempt_id": attempt.id} for attempt in accepted)
+            self.journal.append(accepted_line(attempt) for attempt in accepted)
         except OSError as error:
             for attempt in accepted:
                 attempt.fail("launch-failed", f"the node's journal cannot be written: {error.strerror}")
@@ -120,6 +122,17 @@ class Supervisor:
         if len(self.records.kept) >= MOST_UNACKNOWLEDGED:
             raise SpecError(f"{MOST_UNACKNOWLEDGED} records wait to be acknowledged")
 
+    def _lease(self, spec: LaunchSpec) -> None:
+        """Give a spec that asks for one a uid of its own, until its attempt has ended. Raises SpecError."""
+        if not spec.lease:
+            return
+        if self.machine.leases is None:
+            raise SpecError("lease: this supervisor has no uids to lease")
+        try:
+            spec.uid = spec.gid = self.machine.leases.take()
+        except NoUid as error:
+            raise SpecError(str(error)) from None
+
     def stop(self, attempt_id: str, grace: float | None, reason: str) -> None:
         attempt = self.attempts.get(attempt_id)
         if attempt is not None:
@@ -152,7 +165,11 @@ class Supervisor:
         if len(self.ended) > MOST_REMEMBERED:
             del self.ended[next(iter(self.ended))]
         attempt = self.attempts.pop(attempt_id, None)
-        if attempt is None or attempt.launched is None:
+        if attempt is None:
+            return
+        if attempt.spec.lease and attempt.spec.uid is not None and self.machine.leases is not None:
+            self.machine.leases.give_back(attempt.spec.uid)
+        if attempt.launched is None:
             return
         self._draining.discard(attempt)
         for pid in (attempt.launched.pid, attempt.init):
@@ -292,7 +309,7 @@ class Supervisor:
                 self.control.send({"op": "records", "records": records[start : start + SEND_RECORDS]})
 
     def _journal_lines(self) -> list[dict[str, Any]]:
-        lines: list[dict[str, Any]] = [{"j": "accepted", "attempt_id": attempt_id} for attempt_id in self.attempts]
+        lines = [accepted_line(attempt) for attempt in self.attempts.values()]
         return [groups_line(self.machine), *self.records.lines(), *lines]
 
     def _needed(self) -> bool:
@@ -315,6 +332,14 @@ def _identified(documents: list[object]) -> list[tuple[str, dict[str, Any]]]:
             raise SpecError("specs: expected a list of objects")
         identified.append((valid_id(document.get("attempt_id")), document))
     return identified
+
+
+def accepted_line(attempt: Attempt) -> dict[str, Any]:
+    """What a successor must know of an attempt: its id, and the uid that was leased to it."""
+    line: dict[str, Any] = {"j": "accepted", "attempt_id": attempt.id}
+    if attempt.spec.lease:
+        line["uid"] = attempt.spec.uid
+    return line
 
 
 def groups_line(machine: Machine) -> dict[str, Any]:

@@ -79,8 +79,9 @@ def build_spec(
         ro_host=(*host.paths, *_configuration_paths(passed_on)) if sandboxed else (),
         network="host",
         hostname="dais-environment",
-        uid=host.uid,
-        gid=host.gid,
+        uid=None if host.lease else host.uid,
+        gid=None if host.lease else host.gid,
+        lease=host.lease,
         limits=Limits(log=64 << 20, time=settings.preparation_limit, grace=5.0),
         isolation=host.isolation,
     )

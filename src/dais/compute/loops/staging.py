@@ -7,6 +7,7 @@ there is fine.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import threading
@@ -16,12 +17,30 @@ from pathlib import Path
 from dais.compute.jobs.types import Work
 from dais.compute.launch import Staged
 from dais.compute.loops.group import Group
-from dais.data import materialize
-from dais.engines.contract import Bind
+from dais.data import FolderStore, Owner, materialize
+from dais.engines.contract import Bind, HostTools
+from dais.kit.handover import hand_over
 from dais.kit.ids import is_id, new_id
+
+log = logging.getLogger(__name__)
 
 _placing = threading.Lock()
 """A run may be staged by two threads at once: what lost contact is launched again."""
+
+
+def give_to_jobs(host: HostTools, folders: FolderStore, data_dir: Path) -> None:
+    """See to it that what jobs use belongs to whom it must, now and from now on; files of another owner are given over.
+
+    That is another one than before after an upgrade, or once the machine can do more, or less, than it could.
+    """
+    folders.owner = Owner(host.uid, host.gid)
+    if host.uid is None or host.gid is None:
+        return
+    places = [folders.root, data_dir / "envs", *(directory for directory in (data_dir / "jobs").glob("*/"))]
+    for place in places:
+        given = hand_over(place, host.uid, host.gid, keep=(".partial", ".trash"))
+        if given:
+            log.info("%d directories in %s were given to user %d", given, place, host.uid)
 
 
 def make_tools(group: Group) -> None:

@@ -35,10 +35,10 @@ from dais.engines.local.frames import Message, Used, pack, pack_body
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
 from dais.engines.local.link import Link
 from dais.engines.local.machine import cores, memory
-from dais.engines.local.seccomp import filter_problem
+from dais.engines.local.seccomp import filter_problem, filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.mailbox import Mailbox
-from dais.node import MAX_FRAME, end, log_directory, read
+from dais.node import MAX_FRAME, Leasing, end, log_directory, read, start_supervisor
 
 _FRAME_ROOM = 64
 """Bytes of a launch frame beside its specs, generously."""
@@ -62,6 +62,7 @@ class LocalEngine:
         self._link = Link(
             node_dir,
             timeout=self._settings.start_timeout,
+            starter=self._start_supervisor,
             on_message=self._hear,
             on_ready=self._catch_up,
             on_lost=self._fail_requests,
@@ -155,12 +156,17 @@ class LocalEngine:
         ]
 
     async def host_tools(self) -> HostTools:
+        settings = self._settings
+        lease = self._leases()
         # Without a sandbox a job needs whatever directories lead to its files, which another user may not enter.
         drop = os.geteuid() == 0 and self._isolation() == "sandbox"
-        uid, gid = (self._settings.job_uid, self._settings.job_gid) if drop else (None, None)
-        wanted = [self._settings.interpreter] if self._settings.interpreter else None
+        user, group = (settings.job_uid, settings.job_gid) if drop else (None, None)
+        owner, owner_group = (settings.data_uid, settings.data_uid) if drop and lease else (user, group)
+        if drop and lease:
+            user = group = settings.first_job_uid
+        wanted = [settings.interpreter] if settings.interpreter else None
         try:
-            python = await asyncio.to_thread(find_interpreter, uid, gid, wanted)
+            python = await asyncio.to_thread(find_interpreter, user, group, wanted)
         except NoInterpreter as error:
             raise LaunchRefused(str(error)) from error
         return HostTools(
@@ -168,8 +174,9 @@ class LocalEngine:
             version=python.version,
             paths=(python.prefix,) if python.prefix else (),
             isolation=self._isolation(),
-            uid=uid,
-            gid=gid,
+            uid=owner,
+            gid=owner_group,
+            lease=lease,
             missing=self._missing(),
         )
 
@@ -264,6 +271,21 @@ class LocalEngine:
             probed["seccomp"] = problem
         return probed
 
+    def _start_supervisor(self) -> None:
+        settings = self._settings
+        root = os.geteuid() == 0
+        leasing = Leasing(settings.data_uid, settings.first_job_uid, settings.job_uids) if root else None
+        start_supervisor(
+            str(self._node_dir),
+            allow_root=root,
+            lease=None if leasing is None else str(leasing),
+            filter_program=filter_program(),
+        )
+
+    def _leases(self) -> bool:
+        """Whether each job has a user of its own."""
+        return self._isolation() == "sandbox" and self._probed().get("uid_lease") is True
+
     def _isolation(self) -> str:
         """What the settings ask for; `auto` is what the supervisor has seen to work."""
         if self._settings.isolation != "auto":
@@ -279,6 +301,9 @@ class LocalEngine:
             missing.append(f"jobs are not kept from each other's files, processes and network: {why}")
             if os.geteuid() == 0:
                 missing.append("jobs run as root")
+        elif os.geteuid() == 0 and not self._leases():
+            why = probed.get("uid_lease", "the node supervisor is an older one; it gives way once nothing runs")
+            missing.append(f"all jobs run as one user, {self._settings.job_uid}, and share its limits: {why}")
         if probed.get("cgroup") not in ("v1", "v2"):
             missing.append(
                 f"memory is limited for each process alone, CPU and processes are not: {probed.get('cgroup')}"

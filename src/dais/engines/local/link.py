@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from dais.engines.local.frames import Message, pack, read_message
-from dais.engines.local.seccomp import filter_program
-from dais.node import PROTOCOL, connect, start_supervisor
+from dais.node import PROTOCOL, connect
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +34,8 @@ async def dial(node_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 class Link:
     """Keeps one control connection; it is `ready` once the supervisor has said all that it knew before.
 
-    `on_message` gets everything that the supervisor says, hello first; `on_ready` is called when the link is; `on_lost`
-    when a link that was ready has ended.
+    `starter` starts a supervisor (blocking; raises OSError). `on_message` gets everything that the supervisor says,
+    hello first; `on_ready` is called when the link is; `on_lost` when a link that was ready has ended.
     """
 
     def __init__(
@@ -45,12 +43,14 @@ class Link:
         node_dir: Path,
         *,
         timeout: float,
+        starter: Callable[[], None],
         on_message: Callable[[Message], None],
         on_ready: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._node_dir = node_dir
         self._timeout = timeout
+        self._starter = starter
         self._on_message = on_message
         self._on_ready = on_ready
         self._on_lost = on_lost
@@ -130,14 +130,10 @@ class Link:
             except (FileNotFoundError, ConnectionRefusedError):
                 if asyncio.get_running_loop().time() > deadline:
                     raise
-            await asyncio.to_thread(self._start_supervisor)
+            await asyncio.to_thread(self._starter)
             connection = await self._when_listening()
             if connection is not None:
                 return connection
-
-    def _start_supervisor(self) -> None:
-        allow_root = os.geteuid() == 0
-        start_supervisor(str(self._node_dir), allow_root=allow_root, filter_program=filter_program())
 
     async def _when_listening(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         """A supervisor listens a moment after it was started; None when it does not."""

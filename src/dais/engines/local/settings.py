@@ -10,12 +10,36 @@ import msgspec
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the local engine may be told."""
 
+    first_job_uid: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1000,
+            lt=2**31,
+            description="The first of the user ids that jobs get, each one of its own, when Dais was started as root; "
+            "nobody else on this machine may have them",
+        ),
+    ] = 1_900_000_000
+    job_uids: Annotated[
+        int, msgspec.Meta(ge=16, le=1 << 20, description="How many user ids there are for jobs, from the first on")
+    ] = 8192
+    data_uid: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1000,
+            lt=2**31,
+            description="User and group id that folders and staged files belong to when Dais was started as root; no "
+            "job ever has it",
+        ),
+    ] = 13010
     job_uid: Annotated[
-        int, msgspec.Meta(ge=1000, description="User id that jobs run as, when the server was started as root")
+        int,
+        msgspec.Meta(
+            ge=1000,
+            description="User id that all jobs share, when Dais was started as root and the machine has no id-mapped "
+            "mounts",
+        ),
     ] = 13011
-    job_gid: Annotated[
-        int, msgspec.Meta(ge=1000, description="Group id that jobs run as, when the server was started as root")
-    ] = 13011
+    job_gid: Annotated[int, msgspec.Meta(ge=1000, description="Group id that all jobs share then")] = 13011
     isolation: Annotated[
         Literal["auto", "sandbox", "process"],
         msgspec.Meta(

@@ -1,0 +1,87 @@
+"""Uids for containers: each attempt has one of its own while anything of it lives, so that jobs never share a user."""
+
+from __future__ import annotations
+
+import heapq
+import os
+
+from dais.node import processes
+
+
+class NoUid(Exception):
+    """Every uid of the range is in use."""
+
+
+class Leasing:
+    """What a root supervisor may lease, and whose the files on disk are.
+
+    `owner` is the uid and gid that files on disk belong to, which no container ever has; containers see them as their
+    own through id-mapped mounts. `count` uids from `first` on are leased.
+    """
+
+    __slots__ = ("count", "first", "owner")
+
+    def __init__(self, owner: int, first: int, count: int) -> None:
+        if owner < 1 or first < 1000 or count < 1 or first + count >= 2**31 or first <= owner < first + count:
+            raise ValueError(f"{owner}:{first}:{count} is no owner and range of uids")
+        self.owner = owner
+        self.first = first
+        self.count = count
+
+    @classmethod
+    def parse(cls, text: str) -> Leasing:
+        """From `owner:first:count`, as the supervisor is told. Raises ValueError."""
+        owner, first, count = map(int, text.split(":"))
+        return cls(owner, first, count)
+
+    def __str__(self) -> str:
+        return f"{self.owner}:{self.first}:{self.count}"
+
+
+class Leases:
+    """Which uids are taken. Always the lowest free one is given, so that few are ever used."""
+
+    def __init__(self, leasing: Leasing) -> None:
+        self._end = leasing.first + leasing.count
+        self._next = leasing.first
+        self._returned: list[int] = []
+
+    def take(self) -> int:
+        """The lowest uid that is not taken and has no process on this machine. Raises NoUid."""
+        busy: list[int] = []
+        try:
+            while True:
+                if self._returned:
+                    uid = heapq.heappop(self._returned)
+                elif self._next < self._end:
+                    uid = self._next
+                    self._next += 1
+                else:
+                    raise NoUid("every uid that containers may have is in use")
+                if not processes.user_runs(uid):
+                    return uid
+                busy.append(uid)  # a predecessor's, or somebody else's: it may become free later
+        finally:
+            for uid in busy:
+                heapq.heappush(self._returned, uid)
+
+    def give_back(self, uid: int) -> None:
+        """Its container has ended."""
+        heapq.heappush(self._returned, uid)
+
+
+def kill_user(uid: int) -> None:
+    """KILL every process of a user, wherever it hides. Does nothing where there is none.
+
+    Done by a child that has become that user: the kernel then reaches all of them at once and nobody else.
+    """
+    if not processes.user_runs(uid):
+        return
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, 9)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
