@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.installation import Installation, installation
+from tests.support.needs import needs_root
+
+DISK = 48 << 20
 
 SOON = {"DAIS_COMPUTE_STOP_GRACE": "1"}
 """What ignores TERM is killed after a second, not after ten."""
@@ -35,3 +39,23 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     seed = int(os.environ.get("ACCEPTANCE_SEED") or random.randrange(1 << 32))
     print(f"{request.node.name}: seed {seed}")  # noqa: T201 (pytest shows it with a failure)
     return random.Random(seed)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    needs_root()
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0711", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"needs to mount a tmpfs: {mounted.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

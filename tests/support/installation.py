@@ -65,6 +65,7 @@ class Installation:
         directory.mkdir(parents=True, exist_ok=True)
         self.data = data or directory / "data"
         self.config = directory / "config"
+        self.database_url = database_url
         self.words = directory / "up.err"
         """What `dais up` said on stderr, over all starts."""
         self.port = 0

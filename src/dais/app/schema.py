@@ -55,13 +55,24 @@ def ensure_schema(url: str, backups: Path) -> None:
 
 def newest_step() -> str | None:
     """The newest step of the project's migrations: the one that no other follows."""
+    steps, followed = _steps()
+    left = steps - followed
+    return left.pop() if len(left) == 1 else None
+
+
+def known_steps() -> set[str]:
+    """Every step of the project's migrations."""
+    return _steps()[0]
+
+
+def _steps() -> tuple[set[str], set[str]]:
+    """All steps, and those that another one follows."""
     steps: set[str] = set()
     followed: set[str] = set()
     for file in (Path(dais.migrations.__file__).parent / "versions").glob("*.py"):
         for before, name in _revision.findall(file.read_text(encoding="utf-8")):
             (followed if before else steps).add(name)
-    left = steps - followed
-    return left.pop() if len(left) == 1 else None
+    return steps, followed
 
 
 def _is_current(url: str) -> bool:

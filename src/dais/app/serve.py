@@ -24,7 +24,7 @@ from dais.app.schema import ensure_schema
 from dais.engines.contract import LaunchRefused
 from dais.kit import outbox
 from dais.kit.clock import SystemClock
-from dais.kit.data_directory import DirectoryLock, prepare, unwritable
+from dais.kit.data_directory import DirectoryLock, prepare, refuse_unfinished_restore, unwritable
 from dais.kit.database import Database, open_database
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.kit.ids import go_on_after
@@ -78,12 +78,19 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
     prepare(data_dir)
     with ExitStack() as held:
         held.enter_context(_Lock(data_dir))
+        refuse_unfinished_restore(data_dir)
         sock = listen(host, options.port if options.port is not None else server.port)
         held.callback(sock.close)
         _open_log(data_dir, server.log_level, options.terminal)
         db = _open_database(loaded["database"].url, data_dir)
         held.callback(db.close)
-        info = ServerInfo(pid=os.getpid(), url=url_of(sock), version=dais.__version__, data_dir=str(data_dir))
+        info = ServerInfo(
+            pid=os.getpid(),
+            url=url_of(sock),
+            version=dais.__version__,
+            data_dir=str(data_dir),
+            database=db.dialect,
+        )
         notes = give_access(db, info.url, data_dir, new_token=options.new_token)
         app = build(data_dir, loaded, db)
 

@@ -13,6 +13,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 import zstandard
@@ -98,6 +99,17 @@ async def ship(engine: Engine, handle: Handle, blobs: BlobStore) -> list[Segment
 def _store(blobs: BlobStore, index: int, raw: bytes) -> Segment:
     digest = blobs.put(zstandard.compress(raw, 3), reserve=False)  # a job whose log cannot be kept never ends
     return Segment(index, digest, len(raw))
+
+
+def store_saved(directory: str, blobs: BlobStore) -> list[Segment]:
+    """Store a log that a supervisor left in a directory; what is torn at the end of a segment is cut off. Blocking."""
+    segments: list[Segment] = []
+    for file in sorted(Path(directory).glob("*.seg")):
+        raw = file.read_bytes()
+        _, end = decode_frames(raw, 0, len(raw))
+        if end:
+            segments.append(_store(blobs, int(file.stem), raw[:end]))
+    return segments
 
 
 def read_shipped(blobs: BlobStore, segments: Sequence[Segment], position: Position, limit: int) -> LogChunk:

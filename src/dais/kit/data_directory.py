@@ -12,6 +12,8 @@ from types import TracebackType
 from dais.kit.errors import Conflict, DaisError, Invalid, Unavailable
 
 LOCK_FILE = "dais.lock"
+RESTORING = ".restoring"
+"""Where a restore brings things before they get their places."""
 PROBE_BYTES = 64 << 10
 """What must be writable before anything is started."""
 
@@ -38,6 +40,16 @@ def prepare(directory: Path) -> None:
         ) from error
     except OSError as error:
         raise unwritable(directory, error) from error
+
+
+def refuse_unfinished_restore(directory: Path) -> None:
+    """Return when no restore was interrupted here. Raises Conflict `restore-unfinished`."""
+    if (directory / RESTORING).exists():
+        raise Conflict(
+            f"a restore into {directory} was interrupted; say `dais restore` again, which begins anew, or remove "
+            f"{directory / RESTORING} to go on without it",
+            code="restore-unfinished",
+        )
 
 
 def unwritable(directory: Path, error: OSError) -> DaisError:

@@ -46,6 +46,7 @@ _renew = Statement(
     .values(expires_at=bindparam("until"))
 )
 _holder = Statement(select(leases.c.holder).where(leases.c.name == bindparam("wanted")))
+_unexpired = Statement(select(leases.c.holder).where(leases.c.expires_at > bindparam("now")))
 _token = Statement(select(leases.c.token).where(leases.c.name == bindparam("wanted")))
 
 
@@ -87,6 +88,11 @@ def check(uow: UnitOfWork, lease: Lease) -> None:
     """Return when the lease is still held, inside the transaction that rests on it. Raises Conflict `lease-lost`."""
     if uow.scalar(_token, wanted=lease.name) != lease.token:
         raise Conflict(f"the lease {lease.name} was taken over by another process", code="lease-lost", lease=lease.name)
+
+
+def live_holder(uow: UnitOfWork) -> str | None:
+    """Who holds a lease that has not expired and is not known to be dead; None when nobody works on this database."""
+    return next((row.holder for row in uow.all(_unexpired, now=uow.now) if not is_gone(row.holder)), None)
 
 
 def holder_name() -> str:

@@ -17,12 +17,13 @@ State = Literal["running", "starting", "unresponsive", "stopped"]
 
 
 class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running server writes about itself into its data directory."""
+    """What a running server writes about itself into its data directory. `database` is sqlite or postgresql."""
 
     pid: int
     url: str
     version: str
     data_dir: str
+    database: str = ""
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,7 @@ def read_info(data_dir: Path) -> ServerInfo | None:
 
 def find_installation(data_dir: Path) -> Installation:
     """Whether a server runs on a data directory. Raises PermissionError when this user may not look."""
-    holder = _lock_holder(data_dir)
+    holder = lock_holder(data_dir / LOCK_FILE)
     info = read_info(data_dir)
     if holder is None:
         return Installation(state="stopped", data_dir=str(data_dir), stale=info is not None)
@@ -66,10 +67,10 @@ def find_installation(data_dir: Path) -> Installation:
     return Installation(state="running", data_dir=str(data_dir), pid=info.pid, url=info.url, version=info.version)
 
 
-def _lock_holder(data_dir: Path) -> int | None:
-    """The pid that the lock's holder wrote (0: not yet written); None when nobody holds it."""
+def lock_holder(path: Path) -> int | None:
+    """The pid that a lock file's holder wrote (0: not yet written); None when nobody holds it."""
     try:
-        descriptor = os.open(data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:

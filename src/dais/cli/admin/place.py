@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 from dais.sdk.installation import default_data_dir
 
@@ -16,6 +20,10 @@ data_dir_option = click.option(
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Where this installation keeps everything (DAIS_DATA_DIR; default: the user's data directory for dais).",
+)
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="The dais.toml with the settings (DAIS_CONFIG)."
 )
 
 HEALTH_SECONDS = 5.0
@@ -47,3 +55,21 @@ def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:
         return False
     finally:
         connection.close()
+
+
+@contextmanager
+def platform() -> Iterator[None]:
+    """Around the use of the platform itself: what is missing or fails there is told in words. Raises ClickException."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        platform_missing(error)
+    except Exception as error:
+        if "dais.app" in sys.modules and isinstance(error, sys.modules["dais.app"].DaisError):
+            raise click.ClickException(str(error)) from error
+        raise
+
+
+def print_json(value: Any) -> None:
+    """One JSON document for programs."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
