@@ -77,8 +77,7 @@ def test_what_is_backed_up_while_it_runs_is_there_after_the_restore(
     (place / "link").symlink_to("deep/program")
     (place / "empty").mkdir(mode=0o700)
     os.mkfifo(place / "pipe")
-    (source.data / "secrets.key").write_bytes(b"k" * 32)
-    (source.data / "secrets.key").chmod(0o600)
+    assert source.dais("secret", "set", "WORD", stdin=b"mellon").returncode == 0
     done = source.run("echo", "all of it")
     running = source.submit(*script(TALK), data=["gate:/gate"])
     again = source.submit(*script(TALK), data=["gate:/gate"], restartable=True)
@@ -87,7 +86,7 @@ def test_what_is_backed_up_while_it_runs_is_there_after_the_restore(
     source.wait_output(again, b"begun\n")
 
     backup = tmp_path / "backup"
-    settings = {"DAIS_DATABASE_URL": source.database_url} if source.database_url else {}
+    settings: Any = {"DAIS_DATABASE_URL": source.database_url} if source.database_url else {}
     if settings:
         assert b"the running server uses postgresql" in source.dais("backup", str(backup)).stderr
     made = document(source.dais("backup", str(backup), "--json", **settings))
@@ -108,6 +107,7 @@ def test_what_is_backed_up_while_it_runs_is_there_after_the_restore(
         assert stat.S_IMODE((place / "deep" / "program").stat().st_mode) == 0o750
         assert (place / "link").readlink() == Path("deep/program")
         assert stat.S_IMODE((place / "empty").stat().st_mode) == 0o700
+        assert (copy.data / "secrets.key").read_bytes() == (source.data / "secrets.key").read_bytes()
         assert stat.S_IMODE((copy.data / "secrets.key").stat().st_mode) == 0o600
         assert copy.output(done.id) == source.output(done.id)
         lost = copy.wait(running.id)
@@ -118,7 +118,7 @@ def test_what_is_backed_up_while_it_runs_is_there_after_the_restore(
         assert copy.ask("GET", f"/v1/jobs/{later.id}").status == 404
         (copy.data / "folders" / gate / "open").touch()
         assert copy.wait(waiting.id).state == "SUCCEEDED"
-        fresh = copy.run("echo", "new")
+        fresh = copy.run(*script("test $WORD = mellon && echo new"), secrets=["WORD"])
         assert fresh.number > waiting.number
         assert copy.output(fresh.id) == b"new\n"
         assert copy.is_well()
