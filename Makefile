@@ -24,6 +24,7 @@ help: ## List the targets
 	@printf '  %-15s %s\n' 'PORT=N' 'the port that it listens on (make run)'
 	@printf '  %-15s %s\n' 'PYTHON=PATH' 'the interpreter of a new virtual environment (>= 3.11)'
 	@printf '  %-15s %s\n' 'TESTS=PATHS' 'only these tests (make test)'
+	@printf '  %-15s %s\n' 'BENCH=NAMES' 'only these benches (make bench)'
 
 .PHONY: run
 run: system setup ## Start Dais, train a first model on it, and leave it running
@@ -49,6 +50,11 @@ test: system setup-dev ## Run the tests; what was skipped is listed with its rea
 chaos: system setup-dev ## Kill, fill, cut and jump at random, and check that nothing was lost (SEEDS=N, SEED=N, POINTS=1)
 	@$(BIN)/python -m tests.chaos $(if $(POINTS),--points) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS))
 
+.PHONY: bench
+bench: system ## Measure Dais beside its peers and limits, and append to bench/RESULTS.md (BENCH=NAMES; QUICK=1)
+	@VENV=.venv-bench scripts/setup.sh bench
+	@.venv-bench/bin/python -m bench $(BENCH) $(if $(QUICK),--quick)
+
 .PHONY: lint
 lint: setup-dev ## Check style, formatting and types
 	@$(BIN)/ruff check .
@@ -71,5 +77,5 @@ lock: setup-dev ## Pin the requirements anew (UPGRADE=1 takes the newest version
 
 .PHONY: clean
 clean: ## Remove the virtual environment, caches and build results (never the data directory)
-	@rm -rf -- "$(VENV)" build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	@find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf -- "$(VENV)" .venv-bench build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find src tests scripts bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Make the virtual environment with the pinned requirements and the project itself: setup.sh server|dev.
+# Make the virtual environment with the pinned requirements and the project itself: setup.sh server|dev|bench.
 # Does nothing when that was done before for the same requirements.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-kind=${1:?usage: setup.sh server|dev}
+kind=${1:?usage: setup.sh server|dev|bench}
 requirements=requirements/$kind.txt
 venv=${VENV:-.venv}
 key=$(cat "$requirements" pyproject.toml | sha256sum | cut -c1-16)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, LiteralString
@@ -37,6 +37,8 @@ OPTIONS = {
     "log_min_messages": "warning",
     "lc_messages": "C",
 }
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "autovacuum": "on"}
+"""Options of a cluster that keeps its promises, for measuring."""
 
 
 class Cluster:
@@ -87,15 +89,20 @@ class Cluster:
 
 
 @contextmanager
-def cluster(programs: Path) -> Iterator[Cluster]:
-    """Start a cluster with PostgreSQL's programs from a directory; stop and remove it at the end."""
+def cluster(programs: Path, changed: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """Start a cluster with PostgreSQL's programs from a directory; stop and remove it at the end.
+
+    `changed` are options in place of `OPTIONS`.
+    """
     # A short path of its own: the name of a Unix socket is limited to 107 bytes.
     home = Path(tempfile.mkdtemp(prefix="dais-pg-"))
     prefix = _as_other_user(home)
     try:
         data = home / "data"
         _run([*prefix, str(programs / "initdb"), *INITDB, "--pgdata", str(data)], home)
-        options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
+        options = [
+            word for name, value in (OPTIONS | dict(changed or {})).items() for word in ("-c", f"{name}={value}")
+        ]
         options += ["-c", f"unix_socket_directories={home}"]
         command = [*prefix, str(programs / "postgres"), "-D", str(data), *options]
         with _serving(command, home):

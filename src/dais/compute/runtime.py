@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import bindparam, select
 
+from dais.compute.groups.commands import register_group
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.records import works
 from dais.compute.jobs.tables import runs
@@ -58,6 +59,8 @@ class Compute:
             await engine.start()
             host = await engine.host_tools()
             await asyncio.to_thread(give_to_jobs, host, folders, data_dir)
+            # Before the first request: whoever submits at once must find the group there.
+            await db.write(register_group, name, engine.name, "host")
             group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host, vault)
             self.groups[name] = group
             task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {name}")

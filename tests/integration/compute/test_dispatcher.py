@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dais.compute.groups.commands import register_group
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
 from dais.engines.contract import Handle, LaunchSpec
@@ -46,6 +47,7 @@ async def test_a_reconcile_does_not_launch_what_a_tick_is_launching(
     engine = HeldLaunches(world.machine)
     host = await engine.host_tools()
     group = Group(GROUP, engine, database, world.blobs, world.folders, world.settings, tmp_path, host, world.vault)
+    await database.write(register_group, GROUP, engine.name, "host")
     dispatcher = Dispatcher(group)
     working = asyncio.create_task(dispatcher.run())
     try:

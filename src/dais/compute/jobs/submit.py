@@ -117,10 +117,11 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     """Look up everything that the spec names and refuse what can never run. Changes nothing (`--dry-run`)."""
     account = resolve_account(uow, actor, spec.account)
     require(uow, actor, "job:new", account_id=account.id)
-    group = group_row(uow, spec.group or DEFAULT_GROUP)
+    wanted = spec.group or DEFAULT_GROUP
+    group = group_row(uow, wanted)
     if group is None:
         raise Invalid(
-            f"there is no resource group {spec.group!r}; there are: {', '.join(group_names(uow)) or 'none yet'}",
+            f"there is no resource group {wanted!r}; there are: {', '.join(group_names(uow)) or 'none yet'}",
             code="no-such-group",
         )
     if spec.image not in (None, group.default_image):

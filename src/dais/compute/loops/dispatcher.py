@@ -15,7 +15,7 @@ from functools import partial
 
 import msgspec
 
-from dais.compute.groups.commands import register_group, update_nodes
+from dais.compute.groups.commands import update_nodes
 from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
 from dais.compute.launch import NOTHING, launch_spec
@@ -131,10 +131,9 @@ class Dispatcher:
             tasks.create_task(self._shipper.run())
 
     async def _begin(self) -> None:
-        """Register the group, find again what runs, and remove what a crash left."""
+        """Find again what runs, and remove what a crash left."""
         group = self._group
         await asyncio.to_thread(make_tools, group)
-        await group.db.write(register_group, group.name, group.engine.name, "host")
         await self._reconcile()
         await self._sweep()
 

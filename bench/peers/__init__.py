@@ -1,0 +1,1 @@
+"""What stands beside Dais: peers that are really run, and bare loops that show what the machine can do."""
