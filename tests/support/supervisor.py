@@ -201,6 +201,13 @@ class Node:
         self._links.append(client)
         return client
 
+    def root(self, path: Path | str, *, remove: bool = False) -> dict[str, Any]:
+        """Register a root directory, or forget it; the answer."""
+        link = Link(self.directory)
+        self._links.append(link)
+        link.send(op="root", path=str(path), remove=remove)
+        return link.receive()
+
     def spec(self, *argv: str, user: int = 0, **fields: Any) -> dict[str, Any]:
         """A launch spec with an id of its own; containers of a root supervisor run as user TEST_UID + `user`."""
         self._count += 1

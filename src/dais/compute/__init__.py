@@ -3,6 +3,8 @@
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
 from dais.compute.groups.queries import list_nodes
+from dais.compute.images.commands import add_image, check_new_image, remove_image, store_image_size
+from dais.compute.images.queries import get_image, image_row, list_images
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.mounts import jobs_mounting, remove_unused_folder
@@ -11,6 +13,7 @@ from dais.compute.jobs.submit import check_spec, submit_job
 from dais.compute.jobs.types import Work
 from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
 from dais.compute.logs import Position, decode_segments, read_shipped
+from dais.compute.loops.staging import tree_size
 from dais.compute.runtime import Compute, running_work
 from dais.compute.secrets.commands import remove_secret, reseal_secrets, set_secret
 from dais.compute.secrets.queries import get_secret, list_secrets
@@ -29,23 +32,29 @@ __all__ = [
     "Secret",
     "Slice",
     "Work",
+    "add_image",
+    "check_new_image",
     "check_spec",
     "decode_segments",
     "environment_row",
     "find_job",
     "get_environment",
+    "get_image",
     "get_job",
     "get_secret",
+    "image_row",
     "job_log",
     "jobs_mounting",
     "kill_job",
     "list_environments",
+    "list_images",
     "list_jobs",
     "list_nodes",
     "list_secrets",
     "position_from",
     "read_shipped",
     "remove_environment",
+    "remove_image",
     "remove_job",
     "remove_secret",
     "remove_unused_folder",
@@ -54,5 +63,7 @@ __all__ = [
     "running_work",
     "set_job",
     "set_secret",
+    "store_image_size",
     "submit_job",
+    "tree_size",
 ]

@@ -45,7 +45,7 @@ def launch_spec(
     if sandboxed:
         binds = (
             Bind(source=str(staged.work), target=WORK, read_only=False),
-            Bind(source=str(staged.tools), target=TOOLS),
+            *((Bind(source=str(staged.tools), target=TOOLS),) if work.root is None else ()),
             *((Bind(source=str(staged.environment), target=ENVIRONMENT),) if staged.environment else ()),
             *staged.mounts,
         )
@@ -55,9 +55,10 @@ def launch_spec(
         argv=work.spec.command,
         env=job_environment(work, staged, host) | secrets.variables,
         workdir=work.spec.workdir or (WORK if sandboxed else str(staged.work)),
+        root=work.root or "host",
         binds=binds,
         files=secrets.files,
-        ro_host=host.paths if sandboxed else (),
+        ro_host=host.paths if sandboxed and work.root is None else (),
         network=work.spec.network,
         hostname=work.job_id,
         uid=None if host.lease else host.uid,
@@ -89,7 +90,7 @@ def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, st
     resources = work.spec.resources
     threads = str(max(1, math.ceil(resources.cpu)))
     variables = {
-        "PATH": f"{tools}:{_system_path}",
+        "PATH": f"{tools}:{_system_path}" if work.root is None else _system_path,
         "HOME": home,
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color" if work.spec.pty else "dumb",

@@ -335,3 +335,23 @@ class Metered(Protocol):
     """Engines that can tell what running containers use."""
 
     async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]: ...
+
+
+class RootFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in a root directory: its system's own name, and the path of its Python inside it, where it has them."""
+
+    system: str | None = None
+    python: str | None = None
+
+
+@runtime_checkable
+class Rooted(Protocol):
+    """Engines whose containers can have a directory of their machines as root file system."""
+
+    async def add_root(self, path: str) -> RootFacts:
+        """Let launches name this directory as `root`. Raises LaunchRefused with what is wrong with it, OSError."""
+        ...
+
+    async def remove_root(self, path: str) -> None:
+        """No launch may name it any more; one that is not known is fine. Raises LaunchRefused, OSError."""
+        ...

@@ -9,6 +9,7 @@ import sys
 from dais.node.connection import Connection, peer_uid
 from dais.node.execs import ExecSession
 from dais.node.loop import READ
+from dais.node.roots import RootError
 from dais.node.spec import SpecError
 from dais.node.wireframes import PROTOCOL, FrameError, parse
 
@@ -90,8 +91,25 @@ class Server:
         elif op == "describe":
             connection.send(self._description())
             connection.finish()
+        elif op == "root":
+            connection.send(self._root(message))
+            connection.finish()
         else:
-            raise FrameError(f"a connection begins with hello, exec or describe, not with {op!r}")
+            raise FrameError(f"a connection begins with hello, exec, root or describe, not with {op!r}")
+
+    def _root(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Register a root directory, or with `remove` forget it."""
+        roots, path = self._supervisor.machine.roots, str(message.get("path"))
+        assert roots is not None
+        try:
+            if message.get("remove") is True:
+                roots.remove(path)
+                return {"op": "root", "path": path}
+            return {"op": "root", "path": path, **roots.add(path)}
+        except RootError as error:
+            return _error("bad-root", str(error))
+        except OSError as error:
+            return _error("bad-root", f"{path} cannot be registered: {error}")
 
     def _description(self) -> dict[str, Any]:
         """What somebody who only looks is told: the server's control connection is left alone."""

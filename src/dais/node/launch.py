@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dais.node.cgroups import Cgroups, Group
     from dais.node.idmap import Mapper
     from dais.node.leases import Leases, Leasing
+    from dais.node.roots import Roots
     from dais.node.seccomp import Filter
     from dais.node.spec import LaunchSpec, Limits
 
@@ -92,6 +93,7 @@ class Machine:
         self.stage = False
         self.filter: Filter | None = None
         self.disable_userns = False
+        self.roots: Roots | None = None
         self.cgroups: Cgroups | None = None
         self.places: tuple[str, ...] = ("/",)
         """Where what containers are given lies: each may be a file system of its own."""
@@ -156,6 +158,8 @@ class Machine:
     def _launch_sandbox(self, spec: LaunchSpec, made: Launched, closing: list[int], *, exposed: bool) -> None:
         if self.bwrap is None:
             raise LaunchFailed(f"no sandbox on this machine: {self.bwrap_reason}")
+        if spec.root != "host" and (self.roots is None or spec.root not in self.roots):
+            raise LaunchFailed(f"the root directory {spec.root} is not registered on this node")
         uid = os.getuid() if made.uid is None else made.uid
         gid = os.getgid() if made.gid is None else made.gid
         mapping = self.mapper.namespace(uid) if spec.lease and self.mapper is not None else -1

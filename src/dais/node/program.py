@@ -24,6 +24,7 @@ from dais.node.launcher import supervisor_command
 from dais.node.leases import Leasing
 from dais.node.probe import find_program, probe
 from dais.node.recovery import clear, remove_groups
+from dais.node.roots import Roots
 from dais.node.spawn import reserve_low_descriptors
 from dais.node.supervisor import IDLE_SECONDS, Supervisor, groups_line
 
@@ -70,6 +71,7 @@ def _serve(node_dir: str, machine: Machine, idle_seconds: float) -> None:
     left = clear(past)
     above = os.path.dirname(node_dir)
     machine.places = (node_dir, *(f"{above}/{name}" for name in ("folders", "jobs", "envs")))
+    machine.roots = Roots(node_dir)
     isolation = probe(machine, group_name(node_dir), seccomp.load(node_dir))
     if machine.cgroups is not None:
         # What a predecessor left that died before its journal could name them.

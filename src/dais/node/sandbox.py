@@ -18,13 +18,12 @@ from dais.node.spec import DEFAULT_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from dais.node.spec import LaunchSpec
 
 STAGE = "/tmp"  # noqa: S108 - covered by a tmpfs of its own in the launch's private mount namespace
-STATUS_FD, ARGS_FD, WORD_FD, GO_FD, DATA_FD = 3, 4, 5, 6, 7
-FILTER_FD = 14
+STATUS_FD, ARGS_FD, WORD_FD, GO_FD, FILTER_FD, DATA_FD = 3, 4, 5, 6, 7, 8
 HOME = "/home/work"
 _TOP = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # What programs and the dynamic linker read in /etc; names and passwords of the machine are not among it.
@@ -35,7 +34,7 @@ _ETC = (
 )  # fmt: skip
 _ETC_NETWORK = ("gai.conf", "host.conf", "nsswitch.conf")
 _SYS = ("/sys/devices/system/cpu", "/sys/devices/system/node")
-_OWN = ("proc", "dev", "sys", "tmp", "run", "home")
+_OWN = ("proc", "dev", "sys", "tmp", "run", "home", "etc")
 
 # Told apart from a program that itself exits with 127: a word on a descriptor that the program does not inherit.
 _TERMINAL_SHIM = (
@@ -144,7 +143,7 @@ class Plan:
         if spec.root == "host":
             self._host_root()
         else:
-            self._image_root(spec.root)
+            self._image_root(spec)
         self._add("--proc", "/proc", "--dev", "/dev")
         for path in ("/etc", "/sys", "/run"):
             self._add("--perms", "0755", "--dir", path)
@@ -180,37 +179,49 @@ class Plan:
                 self._add("--ro-bind", path, path)
             self._mounted.append(path)
 
-    def _image_root(self, root: str) -> None:
+    def _image_root(self, spec: LaunchSpec) -> None:
         # Entry by entry, and not the whole: mount points can then be made beside them.
-        for name in sorted(os.listdir(root)):
-            path = f"{root}/{name}"
-            if name in _OWN:
+        self._image_entries(spec.root, "", _OWN)
+        # Our files must have a place in /etc: over those of the image, else beside them.
+        etc, ours = f"{spec.root}/etc", self._etc_names(spec)
+        if os.path.islink(etc) or not os.path.isdir(etc):
+            return
+        if all(os.path.isfile(f"{etc}/{name}") and not os.path.islink(f"{etc}/{name}") for name in ours):
+            self._bind(etc, "/etc", read_only=True, follow=False)
+        else:
+            self._image_entries(spec.root, "/etc", ours)
+
+    def _image_entries(self, root: str, directory: str, apart: Collection[str]) -> None:
+        for name in sorted(os.listdir(root + directory)):
+            if name in apart:
                 continue
-            if os.path.islink(path):
-                self._add("--symlink", os.readlink(path), f"/{name}")
+            path = f"{directory}/{name}"
+            if os.path.islink(root + path):
+                self._add("--symlink", os.readlink(root + path), path)
             else:
-                self._bind(path, f"/{name}", read_only=True, follow=False)
+                self._bind(root + path, path, read_only=True, follow=False)
 
     def _etc(self, spec: LaunchSpec, home: str) -> None:
-        shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
-        self._etc_file(spec, "passwd", f"root:x:0:0:root:/root:/usr/sbin/nologin\n"
+        root = "" if spec.root == "host" else spec.root
+        shell = "/bin/bash" if os.path.exists(f"{root}/bin/bash") else "/bin/sh"
+        self._etc_file("passwd", f"root:x:0:0:root:/root:/usr/sbin/nologin\n"
                        f"dais:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n")  # fmt: skip
-        self._etc_file(spec, "group", f"root:x:0:\ndais:x:{self._gid}:\n")
+        self._etc_file("group", f"root:x:0:\ndais:x:{self._gid}:\n")
         hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n"
         if spec.network == "host":
             hosts = _content("/etc/hosts") or hosts
-            self._etc_file(spec, "resolv.conf", _content("/etc/resolv.conf"))
+            self._etc_file("resolv.conf", _content("/etc/resolv.conf"))
             if spec.root == "host":
                 for name in _ETC_NETWORK:
                     self._add("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
-        self._etc_file(spec, "hosts", hosts)
+        self._etc_file("hosts", hosts)
 
-    def _etc_file(self, spec: LaunchSpec, name: str, text: str) -> None:
-        # In an image's read-only /etc only what exists can be covered.
-        if spec.root != "host":
-            existing = f"{spec.root}/etc/{name}"
-            if os.path.islink(existing) or not os.path.isfile(existing):
-                return
+    @staticmethod
+    def _etc_names(spec: LaunchSpec) -> tuple[str, ...]:
+        """The files that `_etc` makes."""
+        return ("passwd", "group", "hosts") + (() if spec.network == "none" else ("resolv.conf",))
+
+    def _etc_file(self, name: str, text: str) -> None:
         self._data_file(f"/etc/{name}", text.encode("utf-8", "replace"), 0o644)
 
     def _data_file(self, target: str, content: bytes, mode: int) -> None:

@@ -24,8 +24,9 @@ except ImportError:  # another implementation of Python
 _SWITCH: tuple[bool, ...] = (True,) if sys.version_info < (3, 14) else ()
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
-LOWEST_FREE = 16
-"""Descriptors below are kept free in the supervisor, so that a child can be given fixed numbers."""
+LOWEST_FREE = 128
+"""Descriptors below are kept free in the supervisor, so that a child can be given fixed numbers: a few for bwrap, and
+one for each file that is written into a sandbox."""
 _NULL = LOWEST_FREE - 1
 
 

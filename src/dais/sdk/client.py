@@ -16,6 +16,7 @@ from dais.wire.answers import Account, Me, Node, SignInLink, Version
 if TYPE_CHECKING:
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.folders import AsyncFolders, Folders
+    from dais.sdk.images import AsyncImages, Images
     from dais.sdk.jobs import AsyncJobs, Jobs
     from dais.sdk.secrets import AsyncSecrets, Secrets
     from dais.sdk.sources import AsyncSources, Sources
@@ -130,6 +131,12 @@ class Client(ClientApi, Blocking):
         return Environments(self)
 
     @cached_property
+    def images(self) -> Images:
+        from dais.sdk.images import Images
+
+        return Images(self)
+
+    @cached_property
     def folders(self) -> Folders:
         from dais.sdk.folders import Folders
 
@@ -207,6 +214,12 @@ class AsyncClient(ClientApi, Asynchronous):
         from dais.sdk.environments import AsyncEnvironments
 
         return AsyncEnvironments(self)
+
+    @cached_property
+    def images(self) -> AsyncImages:
+        from dais.sdk.images import AsyncImages
+
+        return AsyncImages(self)
 
     @cached_property
     def folders(self) -> AsyncFolders:

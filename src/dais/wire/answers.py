@@ -158,6 +158,19 @@ class Secret(Answer, frozen=True, kw_only=True):
     set_at: str
 
 
+class Image(Answer, frozen=True, kw_only=True):
+    """A root directory that jobs can start from. `path` is told to administrators; `size` once it was counted."""
+
+    name: str
+    group: str
+    path: str | None = None
+    system: str | None = None
+    python: str | None = None
+    size: int | None = None
+    registered_by: str
+    created_at: str
+
+
 class Account(Answer, frozen=True, kw_only=True):
     """A node of the organization's tree."""
 

@@ -225,8 +225,8 @@ def test_a_terminal_belongs_to_the_container(node: Node, control: Control, isola
     assert node.log(spec["attempt_id"]) == b"all\r\n33 77\r\nvt100\r\nctty\r\n"
 
 
-def test_an_image_is_a_root_of_its_own(node: Node, control: Control) -> None:
-    root = node.directory.parent / "image"
+def test_an_image_is_a_root_of_its_own(node: Node, control: Control, tmp_path: Path) -> None:
+    root = tmp_path / "image"
     for name in ("bin", "etc", "data", "lib", "lib64", "usr"):
         (root / name).mkdir(parents=True)
     (root / "etc" / "passwd").write_text("somebody:x:1:1::/:/bin/sh\n")
@@ -235,6 +235,7 @@ def test_an_image_is_a_root_of_its_own(node: Node, control: Control) -> None:
     target = _owned(node.directory.parent / "out")
     binds = [{"source": str(target), "target": "/out", "read_only": False}]
     script = "cat /data/inside; ls /; cat /etc/passwd; echo x > /out/x; echo y > /data/y"
+    assert node.root(root)["op"] == "root", node.root(root)
     text = _run(node, control, script, root=str(root), binds=binds, env={"PATH": "/bin"})
     assert text.startswith("of the image")
     assert "dais:x:" in text

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import bindparam, select
 
+from dais.compute.images.tables import images
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import FolderMount, Work
 from dais.identity import get_account, user_names
@@ -31,8 +32,11 @@ _columns = (
     jobs.c.account_id,
     jobs.c.owner_id,
     jobs.c.cancel_reason,
+    images.c.path.label("root"),
 )
-_joined = runs.join(jobs, jobs.c.id == runs.c.job_id)
+_joined = runs.join(jobs, jobs.c.id == runs.c.job_id).outerjoin(
+    images, (images.c.group_name == jobs.c.group_name) & (images.c.name == jobs.c.image)
+)
 _by_ids = Statement(select(*_columns).select_from(_joined).where(in_list(runs.c.id, "ids")))
 _placed = Statement(
     select(*_columns)
@@ -70,6 +74,7 @@ def _decode(uow: UnitOfWork, rows: Sequence[Row]) -> list[Work]:
             spec=_spec.decode(row.spec),
             mounts=_mounts.decode(row.mounts),
             image=row.image,
+            root=row.root,
             organization_id=accounts[row.account_id].organization_id,
             account_id=row.account_id,
             account=accounts[row.account_id].full_name,

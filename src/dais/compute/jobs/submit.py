@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select
 
 from dais.compute.groups.queries import group_names, group_row, node_rows
+from dais.compute.images.queries import check_image
 from dais.compute.jobs import apply
 from dais.compute.jobs.tables import idempotency_keys, job_tags, jobs
 from dais.compute.jobs.types import FolderMount
@@ -124,20 +125,16 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
             f"there is no resource group {wanted!r}; there are: {', '.join(group_names(uow)) or 'none yet'}",
             code="no-such-group",
         )
-    if spec.image not in (None, group.default_image):
-        raise Invalid(
-            f"image {spec.image!r} is not known in group {group.name}; leave it out or use {group.default_image!r}",
-            code="no-such-image",
-        )
     check_uses(uow, account, spec.secrets)
     nodes = node_rows(uow, group.name)
+    about_image = check_image(uow, spec, group, nodes)
     _check_fits(spec, nodes)
     mounts = tuple(
         FolderMount(folder_id=found.folder_id, path=found.path, target=mount.target, read_only=found.read_only)
         for mount in spec.data
         for found in (find_mount(uow, actor, mount, account.id),)
     )
-    return Checked(account, group, mounts, _check_isolation(actor, spec, nodes))
+    return Checked(account, group, mounts, about_image + _check_isolation(actor, spec, nodes))
 
 
 def _check_fits(spec: JobSpec, nodes: list[Row]) -> None:

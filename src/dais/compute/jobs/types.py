@@ -39,6 +39,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     spec: JobSpec
     mounts: tuple[FolderMount, ...]
     image: str
+    root: str | None
+    """The root directory of a registered image; None for the group's own."""
     organization_id: str
     account_id: str
     account: str

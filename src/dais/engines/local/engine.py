@@ -25,6 +25,7 @@ from dais.engines.contract import (
     LogChunk,
     NodeInfo,
     Phase,
+    RootFacts,
     Status,
     Terminal,
     Usage,
@@ -35,6 +36,7 @@ from dais.engines.local.frames import Message, Used, pack, pack_body
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
 from dais.engines.local.link import Link
 from dais.engines.local.machine import cores, memory
+from dais.engines.local.roots import add_root, remove_root
 from dais.engines.local.seccomp import filter_problem, filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.mailbox import Mailbox
@@ -184,6 +186,12 @@ class LocalEngine:
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
         return await start_exec(self._node_dir, handle["attempt_id"], argv, env=env, workdir=workdir, pty=pty)
+
+    async def add_root(self, path: str) -> RootFacts:
+        return await add_root(self._node_dir, path)
+
+    async def remove_root(self, path: str) -> None:
+        await remove_root(self._node_dir, path)
 
     async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]:
         """What they use now; None for what does not run. Raises OSError when the supervisor goes away meanwhile."""

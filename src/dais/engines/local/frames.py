@@ -61,6 +61,8 @@ class Message(msgspec.Struct, frozen=True):
     records: tuple[Record, ...] = ()
     usage: dict[str, Used] = {}
     message: str = ""
+    system: str | None = None
+    python: str | None = None
 
 
 _messages = msgspec.json.Decoder(Message)

@@ -1,0 +1,1 @@
+"""Images: what containers start from, beside the machine's own tools."""
