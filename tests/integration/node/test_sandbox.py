@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
 import sys
@@ -271,3 +272,12 @@ def test_python_runs_in_it(node: Node, control: Control) -> None:
     assert control.run(spec)["exit_code"] == 0
     assert node.log(spec["attempt_id"]) == b"[1, 2]\n"
     assert sys.version_info >= (3, 11)
+
+
+def test_many_files_are_written_into_it_and_the_supervisor_is_well(node: Node, control: Control) -> None:
+    files = [
+        {"target": f"/run/secrets/{number}", "content": base64.b64encode(b"x").decode(), "mode": 0o444}
+        for number in range(100)
+    ]
+    for _ in range(2):
+        assert _run(node, control, "cat /run/secrets/* | wc -c", files=files).strip() == "100"
