@@ -267,10 +267,10 @@ async def drain(stream: ExecStream) -> tuple[bytes, bytes, int]:
 class LocalHarness(Harness):
     """The local engine on a node directory of its own."""
 
-    def __init__(self, directory: Path, isolation: Literal["sandbox", "process"]) -> None:
+    def __init__(self, directory: Path, isolation: Literal["sandbox", "process"], **settings: Any) -> None:
         self.name = f"local-{isolation}"
         self.node_dir = directory / "node"
-        self._settings = LocalSettings(isolation=isolation)
+        self._settings = LocalSettings(isolation=isolation, **settings)
         self._engine: LocalEngine | None = None
         self._host: HostTools | None = None
 

@@ -59,6 +59,7 @@ def launch_spec(
         binds=binds,
         files=secrets.files,
         ro_host=host.paths if sandboxed and work.root is None else (),
+        gpus=work.gpus,
         network=work.spec.network,
         hostname=work.job_id,
         uid=None if host.lease else host.uid,
@@ -98,7 +99,8 @@ def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, st
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": threads,
         "OMP_THREAD_LIMIT": threads,
-        "NVIDIA_VISIBLE_DEVICES": "none",
+        "CUDA_VISIBLE_DEVICES": ",".join(work.gpus),  # empty hides them all
+        "NVIDIA_VISIBLE_DEVICES": ",".join(work.gpus) or "none",
     }
     if staged.environment is not None:
         environment = ENVIRONMENT if sandboxed else str(staged.environment)

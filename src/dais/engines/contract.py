@@ -68,10 +68,11 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an engine needs to start one container.
 
     `root` is "host" (the machine's own tools, read-only) or a registered root directory. `ro_host` are host paths
-    bound read-only at the same place (an interpreter's prefix). `env` is the whole environment. `isolation` is
-    "sandbox" or "process". With `lease` a root supervisor gives the container a uid of its own for as long as it lives,
-    and what is bound belongs to that; else `uid` and `gid` are what it drops to. `env` and `files` may hold secrets: an
-    engine shows them to the container alone, and writes them to no disk, log or command line.
+    bound read-only at the same place (an interpreter's prefix). `gpus` are the UUIDs of those that are its own;
+    `devices` are device nodes, which the engine that knows the GPUs adds. `env` is the whole environment. `isolation`
+    is "sandbox" or "process". With `lease` a root supervisor gives the container a uid of its own for as long as it
+    lives, and what is bound belongs to that; else `uid` and `gid` are what it drops to. `env` and `files` may hold
+    secrets: an engine shows them to the container alone, and writes them to no disk, log or command line.
     """
 
     attempt_id: str
@@ -82,6 +83,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     binds: tuple[Bind, ...] = ()
     files: tuple[File, ...] = ()
     ro_host: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
+    devices: tuple[Bind, ...] = ()
     network: str = "none"
     hostname: str = "dais"
     uid: int | None = None
@@ -169,7 +172,8 @@ class LogChunk(msgspec.Struct, frozen=True):
 
 
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine as its engine sees it: whole slots, not what is free. `isolation` is the probe's result."""
+    """A machine as its engine sees it: whole slots, not what is free. `gpus` are UUIDs; `isolation` is the probe's
+    result."""
 
     name: str
     cpu: float
@@ -322,12 +326,14 @@ class Exec(Protocol):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running container uses now."""
+    """What a running container uses now. Of its GPUs together: bytes, and the mean share of time that they worked."""
 
     memory: int | None = None
     memory_peak: int | None = None
     cpu_seconds: float | None = None
     pids: int | None = None
+    gpu_memory: int | None = None
+    gpu_utilization: float | None = None
 
 
 @runtime_checkable

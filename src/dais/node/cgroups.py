@@ -15,7 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dais.node.spec import Limits
 
-_WANTED = ("memory", "cpu", "pids", "cpuacct")
+_WANTED = ("memory", "cpu", "pids", "cpuacct", "devices")
+# What any program may expect: null, zero, full, random, urandom, tty, ptmx, and its own terminals.
+_PLAIN_DEVICES = ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:2", "136:*")
 _PERIOD = 100_000
 
 
@@ -80,8 +82,8 @@ class Group:
                 return
 
     def controllers(self) -> list[str]:
-        """What of memory, cpu and pids is under control here."""
-        return [name for name in ("memory", "cpu", "pids") if name in self.dirs]
+        """What of memory, cpu, pids and devices is under control here."""
+        return [name for name in ("memory", "cpu", "pids", "devices") if name in self.dirs]
 
     def pids(self) -> list[int]:
         """Every process in the group."""
@@ -157,6 +159,8 @@ class Cgroups:
         own = str(os.getpid())
         mounts, paths = _mounts(), _own_groups()
         for controller in self.bases:
+            if controller == "devices":  # nothing is born in such a group: sandboxes are admitted to it
+                continue
             name = controller if self.version == "v1" else ""
             for directory in (mounts[name] + paths.get(name, "/").rstrip("/"), mounts[name]):
                 if own in (_read(f"{directory}/cgroup.procs") or "").split():
@@ -166,16 +170,22 @@ class Cgroups:
                 return {}
         return found
 
-    def create(self, attempt_id: str, limits: Limits) -> Group:
-        """Make an attempt's group with its limits. Raises OSError with nothing left behind."""
+    def create(self, attempt_id: str, limits: Limits, devices: list[str] | None = None) -> Group:
+        """Make an attempt's group with its limits. Raises OSError with nothing left behind.
+
+        With `devices` (paths of device nodes) no others can be opened, beside those that every program expects. That
+        needs v1: v2 has a program in the kernel in the place of the controller.
+        """
         dirs = {controller: f"{base}/{attempt_id}" for controller, base in self.bases.items()}
         if self.version == "v1" and limits.cpu is None:
             dirs.pop("cpu", None)
+        if not devices:
+            dirs.pop("devices", None)
         group = Group(self.version, dirs)
         try:
             for directory in set(dirs.values()):
                 os.mkdir(directory)
-            for path, value in self._settings(dirs, limits):
+            for path, value in self._settings(dirs, limits) + _device_settings(dirs, devices or []):
                 _write(path, value)
         except OSError:
             group.remove()
@@ -218,6 +228,18 @@ class Cgroups:
         if limits.pids is not None and "pids" in dirs:
             settings.append((f"{dirs['pids']}/pids.max", str(limits.pids)))
         return settings
+
+
+def _device_settings(dirs: dict[str, str], devices: list[str]) -> list[tuple[str, str]]:
+    if "devices" not in dirs:
+        return []
+    numbers = [os.stat(path).st_rdev for path in devices]
+    allowed = [*_PLAIN_DEVICES, *(f"{os.major(number)}:{os.minor(number)}" for number in numbers)]
+    directory = dirs["devices"]
+    return [
+        (f"{directory}/devices.deny", "a"),
+        *((f"{directory}/devices.allow", f"c {name} rw") for name in allowed),
+    ]
 
 
 def detect(name: str) -> Cgroups | str:

@@ -170,6 +170,8 @@ class Machine:
         (made.missing if self.filter is None else made.isolation).append("seccomp")
         if spec.network == "none":
             made.isolation.append("net")
+        if spec.devices:
+            made.isolation.append("devices")
         self._control(spec, made, wanted=True)
         stdio = self._stdio(spec, made, closing)
         made.status_fd, status_write = os.pipe2(os.O_CLOEXEC)
@@ -220,6 +222,8 @@ class Machine:
         made.missing += ["filesystem", "pid", "ipc", "uts", "seccomp"]
         if spec.network == "none":
             made.missing.append("net")
+        if spec.devices:
+            made.missing.append("devices: it can open GPUs that are not its own")
         limits = spec.limits
         self._control(spec, made, wanted=not (limits.cpu is None and limits.memory is None and limits.pids is None))
         stdio = self._stdio(spec, made, closing)
@@ -237,8 +241,9 @@ class Machine:
 
     def _control(self, spec: LaunchSpec, made: Launched, *, wanted: bool) -> None:
         controlled: list[str] = []
+        devices = [device.source for device in spec.devices] if made.sandboxed else []
         if wanted and self.cgroups is not None:
-            made.group = self.cgroups.create(spec.attempt_id, spec.limits)
+            made.group = self.cgroups.create(spec.attempt_id, spec.limits, devices)
             controlled = made.group.controllers()
             made.isolation += [f"cgroup-{self.cgroups.version}:{name}" for name in controlled]
         for name in ("memory", "cpu", "pids"):

@@ -147,6 +147,8 @@ class Plan:
         self._add("--proc", "/proc", "--dev", "/dev")
         for path in ("/etc", "/sys", "/run"):
             self._add("--perms", "0755", "--dir", path)
+        for device in spec.devices:
+            self._device(device.source, device.target)
         self._add("--perms", "1777", "--size", str(spec.limits.shm), "--tmpfs", "/dev/shm")  # noqa: S108
         shown = _SYS + tuple(f"/etc/{name}" for name in _ETC if spec.root == "host")
         for path in shown:
@@ -250,6 +252,11 @@ class Plan:
         self.bounds.append(bound)
         self._add("--ro-bind" if read_only else "--bind", bound.path, target)
         self._mounted.append(target)
+
+    def _device(self, source: str, target: str) -> None:
+        bound = Bound(source, f"{STAGE}/{len(self.bounds)}" if self._stage else None)
+        self.bounds.append(bound)
+        self._add("--dev-bind", bound.path, target)
 
     def _tmpfs(self, path: str, size: int | None, mode: str) -> None:
         if size is not None:

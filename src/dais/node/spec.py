@@ -147,8 +147,8 @@ class LaunchSpec:
     """One container: see `docs/node-protocol.md` for every field."""
 
     __slots__ = (
-        "argv", "attempt_id", "binds", "binds_optional", "env", "files", "gid", "hostname", "isolation", "lease",
-        "limits", "network", "pty", "ro_host", "root", "uid", "workdir",
+        "argv", "attempt_id", "binds", "binds_optional", "devices", "env", "files", "gid", "hostname", "isolation",
+        "lease", "limits", "network", "pty", "ro_host", "root", "uid", "workdir",
     )  # fmt: skip
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -165,6 +165,7 @@ class LaunchSpec:
         self.binds_optional = document.get("binds_optional") is True
         self.files = _files(document.get("files") or [])
         self.ro_host = _paths("ro_host", document.get("ro_host") or [])
+        self.devices = _devices(document.get("devices") or [])
         self.network = _choice(document, "network", ("none", "host"), "none")
         self.hostname = (_text(document, "hostname", "dais") or "dais")[:64]
         self.uid = _whole(document, "uid", None)
@@ -189,6 +190,14 @@ def _paths(name: str, value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
         raise SpecError(f"{name}: expected a list of paths, got {value!r}")
     return [absolute(name, _no_nul(name, path)) for path in value]
+
+
+def _devices(value: object) -> list[Bind]:
+    devices = _binds(value)
+    for device in devices:
+        if not device.target.startswith("/dev/"):
+            raise SpecError(f"devices: {device.target!r} is not below /dev")
+    return devices
 
 
 def _binds(value: object) -> list[Bind]:

@@ -54,12 +54,14 @@ class Checked(Answer, frozen=True, kw_only=True):
 
 
 class Usage(Answer, frozen=True, kw_only=True):
-    """What a running job uses now: bytes, seconds, processes; None where it cannot be told."""
+    """What a running job uses now: bytes, seconds, processes, the share of time that its GPUs worked; None: unknown."""
 
     memory: int | None = None
     memory_peak: int | None = None
     cpu_seconds: float | None = None
     pids: int | None = None
+    gpu_memory: int | None = None
+    gpu_utilization: float | None = None
 
 
 class JobsApi(Resource):

@@ -37,7 +37,7 @@ class Problem(Answer, frozen=True, kw_only=True):
 
 
 class Run(Answer, frozen=True, kw_only=True):
-    """One attempt of a job. `state` is as a job's, or INTERRUPTED."""
+    """One attempt of a job. `state` is as a job's, or INTERRUPTED; `gpus` are the UUIDs of those that it was given."""
 
     id: str
     index: int
@@ -47,6 +47,7 @@ class Run(Answer, frozen=True, kw_only=True):
     exit_code: int | None = None
     signal: int | None = None
     node: str | None = None
+    gpus: list[str] = []
     isolation: list[str] = []
     missing: list[str] = []
     created_at: str
@@ -224,7 +225,7 @@ class LogPage(Answer, frozen=True, kw_only=True):
 
 
 class Node(Answer, frozen=True, kw_only=True):
-    """A machine of a resource group, with its slots and what is free of them."""
+    """A machine of a resource group, with its slots and what is free of them. `gpus` are the UUIDs of its GPUs."""
 
     name: str
     group: str
@@ -235,6 +236,7 @@ class Node(Answer, frozen=True, kw_only=True):
     free_cpu: float
     free_mem: int
     free_gpu: int
+    gpus: list[str] = []
     isolation: dict[str, Any] = {}
 
 

@@ -47,12 +47,14 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a running job uses now: bytes, seconds, processes. None: its engine cannot tell."""
+    """What a running job uses now: bytes, seconds, processes, the share of time that its GPUs worked; None: unknown."""
 
     memory: int | None = None
     memory_peak: int | None = None
     cpu_seconds: float | None = None
     pids: int | None = None
+    gpu_memory: int | None = None
+    gpu_utilization: float | None = None
 
 
 @routes.post("/v1/jobs", summary="Submit a job", status=201, max_body=MAX_SPEC)
@@ -168,7 +170,14 @@ async def usage(ctx: Context, ref: str, account: str | None = None) -> Usage:
     now = await ctx.services.compute.usage(work)
     if now is None:
         return Usage()
-    return Usage(memory=now.memory, memory_peak=now.memory_peak, cpu_seconds=now.cpu_seconds, pids=now.pids)
+    return Usage(
+        memory=now.memory,
+        memory_peak=now.memory_peak,
+        cpu_seconds=now.cpu_seconds,
+        pids=now.pids,
+        gpu_memory=now.gpu_memory,
+        gpu_utilization=now.gpu_utilization,
+    )
 
 
 def _checked(spec: JobSpec) -> None:

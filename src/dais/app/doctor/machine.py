@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
+from dais.app.doctor.remedies import install
 from dais.app.doctor.types import Answer, Check, Facts
+from dais.engines.local.gpus import Gpus
 from dais.engines.local.machine import cores, memory
 from dais.kit.database.mounts import NETWORK_FILE_SYSTEMS, file_system_of
 from dais.kit.errors import DaisError
@@ -19,6 +22,7 @@ _least_bytes = 2 << 30
 _least_inodes = 50_000
 _built_after = 1_750_000_000
 _time_error = 5
+_nvidia = "0x10de"
 
 
 def _release(_: Facts) -> Answer:
@@ -57,6 +61,38 @@ def _clock(_: Facts) -> Answer:
     if ctypes.CDLL(None).adjtimex(buffer) == _time_error:
         return Answer("absent", "nothing says that it is synchronized (a virtual machine's host may see to it)")
     return Answer("fine", "synchronized")
+
+
+def _gpus(facts: Facts) -> Answer:
+    if isinstance(facts.settings, DaisError):
+        gpus = Gpus()
+    else:
+        gpus = Gpus(facts.settings["local"].nvml, facts.settings["local"].gpu_devices)
+    found = gpus.look()
+    if gpus.problem:
+        return Answer("bad", gpus.problem, "no GPU is offered to jobs", "nvidia-smi (it tells more), then its driver")
+    if found:
+        kinds = Counter(gpu.name for gpu in found)
+        names = ", ".join(f"{count}x {name}" if count > 1 else name for name, count in kinds.items())
+        return Answer("fine", f"{names}; given to jobs whole, each sees its own only")
+    if _nvidia_cards():
+        return Answer(
+            "weak",
+            "there is an NVIDIA GPU and no driver that answers",
+            "jobs cannot have it",
+            install("nvidia-driver"),
+        )
+    return Answer("absent", "no NVIDIA driver: jobs run without GPUs")
+
+
+def _nvidia_cards() -> bool:
+    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
+        try:
+            if vendor.read_text().strip() == _nvidia and (vendor.parent / "class").read_text().startswith("0x03"):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def _place(directory: Path) -> Path:
@@ -124,4 +160,4 @@ DATA = (
     Check("space", "space", _space),
     Check("inodes", "files", _inodes),
 )
-GRAPHICS: tuple[Check, ...] = ()
+GRAPHICS = (Check("gpus", "GPUs", _gpus),)

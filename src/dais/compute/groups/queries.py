@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import BigInteger, bindparam, func, select
 
 from dais.compute.groups.tables import nodes, resource_groups
+from dais.compute.jobs.gpus import held_gpus
 from dais.compute.jobs.tables import runs
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.wire import answers
@@ -22,7 +23,6 @@ _held = Statement(
         runs.c.node,
         func.sum(runs.c.cpu_millis).cast(BigInteger).label("cpu_millis"),
         func.sum(runs.c.mem).cast(BigInteger).label("mem"),
-        func.sum(runs.c.gpu).cast(BigInteger).label("gpu"),
     )
     .where(runs.c.state.in_(("SCHEDULED", "PREPARING", "RUNNING")))
     .group_by(runs.c.group_name, runs.c.node)
@@ -47,10 +47,11 @@ def group_names(uow: UnitOfWork) -> list[str]:
 def list_nodes(uow: UnitOfWork) -> list[answers.Node]:
     """Every node with what is free on it. Any signed-in user may see them."""
     held = {(row.group_name, row.node): row for row in uow.all(_held)}
+    taken = held_gpus(uow)
     shown = []
     for row in uow.all(_all_nodes):
         used = held.get((row.group_name, row.name))
-        gpu = len(msgspec.json.decode(row.gpus))
+        gpus = msgspec.json.decode(row.gpus)
         shown.append(
             answers.Node(
                 name=row.name,
@@ -58,10 +59,11 @@ def list_nodes(uow: UnitOfWork) -> list[answers.Node]:
                 state=row.state,
                 cpu=row.cpu_millis / 1000,
                 mem=row.mem,
-                gpu=gpu,
+                gpu=len(gpus),
                 free_cpu=(row.cpu_millis - (used.cpu_millis if used else 0)) / 1000,
                 free_mem=row.mem - (used.mem if used else 0),
-                free_gpu=gpu - (used.gpu if used else 0),
+                free_gpu=sum((row.name, uuid) not in taken for uuid in gpus),
+                gpus=gpus,
                 isolation=msgspec.json.decode(row.isolation),
             )
         )

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, insert, select, update
 
 from dais.compute.jobs import lifecycle
+from dais.compute.jobs.gpus import release_gpus
 from dais.compute.jobs.lifecycle import Action, Life, RunState, State
 from dais.compute.jobs.tables import job_history, jobs, runs
 from dais.kit.database import Event, Row, Statement, UnitOfWork
@@ -190,6 +191,8 @@ def _store_run(uow: UnitOfWork, row: Row, run_id: str | None, before: Life, afte
         started_at=after.started_at,
         ended_at=(after.ended_at or uow.now) if ended else None,
     )
+    if ended and row.gpu:
+        release_gpus(uow, run_id)
     return run_id
 
 

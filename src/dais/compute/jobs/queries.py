@@ -278,6 +278,7 @@ def run_answer(run: Row) -> answers.Run:
         exit_code=run.exit_code,
         signal=run.signal,
         node=run.node,
+        gpus=msgspec.json.decode(run.gpus) if run.gpus else [],
         isolation=msgspec.json.decode(run.isolation) if run.isolation else [],
         missing=msgspec.json.decode(run.missing) if run.missing else [],
         created_at=to_rfc3339(run.created_at),

@@ -85,6 +85,8 @@ runs = Table(
     Column("cpu_millis", BigInteger, nullable=False),
     Column("mem", BigInteger, nullable=False),
     Column("gpu", Integer, nullable=False),
+    # The UUIDs of the GPUs that it was given; NULL when it asked for none.
+    Column("gpus", Document),
     # Set in the transaction before the launch is sent: from then on the engine may know the run.
     Column("launched_at", Instant),
     Column("prepared_at", Instant),
@@ -113,6 +115,15 @@ runs = Table(
         sqlite_where=text("shipped_at IS NULL"),
         postgresql_where=text("shipped_at IS NULL"),
     ),
+)
+
+gpu_holds = Table(
+    "gpu_holds",
+    metadata,
+    Column("node", String(255), primary_key=True),
+    Column("uuid", String(64), primary_key=True),
+    Column("run_id", Id, ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Index("ix_gpu_holds_run_id", "run_id"),
 )
 
 job_history = Table(

@@ -45,6 +45,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     account: str
     user: str
+    gpus: tuple[str, ...] = ()
     launched_at: int | None = None
     handle: dict[str, object] | None = None
     environment_id: str | None = None

@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, bindparam, func, select, update
 from dais.compute.groups.queries import node_rows
 from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply
+from dais.compute.jobs.gpus import held_gpus, hold_gpus
 from dais.compute.jobs.lifecycle import Action
 from dais.compute.jobs.records import works
 from dais.compute.jobs.runs import close_run, run_rows, store_facts, store_handles, store_launches
@@ -42,7 +43,6 @@ _held = Statement(
         runs.c.node,
         func.sum(runs.c.cpu_millis).cast(BigInteger).label("cpu_millis"),
         func.sum(runs.c.mem).cast(BigInteger).label("mem"),
-        func.sum(runs.c.gpu).cast(BigInteger).label("gpu"),
     )
     .where(runs.c.group_name == bindparam("group"), runs.c.state.in_(_placed))
     .group_by(runs.c.node)
@@ -162,42 +162,64 @@ def _events(row: Row, status: Status) -> list[lifecycle.Event]:
     return events
 
 
-def snapshot(uow: UnitOfWork, group: str) -> tuple[Snapshot, dict[str, str | None]]:
-    """The head of the queue and the free slots, and what each waiting job was last told."""
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision is made from, what each waiting job was last told, and the free GPUs of each node by UUID."""
+
+    snapshot: Snapshot
+    told: dict[str, str | None] = {}
+    free_gpus: dict[str, list[str]] = {}
+
+
+def look(uow: UnitOfWork, group: str) -> Seen:
+    """The head of the queue and the free slots."""
     waiting = uow.all(_queue, group=group)
     if not waiting:
-        return Snapshot(queue=(), nodes=(), now=uow.now), {}
+        return Seen(snapshot=Snapshot(queue=(), nodes=(), now=uow.now))
     held = {row.node: row for row in uow.all(_held, group=group)}
     nodes = []
-    for node in node_rows(uow, group):
+    rows = node_rows(uow, group)
+    gpus: dict[str, list[str]] = {row.name: msgspec.json.decode(row.gpus) for row in rows}
+    free_gpus: dict[str, list[str]] = {}
+    if any(gpus.values()):
+        taken = held_gpus(uow)
+        free_gpus = {name: [one for one in uuids if (name, one) not in taken] for name, uuids in gpus.items()}
+    for node in rows:
         used = held.get(node.name)
-        gpus = len(msgspec.json.decode(node.gpus))
         nodes.append(
             NodeState(
                 name=node.name,
                 cpu_millis=node.cpu_millis,
                 mem=node.mem,
-                gpu=gpus,
+                gpu=len(gpus[node.name]),
                 free_cpu_millis=node.cpu_millis - (used.cpu_millis if used else 0),
                 free_mem=node.mem - (used.mem if used else 0),
-                free_gpu=gpus - (used.gpu if used else 0),
+                free_gpu=len(free_gpus.get(node.name, ())),
             )
         )
     queue = tuple(Waiting(job_id=r.id, cpu_millis=r.cpu_millis, mem=r.mem, gpu=r.gpu) for r in waiting)
-    return Snapshot(queue=queue, nodes=tuple(nodes), now=uow.now), {r.id: r.pending_reason for r in waiting}
+    return Seen(
+        snapshot=Snapshot(queue=queue, nodes=tuple(nodes), now=uow.now),
+        told={r.id: r.pending_reason for r in waiting},
+        free_gpus=free_gpus,
+    )
 
 
 def _place(uow: UnitOfWork, group: str) -> list[str]:
     """Give slots to the head of the queue; the runs that were made."""
-    seen, told = snapshot(uow, group)
-    if not seen.queue:
+    seen = look(uow, group)
+    if not seen.snapshot.queue:
         return []
-    decided = plan(seen)
-    changed = [{"job_id": job, "why": why} for job, why in decided.waits.items() if told[job] != why]
+    decided = plan(seen.snapshot)
+    changed = [{"job_id": job, "why": why} for job, why in decided.waits.items() if seen.told[job] != why]
     uow.many(_set_waiting, changed)
+    wanted = {job.job_id: job.gpu for job in seen.snapshot.queue if job.gpu} if seen.free_gpus else {}
     placed = []
     for start in decided.starts:
         applied = apply(uow, start.job_id, lifecycle.Placed(start.node))
         assert applied.run_id is not None
+        if count := wanted.get(start.job_id):
+            free = seen.free_gpus[start.node]
+            hold_gpus(uow, applied.run_id, start.node, free[:count])
+            del free[:count]
         placed.append(applied.run_id)
     return placed

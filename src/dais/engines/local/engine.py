@@ -33,7 +33,9 @@ from dais.engines.contract import (
 from dais.engines.local.attempts import Attempts
 from dais.engines.local.execution import start_exec
 from dais.engines.local.frames import Message, Used, pack, pack_body
+from dais.engines.local.gpus import Gpus
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
+from dais.engines.local.levels import level
 from dais.engines.local.link import Link
 from dais.engines.local.machine import cores, memory
 from dais.engines.local.roots import add_root, remove_root
@@ -57,6 +59,7 @@ class LocalEngine:
         self._node = platform.node() or "localhost"
         self._attempts = Attempts(self._node)
         self._mailbox = Mailbox()
+        self._gpus = Gpus(self._settings.nvml, self._settings.gpu_devices)
         self._usage: deque[asyncio.Future[dict[str, Used]]] = deque()
         self._hello: Message | None = None
         self._acknowledged = 0
@@ -100,7 +103,7 @@ class LocalEngine:
         self._attempts.sent(sent)
         if frames:
             await self._link.send(*frames)
-        return [{"attempt_id": spec.attempt_id} for spec in specs]
+        return [_handle(spec) for spec in specs]
 
     async def poll(self, handles: Sequence[Handle]) -> list[Status]:
         self._link.check()
@@ -144,14 +147,18 @@ class LocalEngine:
         return [{"attempt_id": attempt_id} for attempt_id in self._attempts.ended()]
 
     async def nodes(self) -> list[NodeInfo]:
+        gpus = await asyncio.to_thread(self._gpus.look)
         return [
             NodeInfo(
                 name=self._node,
                 cpu=cores(),
                 memory=memory(self._settings.reserve_memory),
+                gpus=tuple(gpu.uuid for gpu in gpus),
                 isolation={
                     **self._probed(),
+                    **({"gpu": self._gpus.problem} if self._gpus.problem else {}),
                     "mode": self._isolation(),
+                    "level": level(self._probed(), self._isolation()),
                     "allow_unisolated": self._settings.allow_unisolated,
                 },
             )
@@ -201,7 +208,7 @@ class LocalEngine:
         self._usage.append(answer)
         await self._link.send(pack({"op": "usage", "attempt_ids": names}))
         used = await answer
-        return [_as_usage(used.get(name)) for name in names]
+        return [await self._as_usage(used.get(handle["attempt_id"]), handle) for handle in handles]
 
     def _launch_frames(self, specs: Sequence[LaunchSpec]) -> tuple[list[bytes], list[str]]:
         """Frames with as many specs as fit in each, and the attempts in them."""
@@ -226,7 +233,11 @@ class LocalEngine:
     def _encode(self, spec: LaunchSpec) -> bytes | None:
         """A spec as JSON; one that no frame can carry fails at once, and is None."""
         try:
+            if spec.gpus:
+                spec = msgspec.structs.replace(spec, devices=self._gpus.binds(spec.gpus))
             body = msgspec.json.encode(spec)
+        except LaunchRefused as error:
+            problem = str(error)
         except (UnicodeEncodeError, msgspec.MsgspecError) as error:
             problem = f"the launch cannot be written down: {error}"
         else:
@@ -272,6 +283,19 @@ class LocalEngine:
             answer = self._usage.popleft()
             if not answer.done():
                 answer.set_exception(ConnectionError("the node supervisor went away"))
+
+    async def _as_usage(self, used: Used | None, handle: Handle) -> Usage | None:
+        if used is None:
+            return None
+        gpu = await asyncio.to_thread(self._gpus.used, handle["gpus"]) if "gpus" in handle else None
+        return Usage(
+            memory=used.memory,
+            memory_peak=used.memory_peak,
+            cpu_seconds=used.cpu_seconds,
+            pids=used.pids,
+            gpu_memory=gpu[0] if gpu else None,
+            gpu_utilization=gpu[1] if gpu else None,
+        )
 
     def _probed(self) -> dict[str, Any]:
         probed = dict(self._hello.isolation) if self._hello is not None else {}
@@ -325,10 +349,9 @@ def _launch_frame(bodies: Sequence[bytes]) -> bytes:
     return pack_body(b'{"op":"launch","specs":[' + b",".join(bodies) + b"]}")
 
 
-def _as_usage(used: Used | None) -> Usage | None:
-    if used is None:
-        return None
-    return Usage(memory=used.memory, memory_peak=used.memory_peak, cpu_seconds=used.cpu_seconds, pids=used.pids)
+def _handle(spec: LaunchSpec) -> Handle:
+    """What a restarted server needs: the id, and the GPUs to tell what they use."""
+    return {"attempt_id": spec.attempt_id, **({"gpus": list(spec.gpus)} if spec.gpus else {})}
 
 
 def _read_cursor(cursor: str | None) -> tuple[int, int]:

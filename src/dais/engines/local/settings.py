@@ -54,6 +54,10 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: Annotated[
         str, msgspec.Meta(description="Path of the Python of the image `host`; empty: the first that jobs can execute")
     ] = ""
+    nvml: Annotated[
+        str, msgspec.Meta(description="Path of NVIDIA's NVML library; empty: where the system's linker finds it")
+    ] = ""
+    gpu_devices: Annotated[str, msgspec.Meta(description="Directory with the GPUs' device nodes")] = "/dev"
     reserve_memory: Annotated[
         int, msgspec.Meta(ge=0, description="Bytes of this machine's memory that are not offered to jobs")
     ] = 512 << 20
