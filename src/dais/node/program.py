@@ -1,8 +1,8 @@
 """The supervisor as a program: `--dir DIR` serves, `--detach` does so in the background, `--clean` only cleans up.
 
 `--idle SECONDS` is how long it stays when nobody needs it; `--lease OWNER:FIRST:COUNT` are the uids that it leases (see
-`Leasing`); `--allow-root` see `Machine`. `--probe` only tries what this machine can do, prints it as JSON, and leaves
-nothing behind.
+`Leasing`); `--allow-root` see `Machine`. `--probe` only tries what this machine can do with what lies in DIR, prints
+it as JSON, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ _GUARD = b"guard"
 def main() -> None:
     """Run the supervisor of one directory; returns when another one serves it already."""
     arguments = sys.argv[1:]
+    leasing = Leasing.parse(arguments[arguments.index("--lease") + 1]) if "--lease" in arguments else None
     if "--probe" in arguments:
-        _probe_only()
+        _probe_only(leasing, (arguments[arguments.index("--dir") + 1],) if "--dir" in arguments else ())
         return
     node_dir = os.path.realpath(arguments[arguments.index("--dir") + 1])
     # What a caller left open would end up in every container.
@@ -61,7 +62,6 @@ def main() -> None:
     os.chdir("/")
     _settle()
     idle = float(arguments[arguments.index("--idle") + 1]) if "--idle" in arguments else IDLE_SECONDS
-    leasing = Leasing.parse(arguments[arguments.index("--lease") + 1]) if "--lease" in arguments else None
     _serve(node_dir, Machine(allow_root="--allow-root" in arguments, leasing=leasing), idle)
 
 
@@ -95,12 +95,13 @@ def _serve(node_dir: str, machine: Machine, idle_seconds: float) -> None:
     guard.dismiss()
 
 
-def _probe_only() -> None:
+def _probe_only(leasing: Leasing | None, places: tuple[str, ...]) -> None:
     os.closerange(3, 65_536)
     reserve_low_descriptors()
     os.chdir("/")
     _settle()
-    machine = Machine()
+    machine = Machine(leasing=leasing)
+    machine.places = places
     given = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
     found = probe(machine, f"dais-probe-{os.getpid()}", seccomp.checked(given))
     if machine.cgroups is not None:

@@ -254,7 +254,8 @@ class Plan:
         self._mounted.append(target)
 
     def _device(self, source: str, target: str) -> None:
-        bound = Bound(source, f"{STAGE}/{len(self.bounds)}" if self._stage else None)
+        staged = f"{STAGE}/{len(self.bounds)}" if self._stage else None
+        bound = Bound(source, staged, exact=False, mapped=False, read_only=False)
         self.bounds.append(bound)
         self._add("--dev-bind", bound.path, target)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dais.app.doctor.facts import ask_supervisor, probe_now
+from dais.engines.local import LocalSettings
 from dais.node import start_supervisor, supervisor_command
 from tests.support.needs import needs_bwrap, needs_root
 from tests.support.operator import Operated, operated
@@ -86,7 +87,7 @@ def test_trying_leaves_no_control_group_and_no_process(tmp_path: Path) -> None:
         return {name for _, names, _ in os.walk("/sys/fs/cgroup") for name in names if name.startswith("dais-probe-")}
 
     before = groups()
-    assert "bwrap" in probe_now()
+    assert "bwrap" in probe_now(tmp_path, LocalSettings())
     assert groups() <= before
 
 

@@ -129,7 +129,7 @@ def test_folders_are_mounted_as_asked(node: Node, control: Control) -> None:
         {"source": str(work), "target": "/home/work", "read_only": False},
         {"source": str(data / "file"), "target": "/home/work/deep/er/file", "read_only": True},
     ]
-    script = "cat /data/file; touch /data/no; pwd; cat deep/er/file; echo result > out"
+    script = "exec 2>&1; cat /data/file; touch /data/no; pwd; cat deep/er/file; echo result > out"
     text = _run(node, control, script, binds=binds, workdir="/home/work")
     assert text.startswith("content")
     assert "Read-only file system" in text

@@ -19,6 +19,8 @@ SOUND: dict[str, Any] = {
     "cgroup": "v2",
     "controllers": ["cpu", "memory", "pids"],
     "uid_drop": True,
+    "uid_lease": True,
+    "idmapped_mounts": True,
     "bind_staging": True,
     "terminal": True,
     "kernel": "6.1.0",
@@ -47,6 +49,7 @@ def finding(found: Report, name: str) -> Finding:
     "probed, level",
     [
         ({}, "strong"),
+        ({"uid_lease": "its file system has no id-mapped mounts"}, "shared"),
         ({"uid_drop": "not root: everything runs as the user who started it"}, "sandbox"),
         ({"bwrap": "bubblewrap is not installed"}, "process"),
     ],
@@ -78,8 +81,8 @@ def test_what_matters_is_bad_and_has_a_remedy(tmp_path: Path, probed: dict[str, 
 
 
 def test_weaknesses_alone_are_sound(tmp_path: Path) -> None:
-    found = concluded(tmp_path, root=False, uid_drop="not root: …", idmap="the file system has none", seccomp="missing")
-    for name in ("uid_drop", "idmap", "seccomp"):
+    found = concluded(tmp_path, seccomp="missing", userns_disabled="bwrap is old", idmapped_mounts="none")
+    for name in ("userns_disabled", "idmapped_mounts", "seccomp"):
         assert finding(found, name).state == "weak"
         assert finding(found, name).consequence
     assert [one for one in found.findings if one.state == "bad"] == []

@@ -11,7 +11,7 @@ from typing import Any
 
 from dais.app.build import load_settings
 from dais.app.doctor.types import Facts, Supervisor
-from dais.engines.local import filter_program
+from dais.engines.local import LocalSettings, filter_program, leasing
 from dais.kit.errors import DaisError, Unavailable
 from dais.node import MAX_FRAME, PROTOCOL, connect, supervisor_command
 from dais.sdk.installation import find_installation
@@ -36,17 +36,22 @@ def gather(data_dir: Path, config: Path | None) -> Facts:
         data_dir=data_dir,
         installation=installation,
         supervisor=supervisor,
-        probed=supervisor.isolation if supervisor is not None and supervisor.isolation else probe_now(),
+        probed=supervisor.isolation
+        if supervisor is not None and supervisor.isolation
+        else probe_now(data_dir, LocalSettings() if isinstance(settings, DaisError) else settings["local"]),
         settings=settings,
         root=os.geteuid() == 0,
     )
 
 
-def probe_now() -> dict[str, Any]:
+def probe_now(data_dir: Path, local: LocalSettings) -> dict[str, Any]:
     """What a supervisor would find out at its start, if one were started now by this user."""
+    command = [*supervisor_command(), "--probe", "--dir", str(nearest(data_dir))]
+    if (lease := leasing(local)) is not None:
+        command += ["--lease", lease]
     try:
         done = subprocess.run(
-            [*supervisor_command(), "--probe"],
+            command,
             input=filter_program() or b"",
             capture_output=True,
             timeout=PROBE_SECONDS,
@@ -65,6 +70,11 @@ def probe_now() -> dict[str, Any]:
             code="no-probe",
         ) from error
     return found
+
+
+def nearest(directory: Path) -> Path:
+    """The directory, or what of the way to it exists."""
+    return next(path for path in (directory, *directory.parents) if path.exists())
 
 
 def ask_supervisor(node_dir: Path) -> Supervisor | None:

@@ -189,11 +189,19 @@ ISOLATION = (
                "a hole in the server would be a hole in the machine"),
     ),
     Check(
-        "idmap",
+        "uid_lease",
+        "own user each",
+        probed("uid_lease", "each job has a user of its own while it lives",
+               "jobs share one user: should one break out of its sandbox, it could reach the others",
+               only_root=True),
+    ),
+    Check(
+        "idmapped_mounts",
         "id-mapped mounts",
-        probed("idmap", "each job can have a user of its own and still write in its folders",
-               "jobs share one user: the sandbox alone keeps their folders apart",
-               lambda _: "use ext4, xfs, btrfs or tmpfs for the data directory, and Linux 5.12 or newer"),
+        probed("idmapped_mounts", "folders belong to whichever job mounts them",
+               "jobs cannot have a user of their own and still write in folders",
+               lambda _: "dais up --data-dir DIR on ext4, xfs, btrfs or tmpfs (and Linux 5.12 or newer)",
+               only_root=True),
     ),
     Check(
         "bind_staging",
@@ -208,6 +216,13 @@ ISOLATION = (
         probed("seccomp", "jobs cannot make the system calls that no job needs",
                "jobs may make every system call: a hole in the kernel is easier to reach",
                lambda _: install("libseccomp2")),
+    ),
+    Check(
+        "userns_disabled",
+        "nested namespaces",
+        probed("userns_disabled", "jobs cannot make user namespaces of their own",
+               "parts of the kernel that only root should reach are open to jobs",
+               lambda _: install("bubblewrap") + " (0.8 or newer)"),
     ),
     Check(
         "internet",

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from dais.app.doctor.facts import nearest
 from dais.app.doctor.remedies import install
 from dais.app.doctor.types import Answer, Check, Facts
 from dais.engines.local.gpus import Gpus
@@ -95,13 +96,8 @@ def _nvidia_cards() -> bool:
     return False
 
 
-def _place(directory: Path) -> Path:
-    """The directory, or what of the way to it exists."""
-    return next(path for path in (directory, *directory.parents) if path.exists())
-
-
 def _writable(facts: Facts) -> Answer:
-    place = _place(facts.data_dir)
+    place = nearest(facts.data_dir)
     if not os.access(place, os.W_OK | os.X_OK):
         return Answer(
             "bad",
@@ -113,7 +109,7 @@ def _writable(facts: Facts) -> Answer:
 
 
 def _space(facts: Facts) -> Answer:
-    found = os.statvfs(_place(facts.data_dir))
+    found = os.statvfs(nearest(facts.data_dir))
     free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
     text = f"{short_size(free)} of {short_size(total)} are free"
     if free < _least_bytes:
@@ -127,7 +123,7 @@ def _space(facts: Facts) -> Answer:
 
 
 def _inodes(facts: Facts) -> Answer | None:
-    found = os.statvfs(_place(facts.data_dir))
+    found = os.statvfs(nearest(facts.data_dir))
     if not found.f_files:  # btrfs and others have as many as fit
         return None
     text = f"{found.f_favail:,} more files can be made"
@@ -137,7 +133,7 @@ def _inodes(facts: Facts) -> Answer | None:
 
 
 def _file_system(facts: Facts) -> Answer:
-    kind = file_system_of(_place(facts.data_dir))
+    kind = file_system_of(nearest(facts.data_dir))
     if kind in NETWORK_FILE_SYSTEMS:
         sqlite = isinstance(facts.settings, DaisError) or not facts.settings["database"].url
         return Answer(

@@ -57,7 +57,7 @@ def doctor(data_dir: Path | None, config: Path | None, as_json: bool) -> int:
 
 def _page(report: Report) -> str:
     """Everything for people: the level first, then a section for each kind of finding."""
-    colour = {"strong": "green", "sandbox": "green"}.get(report.level, "red")
+    colour = "red" if report.level == "process" else "green"
     how = "as the running supervisor found it" if report.asked == "running" else "tried just now"
     lines = [f"isolation  {click.style(report.level, fg=colour, bold=True)}", f"           {report.summary} ({how})"]
     margin = max(len(finding.title) for finding in report.findings)

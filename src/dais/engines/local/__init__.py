@@ -1,6 +1,6 @@
 """The local engine: containers on this machine, held by the node supervisor, which outlives the server."""
 
-from dais.engines.local.engine import LocalEngine
+from dais.engines.local.engine import LocalEngine, leasing
 from dais.engines.local.interpreter import Interpreter, NoInterpreter, find_interpreter
 from dais.engines.local.link import SupervisorUnreachable
 from dais.engines.local.seccomp import filter_program
@@ -14,4 +14,5 @@ __all__ = [
     "SupervisorUnreachable",
     "filter_program",
     "find_interpreter",
+    "leasing",
 ]

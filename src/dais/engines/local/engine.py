@@ -304,13 +304,10 @@ class LocalEngine:
         return probed
 
     def _start_supervisor(self) -> None:
-        settings = self._settings
-        root = os.geteuid() == 0
-        leasing = Leasing(settings.data_uid, settings.first_job_uid, settings.job_uids) if root else None
         start_supervisor(
             str(self._node_dir),
-            allow_root=root,
-            lease=None if leasing is None else str(leasing),
+            allow_root=os.geteuid() == 0,
+            lease=leasing(self._settings),
             filter_program=filter_program(),
         )
 
@@ -343,6 +340,13 @@ class LocalEngine:
         if self._isolation() == "sandbox" and probed.get("seccomp") is not True:
             missing.append(f"jobs may make every system call: {probed.get('seccomp')}")
         return tuple(missing)
+
+
+def leasing(settings: LocalSettings) -> str | None:
+    """What a supervisor of this user is told to lease; only root's can."""
+    if os.geteuid() != 0:
+        return None
+    return str(Leasing(settings.data_uid, settings.first_job_uid, settings.job_uids))
 
 
 def _launch_frame(bodies: Sequence[bytes]) -> bytes:
