@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from typing import Literal
 
 import msgspec
@@ -51,7 +50,7 @@ async def put_secret(ctx: Context, name: str, body: SecretValue, account: str | 
     """Makes it, or replaces its value: jobs that start from now on get the new one. It can never be read back."""
     try:
         value = base64.b64decode(body.value, validate=True) if body.encoding == "base64" else body.value.encode()
-    except (binascii.Error, UnicodeEncodeError) as error:
+    except ValueError as error:  # both kinds of bad base64, and lone surrogates
         raise Invalid(f"the value is not {body.encoding}", code="bad-secret") from error
     return _answer(await ctx.db.write(set_secret, ctx.actor, ctx.services.vault, name, value, account=account))
 
