@@ -76,7 +76,12 @@ async def test_every_page(browser: Browser, site: Site, theme: Literal["light", 
         await shown.check(f"failed-{kind}")
         await page.goto("/jobs/3")
         await shown.check(f"long-{kind}")
-        await page.get_by_role("button", name="Sign out").click()
+        for name in ("cluster", "settings", "style"):
+            await page.goto(f"/{name}")
+            await shown.check(f"{name}-{kind}")
+        await page.locator(".top .menu summary").click()
+        await shown.check(f"menu-{kind}")
+        await page.get_by_role("button", name="Sign out", exact=True).click()
         await page.get_by_role("heading", name="You are signed out").wait_for()
         await shown.check(f"signed-out-{kind}")
 
@@ -101,10 +106,12 @@ async def test_the_reader_chooses_light_or_dark(browser: Browser, site: Site) ->
         page = shown.page
         await page.goto("/jobs?state=alive")
         dark = await page.evaluate(ground)
-        await page.get_by_role("button", name="Colours: system").click()
+        await page.get_by_text("joe", exact=True).click()
+        await page.get_by_role("button", name="Light", exact=True).click()
         await page.wait_for_url("**/jobs?state=alive")
         light = await page.evaluate(ground)
         assert light != dark
-        await page.get_by_role("button", name="Colours: light").click()
-        await page.get_by_role("button", name="Colours: dark").wait_for()
+        await page.get_by_text("joe", exact=True).click()
+        await page.get_by_role("button", name="Dark", exact=True).click()
+        await page.locator("[data-theme=dark]").wait_for()
         assert await page.evaluate(ground) == dark

@@ -72,6 +72,7 @@ _member_accounts = Statement(
     .distinct()
 )
 _user_by_id = Statement(select(users).where(users.c.id == bindparam("id")))
+_users_named = Statement(select(users.c.id).where(users.c.name == bindparam("name")))
 _user_names = Statement(select(users.c.id, users.c.name).where(in_list(users.c.id, "ids")))
 
 
@@ -216,6 +217,11 @@ def get_user(uow: UnitOfWork, user_id: str) -> User:
 def user_names(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
     """The names of users by id; ids of nobody are left out."""
     return {row.id: row.name for row in uow.all(_user_names, ids=list(user_ids))} if user_ids else {}
+
+
+def user_ids(uow: UnitOfWork, name: str) -> list[str]:
+    """The ids of the users of a name, one for each organization that has one."""
+    return [row.id for row in uow.all(_users_named, name=name)]
 
 
 def _candidates(uow: UnitOfWork, actor: Actor, name: str) -> Iterator[Row | None]:

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from dais.identity.secrets import hash_of, random_digits
 from dais.identity.tables import organizations, sessions, sign_in_links, tokens, users
 from dais.identity.types import Actor
-from dais.kit.clock import SECOND
+from dais.kit.clock import SECOND, to_rfc3339
 from dais.kit.database import Event, Statement, UnitOfWork
 from dais.kit.errors import Forbidden, Unauthenticated
 from dais.kit.ids import new_id
@@ -23,6 +23,8 @@ IDLE_SECONDS = 7 * 86_400
 """A session that no page was asked with for so long has ended."""
 SESSION_SECONDS = 30 * 86_400
 """The longest life of a session."""
+MAX_SESSIONS = 100
+"""Sessions that are listed, the last used ones."""
 TOUCH_SECONDS = 60
 """When a session was last used is written down at most so often."""
 
@@ -74,6 +76,21 @@ _touch = Statement(
 _end = Statement(
     delete(sessions).where(sessions.c.hash == bindparam("hash")).returning(sessions.c.id, sessions.c.user_id)
 )
+_of_user = Statement(
+    select(sessions.c.id, sessions.c.created_at, sessions.c.last_used_at, sessions.c.expires_at)
+    .where(
+        sessions.c.user_id == bindparam("user_id"),
+        sessions.c.expires_at > bindparam("now"),
+        sessions.c.last_used_at > bindparam("idle_since"),
+    )
+    .order_by(sessions.c.last_used_at.desc())
+    .limit(MAX_SESSIONS)
+)
+_end_own = Statement(
+    delete(sessions)
+    .where(sessions.c.id == bindparam("session_id"), sessions.c.user_id == bindparam("user_id"))
+    .returning(sessions.c.id)
+)
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +100,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor
     expires_at: int
     stale: bool
+
+
+class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a user's sign-ins that have not ended. Instants are RFC 3339 text."""
+
+    id: str
+    created_at: str
+    last_used_at: str
+    expires_at: str
 
 
 def create_sign_in_link(uow: UnitOfWork, user_id: str) -> str:
@@ -171,6 +197,26 @@ def end_session(uow: UnitOfWork, secret: str) -> None:
     row = uow.one(_end, hash=hash_of(secret))
     if row is not None:
         uow.emit(Event("session.ended", "session", row.id, None, {"user_id": row.user_id}))
+
+
+def list_sessions(uow: UnitOfWork, actor: Actor) -> list[OpenSession]:
+    """Where the actor is signed in, the last used first."""
+    rows = uow.all(_of_user, user_id=actor.id, now=uow.now, idle_since=uow.now - IDLE_SECONDS * SECOND)
+    return [
+        OpenSession(
+            id=row.id,
+            created_at=to_rfc3339(row.created_at),
+            last_used_at=to_rfc3339(row.last_used_at),
+            expires_at=to_rfc3339(row.expires_at),
+        )
+        for row in rows
+    ]
+
+
+def end_own_session(uow: UnitOfWork, actor: Actor, session_id: str) -> None:
+    """Sign one of the actor's browsers out. One that is not there, or somebody else's, stays as it is."""
+    if uow.one(_end_own, session_id=session_id, user_id=actor.id) is not None:
+        uow.emit(Event("session.ended", "session", session_id, None, {"user_id": actor.id}))
 
 
 def _bad_link() -> Unauthenticated:

@@ -65,7 +65,7 @@ class Usage(Answer, frozen=True, kw_only=True):
 
 
 class JobsApi(Resource):
-    """Jobs. `ref` is an id, a number, a name (the live job of that name, else the newest) or "last"."""
+    """Jobs. `ref` is an id or its last eight digits, a number, "last", or a name: the live job's, else the newest's."""
 
     @operation
     def submit(

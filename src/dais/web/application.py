@@ -15,7 +15,7 @@ from dais.kit.errors import DaisError, NotFound
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
-from dais.web.pages import job, jobs, sign_in
+from dais.web.pages import cluster, job, jobs, palette, settings, sign_in, style
 
 Page = Callable[[Request, Frame], Awaitable[Response]]
 
@@ -26,17 +26,30 @@ async def _home(request: Request, frame: Frame) -> Response:
     return see_other("/jobs")
 
 
+JOBS = "/{organization}/{account}/jobs"
+
 PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", _home),
     ("GET", "/jobs", jobs.show_jobs),
-    ("GET", "/jobs/{ref}", job.show_job),
-    ("GET", "/jobs/{ref}/log", job.download_log),
-    ("GET", "/jobs/{ref}/kill", job.ask_kill),
-    ("POST", "/jobs/{ref}/kill", job.kill),
+    ("GET", "/jobs/{ref}", job.to_its_address),
+    ("GET", "/jobs/{ref}/{part}", job.to_its_address),
     ("GET", "/sign-in/{secret}", sign_in.show_link),
     ("POST", "/sign-in/{secret}", sign_in.use_link),
     ("POST", "/sign-out", sign_in.sign_out),
-    ("POST", "/theme", sign_in.set_theme),
+    ("POST", "/theme", settings.set_theme),
+    ("POST", "/rail", settings.set_rail),
+    ("GET", "/settings", settings.show_settings),
+    ("POST", "/settings/sessions/{id}/end", settings.end_session),
+    ("GET", "/cluster", cluster.show_cluster),
+    ("GET", "/palette", palette.entries),
+    ("GET", "/style", style.show_style),
+    # Last, for they begin with names that users choose: a page's first word is found before it.
+    ("GET", f"{JOBS}", jobs.show_jobs),
+    ("GET", f"{JOBS}/{{ref}}", job.show_job),
+    ("GET", f"{JOBS}/{{ref}}/log", job.download_log),
+    ("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill),
+    ("POST", f"{JOBS}/{{ref}}/kill", job.kill),
+    ("POST", f"{JOBS}/{{ref}}/retry", job.retry),
 )
 
 
@@ -45,7 +58,7 @@ class Application:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._frame = Frame(services)
+        self._frame = Frame(services, {path for _, path, _ in PAGES})
         self._live = Live(self._frame)
         self._routes = [
             Route(path, self._page(handler), methods=[method], name=f"{method} {path}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -17,6 +19,8 @@ from dais.web.guard import Visitor
 
 THEME_COOKIE = "dais_theme"
 THEMES = ("system", "light", "dark")
+RAIL_COOKIE = "dais_rail"
+RAILS = ("wide", "icons")
 YEAR = 365 * 86_400
 
 HEADERS = {
@@ -36,11 +40,21 @@ HEADERS = {
 """What every answer of the pages carries."""
 
 
-class Frame:
-    """Renders pages for one installation."""
+SECTIONS = (
+    ("jobs", "Jobs", "/jobs", ("/jobs", "/submit")),
+    ("data", "Data", "/folders", ("/folders",)),
+    ("cluster", "Cluster", "/cluster", ("/cluster",)),
+    ("settings", "Settings", "/settings", ("/settings",)),
+)
+"""The rail: a section's name (and icon), its word, its address, and the beginnings of the addresses that are in it."""
 
-    def __init__(self, services: Services) -> None:
+
+class Frame:
+    """Renders pages for one installation. `known` are the addresses that there are: the rail shows no others."""
+
+    def __init__(self, services: Services, known: Collection[str]) -> None:
         self.services = services
+        self._known = frozenset(known)
         self.assets = Assets()
         self._templates = Environment(
             loader=PackageLoader("dais.web"),
@@ -55,20 +69,24 @@ class Frame:
         self._templates.globals |= {
             "asset": self.assets.address,
             "length": view.length,
-            "icon": view.icon,
+            "tab_icon": view.icon,
             "nothing": view.NOTHING,
+            "sections": self.sections,
             "version": dais.__version__,
         }
 
     def page(
         self, request: Request, template: str, who: Visitor | None, *, status: int = 200, **values: Any
     ) -> Response:
-        """A whole page."""
+        """A whole page. `account` among the values is the full name of the one that the page is about."""
         here, query = request.url.path, request.url.query
+        values.setdefault("account", None)
         html = self._templates.get_template(template).render(
             who=who,
-            theme=theme_of(request),
+            theme=_chosen(request, THEME_COOKIE, THEMES),
+            rail=_chosen(request, RAIL_COOKIE, RAILS),
             here=here,
+            here_section=_section(here),
             address=f"{here}?{query}" if query else here,
             now=self.services.clock.now(),
             **values,
@@ -79,9 +97,24 @@ class Frame:
         """What a macro of a template makes of these arguments, for a page that is open."""
         return str(getattr(self._templates.get_template(template).module, name)(*args))
 
+    def sections(self, account: str | None) -> list[tuple[str, str, str]]:
+        """The rail's entries: name, word and address; jobs are those of the account that the page is about."""
+        jobs = f"{view.place(account)}/jobs" if account else "/jobs"
+        return [
+            (name, word, jobs if name == "jobs" else address)
+            for name, word, address, _ in SECTIONS
+            if address in self._known
+        ]
+
+    def knows(self, address: str) -> bool:
+        """Whether there is such a page."""
+        return address in self._known
+
     def failure(self, request: Request, who: Visitor | None, error: Exception) -> Response:
         """A failure as a page; for those who are not signed in, how to get in."""
         problem, headers = describe(error)
+        if request.headers.get("accept", "").startswith("application/json"):  # a module of a page asked, not a reader
+            return answer_json(problem, problem.status)
         template = "sign_in_first.html" if problem.status == 401 else "problem.html"
         response = self.page(request, template, who, status=problem.status, problem=problem)
         if "retry-after" in headers:
@@ -89,12 +122,33 @@ class Frame:
         return response
 
 
-def theme_of(request: Request) -> str:
-    """Light, dark, or what the system says."""
-    theme = request.cookies.get(THEME_COOKIE)
-    return theme if theme in THEMES else "system"
+def _chosen(request: Request, cookie: str, choices: Sequence[str]) -> str:
+    """What the reader chose in this browser, else the first of the choices."""
+    given = request.cookies.get(cookie, "")
+    return given if given in choices else choices[0]
+
+
+def _section(here: str) -> str | None:
+    """The section of the rail that an address is in; those of jobs begin with organization and account."""
+    for name, _, _, beginnings in SECTIONS:
+        if any(here == beginning or here.startswith(f"{beginning}/") for beginning in beginnings):
+            return name
+    parts = here.split("/")
+    return parts[3] if len(parts) > 3 and parts[3] == "jobs" else None
+
+
+def answer_json(value: Any, status: int = 200) -> Response:
+    """What a module of a page asked for."""
+    return Response(msgspec.json.encode(value), status, {"cache-control": "no-store"}, "application/json")
 
 
 def see_other(address: str) -> Response:
     """Send the browser on with a GET."""
     return RedirectResponse(address, 303, {"cache-control": "no-store"})
+
+
+def remember(request: Request, response: Response, cookie: str, value: str) -> Response:
+    """Let this browser keep a choice of its reader for a year."""
+    secure = request.url.scheme == "https"
+    response.set_cookie(cookie, value, max_age=YEAR, path="/", httponly=True, secure=secure, samesite="lax")
+    return response

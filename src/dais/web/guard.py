@@ -12,10 +12,13 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from dais.api import Services, read_body
-from dais.identity import SESSION_SECONDS, Actor, Session, find_session, touch_session
+from dais.identity import SESSION_SECONDS, Actor, Session, find_session, list_accounts, touch_session
+from dais.kit.database import UnitOfWork
 from dais.kit.errors import Forbidden, Invalid, Unauthenticated
 
 COOKIE = "dais_session"
+MAX_ACCOUNTS = 200
+"""Accounts that the switcher offers; others are found by their address."""
 MAX_FORM = 16 << 10
 """Bytes of a form; the largest field of any is a token."""
 
@@ -26,6 +29,8 @@ class Visitor:
 
     session: Session
     secret: str
+    accounts: tuple[str, ...] = ()
+    """The full names of the accounts that they may see, the first MAX_ACCOUNTS of them."""
 
     @property
     def actor(self) -> Actor:
@@ -46,10 +51,16 @@ async def visitor(connection: HTTPConnection, services: Services) -> Visitor:
     secret = connection.cookies.get(cookie_name(connection))
     if not secret:
         raise Unauthenticated("you are not signed in", code="no-session")
-    session: Session = await services.db.read(find_session, secret)
-    if session.stale:
-        await services.db.write(touch_session, session.id)
-    return Visitor(session, secret)
+    found: Visitor = await services.db.read(_found, secret)
+    if found.session.stale:
+        await services.db.write(touch_session, found.session.id)
+    return found
+
+
+def _found(uow: UnitOfWork, secret: str) -> Visitor:
+    session = find_session(uow, secret)
+    accounts = list_accounts(uow, session.actor, limit=MAX_ACCOUNTS).items
+    return Visitor(session, secret, tuple(account.full_name for account in accounts))
 
 
 def set_cookie(request: Request, response: Response, secret: str) -> None:

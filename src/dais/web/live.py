@@ -53,10 +53,11 @@ Message = dict[str, Any]
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page shows. `query` is the list's, `ref` the job's, `cursor` the place in the log that it has."""
+    """What a page shows. `query` and `account` are the list's, `ref` the job's, `cursor` the place in its log."""
 
     watch: Literal["jobs", "job", "log"]
     query: str = ""
+    account: str = ""
     ref: str = ""
     cursor: str = ""
 
@@ -176,7 +177,7 @@ class _Tab:
     # -- what a page can watch -----------------------------------------------------------------------------
 
     async def _jobs(self, watch: Watch) -> AsyncIterator[Message]:
-        wanted = Wanted.of(dict(parse_qsl(watch.query)))
+        wanted = Wanted.of(dict(parse_qsl(watch.query)), watch.account)
         async for page in self._changes(read_jobs, wanted):
             now = self._services.clock.now()
             yield {"kind": "jobs", "rows": self._frame.part("job_rows.html", "rows", page.items, now)}

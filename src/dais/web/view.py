@@ -99,6 +99,22 @@ def name_of(job: answers.Job) -> str:
     return job.name or f"job {job.number}"
 
 
+def short(id_: str) -> str:
+    """The last eight digits of an id: the first ones are the time, and alike for jobs of the same minute."""
+    return id_[-8:]
+
+
+def place(account: str) -> str:
+    """Where the pages of an account are: `/acme/vision` for `acme.vision`, `/acme/lab.vision` for one below."""
+    organization, _, rest = account.partition(".")
+    return f"/{organization}/{rest}"
+
+
+def address(job: answers.Job) -> str:
+    """The address of a job's page."""
+    return f"{place(job.account)}/jobs/{short(job.id)}"
+
+
 def why(job: answers.Job) -> str:
     """One line on why a job is in its state."""
     if job.cancel_requested:
@@ -124,6 +140,9 @@ filters: dict[str, Any] = {
     "spec_text": spec_text,
     "name_of": name_of,
     "why": why,
+    "short": short,
+    "place": place,
+    "address": address,
 }
 
 NOTHING = Markup('<span class="nothing" aria-label="none">&ndash;</span>')

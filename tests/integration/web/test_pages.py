@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dais.identity import create_sign_in_link, create_user
+from dais.identity import create_account, create_sign_in_link, create_user
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from tests.support.site import Site, form_token, running_site
@@ -16,6 +16,7 @@ from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
 
+JOBS = "/local/joe/jobs"
 MARKUP = "<img src=x onerror=alert(1)>\"'&"
 
 
@@ -47,8 +48,10 @@ async def test_the_list_shows_what_is_running_and_how_it_ended(site: Site) -> No
     async with site.signed_in() as client:
         page = (await client.get("/jobs")).text
     running, failed = rows(page)
-    assert re.fullmatch(r"● running \d+ train local.joe joe sleep-forever 0.1 1 MiB just now &ndash;", running)
-    assert re.fullmatch(r"✕ failed \d+ broken local.joe joe exit 3 0.1 1 MiB just now 3", failed)
+    assert re.fullmatch(
+        r"● running [0-9a-f]{8} Copy the id train local.joe joe sleep-forever 0.1 1 MiB just now &ndash;", running
+    )
+    assert re.fullmatch(r"✕ failed [0-9a-f]{8} Copy the id broken local.joe joe exit 3 0.1 1 MiB just now 3", failed)
 
 
 async def test_filters_are_in_the_address(site: Site) -> None:
@@ -99,18 +102,46 @@ async def test_a_job_shows_all_of_itself(site: Site) -> None:
         await world.submit("print", "hello", ";", "error", "careful", ";", "exit", "2", name="train", tags={"a": "b"})
     )
     async with site.signed_in() as client:
-        for ref in (job.id, str(job.number), "train", "last"):
-            page = (await client.get(f"/jobs/{ref}")).text
+        for ref in (job.id, job.id[-8:]):
+            page = (await client.get(f"{JOBS}/{ref}")).text
             assert "<title>✕ train · Dais</title>" in page
             assert re.search(r'<div class="line" data-t="[\d:.]+">hello</div>', page)
             assert re.search(r'<div class="line err" data-t="[\d:.]+">careful</div>', page)
             for text in ("exit-code", "fake-1", "local.joe", "preparing", "name: train", "  a: b", job.id):
                 assert text in page
-        missing = await client.get("/jobs/nothing")
+        missing = await client.get(f"{JOBS}/nothing")
         assert missing.status_code == 404
         assert "there is no job" in missing.text
-        assert (await client.get(f"/jobs/{job.number}?run=7")).status_code == 400
-        assert (await client.get(f"/jobs/{job.number}?run=x")).status_code == 400
+        assert (await client.get(f"{JOBS}/{job.id}?run=7")).status_code == 400
+        assert (await client.get(f"{JOBS}/{job.id}?run=x")).status_code == 400
+
+
+async def test_a_job_is_found_by_all_of_its_names_and_led_to_its_address(site: Site) -> None:
+    world = site.world
+    job = await world.finished(await world.submit("true", name="train"))
+    address = f"{JOBS}/{job.id[-8:]}"
+    async with site.signed_in() as client:
+        assert (await client.get(address)).status_code == 200
+        for ref in (job.id, job.number, job.id[-8:], "train", "last"):
+            found = await client.get(f"/jobs/{ref}?tab=runs")
+            assert (found.status_code, found.headers["location"]) == (303, f"{address}?tab=runs")
+            assert (await client.get(f"/jobs/{ref}/log")).headers["location"] == f"{address}/log"
+        assert (await client.get("/jobs/nothing")).status_code == 404
+        for elsewhere in (f"{JOBS}/train", f"/local/nobody/jobs/{job.id[-8:]}"):
+            assert (await client.get(elsewhere)).headers["location"] == address
+
+
+async def test_an_account_has_its_own_list(site: Site) -> None:
+    world = site.world
+    account = await world.db.write(create_account, world.actor, "vision")
+    await world.finished(await world.submit("true", name="mine"))
+    await world.finished(await world.submit("true", name="ours", account=account.full_name))
+    async with site.signed_in() as client:
+        page = (await client.get("/local/vision/jobs")).text
+        assert [" ours " in row for row in rows(page)] == [True]
+        assert 'href="/local/vision/jobs" aria-current="true">local.vision<' in page
+        assert len(rows((await client.get("/jobs")).text)) == 2
+        assert (await client.get("/local/nowhere/jobs")).status_code == 404
 
 
 async def test_what_users_write_never_becomes_markup(site: Site) -> None:
@@ -119,8 +150,8 @@ async def test_what_users_write_never_becomes_markup(site: Site) -> None:
         await world.submit("print", f"\x1b[31m{MARKUP}\x1b[0m\x1b]0;{MARKUP}\x07", name="x", tags={MARKUP: MARKUP})
     )
     async with site.signed_in() as client:
-        pages = [await client.get("/jobs"), await client.get(f"/jobs/{job.id}"), await client.get(f"/jobs/{MARKUP}")]
-        kill = await client.get(f"/jobs/{job.id}/kill")
+        pages = [await client.get("/jobs"), await client.get(f"{JOBS}/{job.id}"), await client.get(f"{JOBS}/{MARKUP}")]
+        kill = await client.get(f"{JOBS}/{job.id}/kill")
         sought = await client.get("/jobs", params={"name": MARKUP, "who": MARKUP, "cursor": MARKUP})
     for page in (*pages, kill, sought):
         assert "<img src=x" not in page.text
@@ -131,10 +162,10 @@ async def test_what_users_write_never_becomes_markup(site: Site) -> None:
 async def test_every_answer_carries_the_strict_headers(site: Site) -> None:
     job = await site.world.finished(await site.world.submit("print", "x"))
     async with site.signed_in() as client:
-        page = await client.get(f"/jobs/{job.id}")
-        answers = [page, await client.get("/nowhere"), await client.get("/jobs/0"), await client.get("/")]
+        page = await client.get(f"{JOBS}/{job.id}")
+        answers = [page, await client.get("/nowhere"), await client.get(f"{JOBS}/0"), await client.get("/")]
         answers += [await client.get(path) for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)]
-        answers += [await client.get(f"/jobs/{job.id}/log"), await client.post("/jobs")]
+        answers += [await client.get(f"{JOBS}/{job.id}/log"), await client.post("/jobs")]
     assert len(answers) > 10
     for answer in answers:
         policy = answer.headers["content-security-policy"]
@@ -167,9 +198,9 @@ async def test_a_page_with_everything_stays_small(site: Site) -> None:
     await site.world.state(job, "RUNNING")
     await site.prints(job, "".join(f"line {number} {'x' * 150}\n" for number in range(3_000)))
     async with site.signed_in() as client:
-        page = await client.get(f"/jobs/{job}")
+        page = await client.get(f"{JOBS}/{job}")
         files = [await client.get(path) for path in set(re.findall(r'"(/static/[^"]+)"', page.text))]
-        modules = ("live.js", "jobs.js", "job.js", "log.js")
+        modules = ("live.js", "parts.js", "palette.js", "log.js")
         base = next(str(file.url.path) for file in files if str(file.url.path).endswith("page.js"))
         files += [await client.get(base.replace("page.js", name)) for name in modules]
     assert all(file.status_code == 200 for file in files)
@@ -182,7 +213,7 @@ async def test_a_page_with_everything_stays_small(site: Site) -> None:
 async def test_the_log_is_downloaded_byte_by_byte(site: Site) -> None:
     job = await site.world.finished(await site.world.submit("hex", "1b5b33316d00ff0a", ";", "print", "x", name="raw"))
     async with site.signed_in() as client:
-        answer = await client.get(f"/jobs/{job.id}/log")
+        answer = await client.get(f"{JOBS}/{job.id}/log")
     assert answer.content == b"\x1b[31m\x00\xff\nx\n"
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
     assert answer.headers["content-disposition"] == f'attachment; filename="raw-{job.number}-run0.log"'
@@ -193,15 +224,15 @@ async def test_killing_is_asked_first_and_needs_the_form(site: Site) -> None:
     job = await world.submit("sleep-forever", name="train")
     number = (await world.state(job, "RUNNING")).number
     async with site.signed_in() as client:
-        question = await client.get(f"/jobs/{number}/kill")
+        question = await client.get(f"{JOBS}/{number}/kill")
         assert "Kill train</button>" in question.text
-        assert (await client.post(f"/jobs/{number}/kill", data={"token": "0" * 64})).status_code == 403
+        assert (await client.post(f"{JOBS}/{number}/kill", data={"token": "0" * 64})).status_code == 403
         assert (await world.job(job)).state == "RUNNING"
-        answer = await client.post(f"/jobs/{number}/kill", data={"token": form_token(question.text)})
-        assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{number}")
+        answer = await client.post(f"{JOBS}/{number}/kill", data={"token": form_token(question.text)})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{JOBS}/{job[-8:]}")
         ended = await world.finished(job)
         assert (ended.state, ended.reason) == ("CANCELLED", "user-request")
-        page = (await client.get(f"/jobs/{number}/kill")).text
+        page = (await client.get(f"{JOBS}/{number}/kill")).text
         assert "Nothing to kill" in page
         assert "Kill train</button>" not in page
 
@@ -216,7 +247,7 @@ async def test_pages_show_what_their_reader_may_see(site: Site) -> None:
         page = (await client.get("/jobs")).text
         assert "private" not in page
         token = form_token(page)
-        for path in (f"/jobs/{job}", f"/jobs/{job}/log", f"/jobs/{job}/kill"):
+        for path in (f"{JOBS}/{job}", f"{JOBS}/{job}/log", f"{JOBS}/{job}/kill"):
             assert (await client.get(path)).status_code == 404
-        assert (await client.post(f"/jobs/{job}/kill", data={"token": token})).status_code == 404
+        assert (await client.post(f"{JOBS}/{job}/kill", data={"token": token})).status_code == 404
     assert (await world.job(job)).state == "RUNNING"

@@ -28,7 +28,8 @@ COMMANDS: dict[str, Entry] = {
 def job() -> None:
     """Submit, watch and steer jobs.
 
-    A job is named by its id, its number, its name, or `last` (your newest; also --last).
+    A job is named by its id or the last eight digits of it, its number, its name, or `last` (your newest; also
+    --last).
 
     \b
     Examples:

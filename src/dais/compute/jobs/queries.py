@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import BindParameter, bindparam, func, select
 
 from dais.compute.jobs.lifecycle import FINAL
-from dais.compute.jobs.tables import job_history, job_tags, jobs, runs
-from dais.identity import Actor, get_account, require, resolve_account, urn, user_names, visible_accounts
+from dais.compute.jobs.tables import SHORT_ID, job_history, job_tags, jobs, runs
+from dais.identity import Actor, get_account, require, resolve_account, urn, user_ids, user_names, visible_accounts
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
-from dais.kit.errors import Invalid, NotFound
+from dais.kit.errors import Conflict, Invalid, NotFound
 from dais.kit.ids import is_id
 from dais.kit.paging import check_limit, decode_cursor, encode_cursor
 from dais.wire import answers
@@ -21,6 +23,9 @@ from dais.wire.spec import JobSpec
 
 _by_id = Statement(select(jobs).where(jobs.c.id == bindparam("id")))
 _by_number = Statement(select(jobs).where(jobs.c.number == bindparam("number")))
+_by_short_id = Statement(
+    select(jobs).where(jobs.c.short_id == bindparam("short_id")).order_by(jobs.c.number.desc()).limit(10)
+)
 _live_named = Statement(
     select(jobs).where(
         jobs.c.account_id == bindparam("account_id"), jobs.c.name == bindparam("name"), jobs.c.ended_at.is_(None)
@@ -67,33 +72,59 @@ _before = Statement(
 
 
 def find_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None, action: str = "job:get") -> Row:
-    """The job that an id, a number, a name or `last` means: the live one of that name, else the newest.
+    """The job that an id, a number, a short id, a name or `last` means: the live one of that name, else the newest.
 
-    Raises NotFound `no-such-job`, also for a job that the asker may not see.
+    Raises NotFound `no-such-job`, also for a job that the asker may not see; Conflict `ambiguous-id`.
     """
-    row = _look_up(uow, actor, ref, account)
-    if row is not None:
-        visible = visible_accounts(uow, actor, "job:get")
-        if visible is None or row.account_id in visible:
-            if action != "job:get":
-                require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id)
-            return row
+    visible = visible_accounts(uow, actor, "job:get")
+    row = _look_up(uow, actor, ref, account, visible)
+    if row is not None and (visible is None or row.account_id in visible):
+        if action != "job:get":
+            require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id)
+        return row
     what = "you have no job yet" if ref == "last" else f"there is no job {ref!r} that you may see"
     raise NotFound(f"{what}; `dais job ls --state all` lists yours", code="no-such-job", job=ref)
 
 
-def _look_up(uow: UnitOfWork, actor: Actor, ref: str, account: str | None) -> Row | None:
+def _look_up(uow: UnitOfWork, actor: Actor, ref: str, account: str | None, visible: Sequence[str] | None) -> Row | None:
     if ref == "last":
         return uow.one(_last_of, owner_id=actor.id)
     if is_id(ref):
         return uow.one(_by_id, id=ref)
+    short = _is_short_id(ref)
     if ref.isascii() and ref.isdigit() and len(ref) < 16:
-        return uow.one(_by_number, number=int(ref))
+        row = uow.one(_by_number, number=int(ref))
+        if row is not None or not short:
+            return row
+    if short and (row := _with_short_id(uow, actor, ref, account, visible)) is not None:
+        return row
     name = ref
     if account is None and "." in ref:
         account, _, name = ref.rpartition(".")
     owner = resolve_account(uow, actor, account)
     return live_job_named(uow, owner.id, name) or uow.one(_newest_named, account_id=owner.id, name=name)
+
+
+def _is_short_id(text: str) -> bool:
+    return len(text) == SHORT_ID and all(digit in "0123456789abcdef" for digit in text)
+
+
+def _with_short_id(
+    uow: UnitOfWork, actor: Actor, short_id: str, account: str | None, visible: Sequence[str] | None
+) -> Row | None:
+    """The one job of a short id that the asker may see. Raises Conflict `ambiguous-id`."""
+    rows = [row for row in uow.all(_by_short_id, short_id=short_id) if visible is None or row.account_id in visible]
+    if len(rows) > 1 and account is not None:
+        owner = resolve_account(uow, actor, account)
+        rows = [row for row in rows if row.account_id == owner.id]
+    if len(rows) > 1:
+        ids = [row.id for row in rows]
+        raise Conflict(
+            f"several jobs have ids that end with {short_id}: give one of them whole, {', '.join(ids)}",
+            code="ambiguous-id",
+            jobs=ids,
+        )
+    return rows[0] if rows else None
 
 
 def live_job_named(uow: UnitOfWork, account_id: str, name: str) -> Row | None:
@@ -115,17 +146,25 @@ def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = No
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs a list shows. `states` as names, `alive`, `all`; `since` in µs; `tag` is `key` or `key=value`."""
+    """Which jobs a list shows. `states` as names, `alive`, `all`; `since` in µs; `tag` is `key` or `key=value`.
+
+    `owner` is a user's name, `text` a part of the job's name.
+    """
 
     account: str | None = None
     owner_id: str | None = None
+    owner: str | None = None
     states: tuple[str, ...] = ()
     name: str | None = None
+    text: str | None = None
+    type: str | None = None
+    group: str | None = None
     tag: str | None = None
     since: int | None = None
     oldest_first: bool = False
 
 
+_like = re.compile("[/%_]")  # what means something in a pattern, and is to mean itself
 _known_states = ("PENDING", "SCHEDULED", "PREPARING", "RUNNING", "FINISHING", "SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -146,7 +185,11 @@ def list_jobs(
     states = _states(wanted.states)
     if states is not None:
         values["states"] = states
-    for name in ("owner_id", "name", "since"):
+    if wanted.owner is not None:
+        values["owners"] = user_ids(uow, wanted.owner)
+    if wanted.text is not None:
+        values["text"] = _like.sub(r"/\g<0>", wanted.text.lower())
+    for name in ("owner_id", "name", "type", "group", "since"):
         if getattr(wanted, name) is not None:
             values[name] = getattr(wanted, name)
     if wanted.tag is not None:
@@ -189,7 +232,11 @@ def _list_statement(shape: frozenset[str]) -> Statement:
         "visible": in_list(jobs.c.account_id, "visible"),
         "owner_id": jobs.c.owner_id == bindparam("owner_id"),
         "states": in_list(jobs.c.state, "states"),
+        "owners": in_list(jobs.c.owner_id, "owners"),
         "name": jobs.c.name == bindparam("name"),
+        "text": jobs.c.name.contains(bindparam("text"), escape="/"),
+        "type": jobs.c.type == bindparam("type"),
+        "group": jobs.c.group_name == bindparam("group"),
         "since": (jobs.c.created_at >= bindparam("since")) | jobs.c.ended_at.is_(None),
     }
     for name, condition in conditions.items():

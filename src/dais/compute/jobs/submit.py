@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, delete, func, insert, select
 from dais.compute.groups.queries import group_names, group_row, node_rows
 from dais.compute.images.queries import check_image
 from dais.compute.jobs import apply
-from dais.compute.jobs.tables import idempotency_keys, job_tags, jobs
+from dais.compute.jobs.tables import SHORT_ID, idempotency_keys, job_tags, jobs
 from dais.compute.jobs.types import FolderMount
 from dais.compute.secrets.queries import check_uses
 from dais.compute.settings import ComputeSettings
@@ -198,6 +198,7 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
 def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id: str) -> dict[str, object]:
     return {
         "id": job_id,
+        "short_id": job_id[-SHORT_ID:],
         "name": spec.name,
         "account_id": checked.account.id,
         "owner_id": actor.id,

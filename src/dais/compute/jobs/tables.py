@@ -6,6 +6,8 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, T
 
 from dais.kit.database import Document, Flag, Id, Instant, metadata
 
+SHORT_ID = 8
+
 _live = text("ended_at IS NULL")
 _live_and_named = text("ended_at IS NULL AND name IS NOT NULL")
 
@@ -15,6 +17,8 @@ jobs = Table(
     # The number is the primary key: jobs are stored in the order of their making, and every database hands it out.
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("id", Id, nullable=False, unique=True),
+    # The last digits of the id, for addresses of pages and for people; two jobs may have the same.
+    Column("short_id", String(SHORT_ID), nullable=False, server_default=""),
     Column("name", String(63)),
     Column("account_id", Id, nullable=False),
     Column("owner_id", Id, nullable=False),
@@ -45,6 +49,7 @@ jobs = Table(
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("ended_at", Instant),
+    Index("ix_jobs_short_id", "short_id"),
     Index("ix_jobs_queue", "group_name", "state", "class_rank", "bid", "queued_at", "number"),
     Index("ix_jobs_account_id_number", "account_id", "number"),
     Index("ix_jobs_owner_id_number", "owner_id", "number"),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from dais.compute import JobLog, Position, get_job, job_log, kill_job
+from dais.compute import JobLog, Position, get_job, job_log, kill_job, retry_job
 from dais.identity import Actor
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid
+from dais.web import view
 from dais.web.frame import Frame, see_other
 from dais.web.guard import check_form_token, read_form, visitor
 from dais.web.lines import Lines, LineWriter, last_lines
@@ -26,7 +27,10 @@ LOG_BUDGET = 160_000
 async def show_job(request: Request, frame: Frame) -> Response:
     who = await visitor(request, frame.services)
     run = _run_of(request)
-    job, log = await frame.services.db.read(read_job, who.actor, request.path_params["ref"])
+    ref, account = ref_of(request)
+    job, log = await frame.services.db.read(read_job, who.actor, ref, account)
+    if job.account != account or ref not in (job.id, view.short(job.id)):
+        return _to_its_address(request, job)
     if run is not None and run > job.run_index:
         raise Invalid(f"job {job.number} has no run {run}; its latest is {job.run_index}", code="no-such-run")
     lines, cut, cursor = await log_tail(frame, log, run, LineWriter())
@@ -34,6 +38,7 @@ async def show_job(request: Request, frame: Frame) -> Response:
         request,
         "job.html",
         who,
+        account=job.account,
         job=job,
         run=job.run_index if run is None else run,
         live=run is None or run == job.run_index,
@@ -44,9 +49,27 @@ async def show_job(request: Request, frame: Frame) -> Response:
     )
 
 
-def read_job(uow: UnitOfWork, actor: Actor, ref: str) -> tuple[answers.JobDetail, JobLog]:
+async def to_its_address(request: Request, frame: Frame) -> Response:
+    """`/jobs/<any name of a job>…` leads to the job's own address."""
+    who = await visitor(request, frame.services)
+    job: answers.JobDetail = await frame.services.db.read(get_job, who.actor, request.path_params["ref"])
+    return _to_its_address(request, job)
+
+
+def _to_its_address(request: Request, job: answers.Job) -> Response:
+    part, query = request.path_params.get("part"), request.url.query
+    return see_other(view.address(job) + (f"/{quote(part)}" if part else "") + (f"?{query}" if query else ""))
+
+
+def ref_of(request: Request) -> tuple[str, str]:
+    """The job that an address means, and its account's full name."""
+    parts = request.path_params
+    return parts["ref"], f"{parts['organization']}.{parts['account']}"
+
+
+def read_job(uow: UnitOfWork, actor: Actor, ref: str, account: str) -> tuple[answers.JobDetail, JobLog]:
     """A job and where its log is. Raises NotFound, Forbidden."""
-    job = get_job(uow, actor, ref)
+    job = get_job(uow, actor, ref, account=account)
     return job, job_log(uow, actor, job.id)
 
 
@@ -62,7 +85,7 @@ async def download_log(request: Request, frame: Frame) -> Response:
     """The whole log of a run as it is now, byte by byte, as a file."""
     who = await visitor(request, frame.services)
     run = _run_of(request)
-    job, log = await frame.services.db.read(read_job, who.actor, request.path_params["ref"])
+    job, log = await frame.services.db.read(read_job, who.actor, *ref_of(request))
     chosen = job.run_index if run is None else run
     file = quote(f"{job.name or 'job'}-{job.number}-run{chosen}.log")
     headers = {"content-disposition": f'attachment; filename="{file}"', "cache-control": "no-store"}
@@ -84,20 +107,31 @@ async def _whole(frame: Frame, log: JobLog, run: int) -> AsyncIterator[bytes]:
 async def ask_kill(request: Request, frame: Frame) -> Response:
     """The page that says what will happen, with the button that does it."""
     who = await visitor(request, frame.services)
-    job: answers.JobDetail = await frame.services.db.read(get_job, who.actor, request.path_params["ref"])
-    return frame.page(request, "kill.html", who, job=job)
+    ref, account = ref_of(request)
+    job: answers.JobDetail = await frame.services.db.read(get_job, who.actor, ref, account=account)
+    return frame.page(request, "kill.html", who, job=job, account=job.account)
 
 
 async def kill(request: Request, frame: Frame) -> Response:
+    return await _done(request, frame, kill_job)
+
+
+async def retry(request: Request, frame: Frame) -> Response:
+    return await _done(request, frame, retry_job)
+
+
+async def _done(request: Request, frame: Frame, act: Callable[..., str]) -> Response:
+    """Do something to a job, and show it."""
     form = await read_form(request)
     who = await visitor(request, frame.services)
     check_form_token(who, form)
+    ref, account = ref_of(request)
 
     def verb(uow: UnitOfWork) -> answers.JobDetail:
-        return get_job(uow, who.actor, kill_job(uow, who.actor, request.path_params["ref"]))
+        return get_job(uow, who.actor, act(uow, who.actor, ref, account=account))
 
     job: answers.JobDetail = await frame.services.db.write(verb)
-    return see_other(f"/jobs/{job.number}")
+    return see_other(view.address(job))
 
 
 def _run_of(request: Request) -> int | None:

@@ -1,11 +1,14 @@
 // One job: its parts are replaced as they change, its log grows.
 
+import { follow } from "./live.js";
 import { watchLog } from "./log.js";
 
-export function watchJob(follow, article) {
+watchJob(document.getElementById("job"));
+
+function watchJob(article) {
   const log = document.getElementById("log");
   const live = log.dataset.live === "yes";
-  const resume = watchLog(follow, article.dataset.ref, log, live);
+  const resume = watchLog(article.dataset.ref, log, live);
   let alive = article.dataset.alive === "yes";
 
   follow("job", () => ({ ref: article.dataset.ref }), (message) => {

@@ -1,16 +1,18 @@
 // The list of jobs, kept true. Rows change where they are; while the pointer is over them none comes or goes.
 
-import { elements } from "./live.js";
+import { follow } from "./live.js";
+import { elements, typing } from "./parts.js";
 
-const editable = "input, select, textarea, [contenteditable]";
+watchJobs();
 
-export function watchJobs(follow) {
-  const body = document.querySelector("#jobs tbody");
+function watchJobs() {
+  const table = document.getElementById("jobs");
+  const body = table.tBodies[0];
   const region = body.closest(".scroll");
   const notice = document.getElementById("waiting-rows");
   let newest = null;
 
-  follow("jobs", () => ({ query: location.search.slice(1) }), (message) => {
+  follow("jobs", () => ({ query: location.search.slice(1), account: table.dataset.account }), (message) => {
     newest = elements(`<table><tbody>${message.rows}</tbody></table>`)[0].rows;
     newest = [...newest];
     update();
@@ -51,7 +53,7 @@ export function watchJobs(follow) {
   body.addEventListener("mouseleave", () => { if (!notice.hidden) arrange(); });
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(editable)) return;
+    if (typing(event)) return;
     const step = { j: 1, k: -1 }[event.key];
     const rows = [...body.rows];
     const at = rows.findIndex((row) => row.classList.contains("chosen"));

@@ -55,10 +55,3 @@ function say(text) {
 }
 
 window.addEventListener("online", () => { pause = FIRST; });
-
-// Take rendered rows or lines apart into elements.
-export function elements(html) {
-  const template = document.createElement("template");
-  template.innerHTML = html;
-  return [...template.content.children];
-}

@@ -1,11 +1,12 @@
 // The log of a job: lines are added as they come; `f` keeps the newest in sight.
 
-import { elements } from "./live.js";
+import { follow } from "./live.js";
+import { elements, typing } from "./parts.js";
 
 const MOST = 5000; // lines in the page; older ones are in the download
 const NEAR = 24; // pixels from the end that still count as the end
 
-export function watchLog(follow, ref, box, live) {
+export function watchLog(ref, box, live) {
   const note = document.getElementById("log-note");
   const button = document.getElementById("follow");
   let following = live;
@@ -27,8 +28,7 @@ export function watchLog(follow, ref, box, live) {
     last = box.scrollTop;
   });
   document.addEventListener("keydown", (event) => {
-    const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-    if (event.key === "f" && plain && !event.target.matches("input, select, textarea")) setFollowing(!following);
+    if (event.key === "f" && !typing(event)) setFollowing(!following);
   });
 
   return follow("log", request, told);
