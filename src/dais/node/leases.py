@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import heapq
 import os
 
@@ -10,6 +12,9 @@ from dais.node import processes
 
 class NoUid(Exception):
     """Every uid of the range is in use."""
+
+
+REGISTER = "/run/dais-uids.lock"
 
 
 class Leasing:
@@ -38,10 +43,40 @@ class Leasing:
         return f"{self.owner}:{self.first}:{self.count}"
 
 
+class Register:
+    """Which uids any supervisor of this machine has leased: a lock on a byte of one file for each.
+
+    The end of a container ends everything of its uid, so two supervisors must never lease the same one. The kernel lets
+    go of the locks of a supervisor that dies. Where the file cannot be had each supervisor counts as the only one.
+    """
+
+    def __init__(self, path: str = REGISTER) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError:
+            self._fd = -1
+
+    def claim(self, uid: int) -> bool:
+        """False when another supervisor has it."""
+        if self._fd < 0:
+            return True
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, uid)
+        except OSError as error:
+            return error.errno not in (errno.EACCES, errno.EAGAIN)
+        return True
+
+    def let_go(self, uid: int) -> None:
+        """Others may lease it."""
+        if self._fd >= 0:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, uid)
+
+
 class Leases:
     """Which uids are taken. Always the lowest free one is given, so that few are ever used."""
 
-    def __init__(self, leasing: Leasing) -> None:
+    def __init__(self, leasing: Leasing, register: Register | None = None) -> None:
+        self._register = register or Register()
         self._end = leasing.first + leasing.count
         self._next = leasing.first
         self._returned: list[int] = []
@@ -58,8 +93,10 @@ class Leases:
                     self._next += 1
                 else:
                     raise NoUid("every uid that containers may have is in use")
-                if not processes.user_runs(uid):
-                    return uid
+                if self._register.claim(uid):
+                    if not processes.user_runs(uid):
+                        return uid
+                    self._register.let_go(uid)
                 busy.append(uid)  # a predecessor's, or somebody else's: it may become free later
         finally:
             for uid in busy:
@@ -67,6 +104,7 @@ class Leases:
 
     def give_back(self, uid: int) -> None:
         """Its container has ended."""
+        self._register.let_go(uid)
         heapq.heappush(self._returned, uid)
 
 
