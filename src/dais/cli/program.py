@@ -20,6 +20,7 @@ COMMANDS: dict[str, Entry] = {
     ),
     "backup": Entry("dais.cli.admin.backup:backup", "Copy this installation into a directory, also while it runs."),
     "restore": Entry("dais.cli.admin.backup:restore", "Make an installation of a backup, in an empty data directory."),
+    "admin": Entry("dais.cli.admin.group:admin", "Look after this installation."),
     "open": Entry("dais.cli.open:open_pages", "Open the web pages in the browser, signed in."),
     "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
     "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),

@@ -113,6 +113,12 @@ def remove_tree(directory: Path) -> None:
     shutil.rmtree(directory)
 
 
+def remove_sqlite(path: Path) -> None:
+    """Remove an SQLite database with what lies beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def _flush(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

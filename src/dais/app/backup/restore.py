@@ -207,7 +207,7 @@ class _Run:
         if url.startswith("postgres"):
             upgrade(url)
             move(aside, url)
-            _remove_sqlite(copy)
+            database.remove_sqlite(copy)
         return url, settled
 
     def _settle(self, url: str, cancel_waiting: bool) -> Settled:
@@ -297,11 +297,6 @@ def _swap(data_dir: Path, aside: Path, old: list[str], url: str) -> Path | None:
 
 def _give_up(aside: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _remove_sqlite(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _parts(entry: Entry, snapshot: Snapshot) -> bytes:

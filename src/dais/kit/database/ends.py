@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Boolean, Integer, MetaData, Table, create_engine
+from sqlalchemy import Boolean, Engine, Integer, MetaData, Table, create_engine
+from sqlalchemy.exc import DatabaseError
 
 from dais.kit.database import postgres, sqlite
 from dais.kit.database.open import sqlite_path
-from dais.kit.errors import DaisError, Invalid
+from dais.kit.errors import DaisError, Invalid, Unavailable
 
 Rows = list[tuple[Any, ...]]
 
@@ -39,13 +41,35 @@ class End(Protocol):
 
 def tables_of(url: str) -> list[Table]:
     """The tables that are in a database, those that others refer to first; without Alembic's own. Raises DaisError."""
+    metadata = MetaData()
+    with connected(url) as engine:
+        metadata.reflect(engine)
+    return [table for table in metadata.sorted_tables if table.name != VERSION_TABLE]
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Engine]:
+    """SQLAlchemy's engine for a look at a database. Raises DaisError when it cannot be reached."""
     engine = create_engine(driver_url(url))
     try:
-        metadata = MetaData()
-        metadata.reflect(engine)
+        yield engine
+    except DatabaseError as error:
+        raise of_driver(error, url) from error
     finally:
         engine.dispose()
-    return [table for table in metadata.sorted_tables if table.name != VERSION_TABLE]
+
+
+def of_driver(error: DatabaseError, url: str) -> BaseException:
+    """SQLAlchemy's error as one of ours."""
+    original = error.orig
+    found: BaseException = error
+    if isinstance(original, sqlite3.Error):
+        found = sqlite.translated(original, sqlite_path(url))
+    elif isinstance(original, psycopg.Error):
+        found = postgres.translated(original)
+    if found is original or found is error:
+        return Unavailable(f"the schema could not be read or brought up to date: {original}", code="migration-failed")
+    return found
 
 
 def driver_url(url: str) -> str:

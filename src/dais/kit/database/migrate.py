@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 
 import dais
+from dais.kit.database.ends import driver_url, of_driver
 from dais.kit.database.mounts import refuse_network_file_system
 from dais.kit.database.open import sqlite_path
-from dais.kit.errors import Conflict, Unavailable
+from dais.kit.errors import Conflict
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,7 @@ def make_config(connection: Connection) -> Config:
 
 @contextmanager
 def _connection(url: str) -> Iterator[Connection]:
-    engine = create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://").replace("postgres://", "postgresql+psycopg://")
-    )
+    engine = create_engine(driver_url(url))
     if engine.dialect.name == "sqlite":
         _make_transactional(engine)
     try:
@@ -76,7 +75,7 @@ def _connection(url: str) -> Iterator[Connection]:
             yield connection
             connection.commit()
     except DatabaseError as error:
-        raise _translated(error, url) from error
+        raise of_driver(error, url) from error
     finally:
         engine.dispose()
 
@@ -91,25 +90,6 @@ def _make_transactional(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _translated(error: DatabaseError, url: str) -> BaseException:
-    original = error.orig
-    found: BaseException = error
-    if isinstance(original, sqlite3.Error):
-        from dais.kit.database.sqlite import translated
-
-        found = translated(original, sqlite_path(url))
-    elif url.startswith("postgres"):
-        import psycopg
-
-        from dais.kit.database import postgres
-
-        if isinstance(original, psycopg.Error):
-            found = postgres.translated(original)
-    if found is original or found is error:
-        return Unavailable(f"the schema could not be brought up to date: {original}", code="migration-failed")
-    return found
 
 
 def _copy(database: Path, target: Path) -> None:

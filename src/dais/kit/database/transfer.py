@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import msgspec
 from blake3 import blake3
-from sqlalchemy import Table, create_engine, inspect
+from sqlalchemy import Table, inspect
 
-from dais.kit.database.ends import VERSION_TABLE, End, Rows, driver_url, open_end, tables_of
+from dais.kit.database.ends import VERSION_TABLE, End, Rows, connected, open_end, tables_of
 from dais.kit.database.open import check_url, open_database
 from dais.kit.errors import Conflict, Unavailable
 from dais.kit.leases import live_holder
@@ -58,7 +58,7 @@ class _Sum:
             tell(len(rows))
 
     def result(self, name: str) -> TableSum:
-        return TableSum(name=name, rows=self.rows, digest=f"{self._sum:064x}")
+        return TableSum(name=str(name), rows=self.rows, digest=f"{self._sum:064x}")
 
 
 def move(source: str, target: str, *, tell: OnMoved | None = None) -> list[TableSum]:
@@ -152,15 +152,12 @@ def _sum(end: End, table: Table, steps: _Steps) -> TableSum:
 
 def schema_of(url: str) -> str | None:
     """The step of the migrations that a database has; None when it has none."""
-    engine = create_engine(driver_url(url))
-    try:
+    with connected(url) as engine:
         if not inspect(engine).has_table(VERSION_TABLE):
             return None
         with engine.connect() as connection:
             row = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608
             return None if row is None else str(row[0])
-    finally:
-        engine.dispose()
 
 
 def _check_same_schema(source: str, target: str, tables: list[Table]) -> None:

@@ -1,0 +1,21 @@
+"""The table of commands below `dais admin`."""
+
+from __future__ import annotations
+
+import click
+
+from dais.cli.base import Entry, LazyGroup
+
+COMMANDS = {
+    "migrate-to": Entry("dais.cli.admin.migrate:migrate_to", "Move this installation's rows into another database."),
+}
+
+
+@click.group(cls=LazyGroup, entries=COMMANDS)
+def admin() -> None:
+    """Look after this installation.
+
+    \b
+    Examples:
+      dais admin migrate-to postgresql://dais@localhost/dais
+    """
