@@ -39,6 +39,7 @@ from dais.data.durable import write_all
 from dais.data.errors import of_disk
 from dais.data.hashing import PREFIX, digest_of_fd
 from dais.kit.clock import SystemClock, to_rfc3339
+from dais.kit.database.copying import copy_database
 from dais.kit.errors import Conflict, DaisError, Invalid, NotFound, Unavailable
 from dais.sdk.progress import Meter, OnProgress
 
@@ -133,7 +134,7 @@ class _Run:
         source = options.data_dir
         self._logs()
         with _no_collection(source / "blobs"):
-            schema = database.copy(self.url, self.directory / DATABASE)
+            schema = copy_database(self.url, self.directory / DATABASE)
             for number in range(256):
                 walk(source / "blobs" / f"{number:02x}", f"blobs/{number:02x}", self._blob, self.note)
             self.objects.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ import dais
 from dais.kit.database.ends import driver_url, of_driver
 from dais.kit.database.mounts import refuse_network_file_system
 from dais.kit.database.open import sqlite_path
-from dais.kit.errors import Conflict
+from dais.kit.errors import Conflict, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,16 @@ _LOCK = 0x0DA15
 """The PostgreSQL advisory lock under which the schema is changed."""
 
 
-def upgrade(url: str, *, backups: Path | None = None) -> str | None:
-    """Bring the schema to the newest step; the step it had before, None when the database was empty.
+KEPT_COPIES = 5
+"""Copies from before an upgrade that are kept."""
 
-    An SQLite database that has steps to take is copied into `backups` first. Raises Conflict `schema-newer` when the
-    database was written by a newer Dais, and Unavailable when it cannot be read or changed; nothing is then changed.
+
+def upgrade(url: str, *, backups: Path | None = None, step: str = "head") -> str | None:
+    """Bring the schema to the newest step (or to `step`); the step it had before, None when the database was empty.
+
+    A database that has steps to take is copied into `backups` first, as an SQLite file. Raises Conflict `schema-newer`
+    when the database was written by a newer Dais, and Unavailable when it cannot be read, copied or changed; nothing is
+    then changed.
     """
     if url.startswith("sqlite"):
         refuse_network_file_system(sqlite_path(url).parent)
@@ -48,9 +54,9 @@ def upgrade(url: str, *, backups: Path | None = None) -> str | None:
             )
         if before == script.get_current_head():
             return before
-        if before is not None and backups is not None and url.startswith("sqlite"):
-            _copy(sqlite_path(url), backups / f"before-{script.get_current_head()}.db")
-        command.upgrade(config, "head")
+        if before is not None and backups is not None:
+            _keep(url, backups, f"before-{script.get_current_head()}")
+        command.upgrade(config, step)
         return before
 
 
@@ -92,11 +98,25 @@ def _make_transactional(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _copy(database: Path, target: Path) -> None:
-    """A consistent copy of an SQLite database, also while it is in use."""
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+def _keep(url: str, backups: Path, name: str) -> None:
+    """A copy of the database before it is changed; of such copies the newest stay. Raises DaisError."""
+    from dais.kit.database.copying import copy_database  # which brings a copy's schema up to date with this module
+
+    target = backups / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.db"
     fresh = target.with_suffix(".new")
-    with sqlite3.connect(database) as source, sqlite3.connect(fresh) as copy:
-        source.backup(copy)
-    fresh.replace(target)
+    try:
+        backups.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in backups.glob("*.new*"):
+            left.unlink()
+        copy_database(url, fresh)
+        fresh.replace(target)
+        copies = sorted(backups.glob("before-*.db"), key=lambda path: path.stat().st_mtime)
+        for old in copies[:-KEPT_COPIES]:
+            old.unlink()
+    except OSError as error:
+        raise Unavailable(
+            f"the database could not be copied to {target} before its schema is changed, so it was left as it is: "
+            f"{error.strerror}; make room, and start again",
+            code="backup-failed",
+        ) from error
     log.info("the database was copied to %s before its schema is changed", target)
