@@ -96,7 +96,7 @@ UPGRADES = tuple(
         SERVER,
         "upgrades",
         upgrade="dais.kit.database.migrate:upgrade",
-        copy="dais.kit.database.migrate:_copy",
+        copy="dais.kit.database.migrate:_keep",
         steps="alembic.command:upgrade",
     )
 )
