@@ -102,6 +102,8 @@ def _values(row: Setting) -> str:
         kind = kind.type
     if isinstance(kind, msgspec.inspect.LiteralType):
         return ", ".join(f"`{value}`" for value in kind.values)
+    if isinstance(kind, msgspec.inspect.VarTupleType):
+        return "texts, with commas between them"
     if choices := _choices.fullmatch(getattr(kind, "pattern", None) or ""):
         return ", ".join(f"`{value}`" for value in choices[1].split("|"))
     name = {"int": "whole number", "float": "number", "str": "text", "bool": "`true` or `false`"}[row.type]
@@ -119,7 +121,7 @@ def _bounds(kind: Any) -> Iterator[str]:
 
 
 def _default(value: Any) -> str:
-    if value == "":
+    if value in ("", ()):
         return "empty"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

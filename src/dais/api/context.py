@@ -15,7 +15,7 @@ from dais.kit.errors import Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from dais.api.auth import Authenticator
-    from dais.compute import Compute
+    from dais.compute import Compute, Notifier
     from dais.data import BlobStore, FolderStore
     from dais.engines.contract import Engine
     from dais.kit.vault import Vault
@@ -52,6 +52,10 @@ class Services:
         return self._have("compute", self.parts.compute)
 
     @property
+    def notifier(self) -> Notifier:
+        return self._have("notifier", self.parts.notifier)
+
+    @property
     def vault(self) -> Vault:
         return self._have("key", self.parts.vault)
 
@@ -69,6 +73,7 @@ class Parts:
     folders: FolderStore | None = None
     compute: Compute | None = None
     vault: Vault | None = None
+    notifier: Notifier | None = None
 
 
 class Context:

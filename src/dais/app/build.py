@@ -15,7 +15,7 @@ import msgspec
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, tokens_in_address
 from dais.api.settings import ServerSettings
-from dais.compute import Compute
+from dais.compute import Compute, Notifier
 from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
@@ -42,13 +42,14 @@ class App:
     db: Database
     services: Services
     compute: Compute
+    notifier: Notifier
     asgi: Any
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
         """Start engines and loops. Raises OSError or LaunchRefused when an engine cannot work here."""
         await self.compute.start()
-        for loop in (outbox.relay(self.db), outbox.purger(self.db)):
+        for loop in (outbox.relay(self.db), outbox.purger(self.db), self.notifier.loop):
             self._tasks.append(asyncio.create_task(_seen(loop), name=loop.name))
         tidying = keep_tidy(self.db, self.services.folders, self.services.settings["data"])
         self._tasks.append(asyncio.create_task(tidying, name="tidying up"))
@@ -100,6 +101,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
     folders = FolderStore(data_dir / "folders", reserve=data.reserve_disk)
     vault = Vault(data_dir / KEY_FILE)
     engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"])}
+    notifier = Notifier(db, vault, loaded["notify"])
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault)
     services = Services(
         db=db,
@@ -108,10 +110,10 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
         authenticator=Authenticator(db),
         engines=engines,
         settings=loaded,
-        parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault),
+        parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier),
     )
     api = Application(all_routes(), services)
-    return App(db, services, compute, _Site(api, web.app(services)))
+    return App(db, services, compute, notifier, _Site(api, web.app(services)))
 
 
 class _Site:

@@ -93,6 +93,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
         )
         notes = give_access(db, info.url, data_dir, new_token=options.new_token)
         app = build(data_dir, loaded, db)
+        app.notifier.base_url = app.notifier.base_url or info.url
 
         def ready() -> None:
             _write_info(data_dir, info)

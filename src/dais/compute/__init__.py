@@ -14,6 +14,9 @@ from dais.compute.jobs.types import Work
 from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
 from dais.compute.logs import Position, decode_segments, read_shipped
 from dais.compute.loops.staging import tree_size
+from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal_signing, set_targets
+from dais.compute.notify.notifier import Notifier
+from dais.compute.notify.settings import NotifySettings
 from dais.compute.runtime import Compute, running_work
 from dais.compute.secrets.commands import remove_secret, reseal_secrets, set_secret
 from dais.compute.secrets.queries import get_secret, list_secrets
@@ -28,9 +31,12 @@ __all__ = [
     "JobFilter",
     "JobLog",
     "Logbook",
+    "Notifier",
+    "NotifySettings",
     "Position",
     "Secret",
     "Slice",
+    "Wishes",
     "Work",
     "add_image",
     "check_new_image",
@@ -42,6 +48,7 @@ __all__ = [
     "get_image",
     "get_job",
     "get_secret",
+    "get_wishes",
     "image_row",
     "job_log",
     "jobs_mounting",
@@ -51,6 +58,7 @@ __all__ = [
     "list_jobs",
     "list_nodes",
     "list_secrets",
+    "new_signing",
     "position_from",
     "read_shipped",
     "remove_environment",
@@ -59,10 +67,12 @@ __all__ = [
     "remove_secret",
     "remove_unused_folder",
     "reseal_secrets",
+    "reseal_signing",
     "retry_job",
     "running_work",
     "set_job",
     "set_secret",
+    "set_targets",
     "store_image_size",
     "submit_job",
     "tree_size",

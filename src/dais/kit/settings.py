@@ -135,11 +135,12 @@ def check_environment(environ: Mapping[str, str] | None = None) -> None:
 
 def _convert(value: Any, struct: type[msgspec.Struct], name: str, where: str) -> Any:
     """`value` as the type of the field, by decoding it alone."""
-    info = next(f for f in msgspec.structs.fields(struct) if f.name == name)
+    kind = next(f.type for f in msgspec.structs.fields(struct) if f.name == name)
+    plain = kind.__origin__ if hasattr(kind, "__metadata__") else kind
     try:
-        if isinstance(value, str) and info.type in (list[str], tuple[str, ...]):
+        if isinstance(value, str) and plain in (list[str], tuple[str, ...]):
             value = [part for part in value.split(",") if part]
-        return msgspec.convert(value, info.type, strict=False)
+        return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(f"{where} is {value!r}: {error}", code="bad-setting", setting=where) from error
 

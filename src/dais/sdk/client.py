@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.images import AsyncImages, Images
     from dais.sdk.jobs import AsyncJobs, Jobs
+    from dais.sdk.notify import AsyncNotifications, Notifications
     from dais.sdk.secrets import AsyncSecrets, Secrets
     from dais.sdk.sources import AsyncSources, Sources
 
@@ -143,6 +144,12 @@ class Client(ClientApi, Blocking):
         return Folders(self)
 
     @cached_property
+    def notify(self) -> Notifications:
+        from dais.sdk.notify import Notifications
+
+        return Notifications(self)
+
+    @cached_property
     def secrets(self) -> Secrets:
         from dais.sdk.secrets import Secrets
 
@@ -226,6 +233,12 @@ class AsyncClient(ClientApi, Asynchronous):
         from dais.sdk.folders import AsyncFolders
 
         return AsyncFolders(self)
+
+    @cached_property
+    def notify(self) -> AsyncNotifications:
+        from dais.sdk.notify import AsyncNotifications
+
+        return AsyncNotifications(self)
 
     @cached_property
     def secrets(self) -> AsyncSecrets:

@@ -94,6 +94,7 @@ class JobsApi(Resource):
         pty: bool | None = None,
         source: str | None = None,
         requirements: str | None = None,
+        notify: Sequence[str] | None = None,
         group: str | None = None,
         idempotency_key: str | None = None,
         enforce_name: bool = False,
@@ -127,6 +128,7 @@ class JobsApi(Resource):
             "pty": pty,
             "source": source,
             "requirements": requirements,
+            "notify": notify,
             "group": group,
         }
         wanted = make_spec(spec, given, {"cpu": cpu, "mem": mem, "gpu": gpu, "shm": shm}, self._client.account)

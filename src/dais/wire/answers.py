@@ -101,12 +101,26 @@ class Job(Answer, frozen=True, kw_only=True):
     runs: list[Run] = []
 
 
+class Delivery(Answer, frozen=True, kw_only=True):
+    """A message that tells of a job's end. `state` is WAITING, DELIVERED or GIVEN_UP; `error` is the last one."""
+
+    id: str
+    target: str
+    state: str
+    tries: int
+    error: str | None = None
+    created_at: str
+    next_at: str | None = None
+    done_at: str | None = None
+
+
 class JobDetail(Job, frozen=True, kw_only=True):
     """A job with all that is known of it."""
 
     spec: JobSpec
     history: list[Change] = []
     warnings: list[str] = []
+    notifications: list[Delivery] = []
 
 
 class Folder(Answer, frozen=True, kw_only=True):
@@ -170,6 +184,19 @@ class Image(Answer, frozen=True, kw_only=True):
     size: int | None = None
     registered_by: str
     created_at: str
+
+
+class Notify(Answer, frozen=True, kw_only=True):
+    """Who is told of a user's jobs that name nobody, and whether their webhooks are signed."""
+
+    targets: list[str]
+    signed: bool
+
+
+class SigningSecret(Answer, frozen=True, kw_only=True):
+    """The key that webhooks are signed with, told once."""
+
+    secret: str
 
 
 class Account(Answer, frozen=True, kw_only=True):

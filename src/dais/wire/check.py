@@ -7,6 +7,7 @@ import posixpath
 import re
 
 from dais.wire.names import ACCOUNT_NAME, FOLDER_NAME, check_environment_name, check_job_name
+from dais.wire.notify import check_targets
 from dais.wire.problems import SpecError, shown
 from dais.wire.secrets import MAX_SECRETS, check_secret_name, check_variable, place
 from dais.wire.spec import JobSpec, Mount, Resources
@@ -67,6 +68,7 @@ def check(spec: JobSpec) -> JobSpec:
             hint="leave it out for no limit of your own",
         )
     _check_tags(spec.tags)
+    check_targets(spec.notify)
     if spec.source is not None and not _digest.fullmatch(spec.source):
         raise SpecError("source", f"{shown(spec.source)} is no digest of a source", given=spec.source)
     if spec.requirements:

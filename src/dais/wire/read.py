@@ -15,6 +15,7 @@ from typing import Any
 
 from dais.wire.check import check
 from dais.wire.names import split_folder
+from dais.wire.notify import read_notify
 from dais.wire.problems import SpecError, nearest, shown
 from dais.wire.scalars import Written, choice, flag, integer, kind, list_of, resolved, text_of
 from dais.wire.secrets import human_secret, merged, read_secrets
@@ -145,6 +146,8 @@ def human(spec: JobSpec) -> dict[str, Any]:
         document["tags"] = dict(spec.tags)
     if spec.network != "none":
         document["network"] = spec.network
+    if spec.notify:
+        document["notify"] = list(spec.notify)
     for name in ("source", "requirements", "group"):
         if getattr(spec, name) is not None:
             document[name] = getattr(spec, name)
@@ -343,5 +346,6 @@ _readers: dict[str, Callable[[Any, str], Any]] = {
     "pty": flag,
     "source": text_of,
     "requirements": text_of,
+    "notify": read_notify,
     "group": text_of,
 }

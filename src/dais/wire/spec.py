@@ -48,6 +48,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `max_run_time` is in seconds. `source` is the digest of a source snapshot, staged as the working directory.
     `requirements` is the path, inside the source, of what the environment is built from (`requirements.txt` or
     `pyproject.toml`); "" means none even if the source has one.
+    `notify` is who is told when it ends (see `wire.notify`); empty: whoever its owner's default names.
     """
 
     command: tuple[str, ...]
@@ -69,4 +70,5 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pty: bool = False
     source: str | None = None
     requirements: str | None = None
+    notify: tuple[str, ...] = ()
     group: str | None = None

@@ -73,6 +73,8 @@ async def submit(
         raise NotFound(
             f"source {body.source} is not in the blob store; upload it first (POST /v1/sources)", code="no-such-source"
         )
+    if body.notify:
+        ctx.services.notifier.check(body.notify)
     settings = ctx.services.compute.settings
     if dry_run:
         checked = await ctx.db.read(check_spec, ctx.actor, body, settings)

@@ -10,7 +10,7 @@ import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.compute import Secret, get_secret, list_secrets, remove_secret, reseal_secrets, set_secret
+from dais.compute import Secret, get_secret, list_secrets, remove_secret, reseal_secrets, reseal_signing, set_secret
 from dais.identity import require, urn
 from dais.kit.clock import to_rfc3339
 from dais.kit.errors import Invalid
@@ -27,7 +27,7 @@ class SecretValue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Resealed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rotation did: how many secrets are encrypted with the new key."""
+    """What a rotation did: how many secrets (and keys of webhooks) are encrypted with the new key."""
 
     secrets: int
 
@@ -66,7 +66,8 @@ async def rotate_key(ctx: Context) -> Resealed:
     vault = ctx.services.vault
     await ctx.db.read(require, ctx.actor, "secret:set")
     await asyncio.to_thread(vault.rotate)
-    return Resealed(secrets=await ctx.db.write(reseal_secrets, ctx.actor, vault))
+    secrets: int = await ctx.db.write(reseal_secrets, ctx.actor, vault)
+    return Resealed(secrets=secrets + await ctx.db.write(reseal_signing, ctx.actor, vault))
 
 
 def _answer(secret: Secret) -> answers.Secret:

@@ -32,6 +32,7 @@ FLAGS = {
     "tags": "--tag",
     "network": "--network",
     "requirements": "--requirements",
+    "notify": "--notify",
     "group": "--group",
 }
 """What users write for a field of the specification."""
@@ -99,6 +100,12 @@ _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     click.option("--tag", metavar="KEY[=VALUE]", multiple=True, help="Tag the job. Repeatable."),
     click.option("--network", metavar="MODE", help="none, internet or host. [default: none]"),
     click.option("--pty", is_flag=True, help="Give it a terminal: output in exact order, colours."),
+    click.option(
+        "--notify",
+        metavar="URL|mail:ADDRESS",
+        multiple=True,
+        help="Tell them when it ends; `none`: nobody. Repeatable.",
+    ),
     click.option("--group", metavar="GROUP", help="The resource group to run in."),
     click.option("--requirements", metavar="FILE", help="Build the Python environment from this file of the source."),
     click.option("-f", "--file", metavar="FILE", help="Read the job from a YAML file (- is stdin); options win."),
@@ -127,7 +134,7 @@ def job_options(function: Callable[..., R]) -> Callable[..., R]:
 
 _names = (
     *("name", "enforce_name", "image", "data", "env", "secret", "workdir", "cpu", "mem", "gpu", "shm", "interactive"),
-    *("preemptable", "restartable", "bid", "max_run_time", "tag", "network", "pty", "group", "requirements"),
+    *("preemptable", "restartable", "bid", "max_run_time", "tag", "network", "pty", "notify", "group", "requirements"),
     *("file", "idempotency_key", "dry_run"),
 )
 
@@ -145,6 +152,7 @@ def document(given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
         "type": "interactive" if given["interactive"] else None,
         "tags": list(given["tag"]) or None,
         "pty": given["pty"] or None,
+        "notify": list(given["notify"]) or None,
     }
     same = ("name", "image", "workdir", "preemptable", "restartable", "bid", "max_run_time", "network", "group")
     fields |= {name: given[name] for name in (*same, "requirements")}

@@ -11,6 +11,7 @@ from dais.compute.jobs import lifecycle
 from dais.compute.jobs.gpus import release_gpus
 from dais.compute.jobs.lifecycle import Action, Life, RunState, State
 from dais.compute.jobs.tables import job_history, jobs, runs
+from dais.compute.notify.outbox import tell_end
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import NotFound
 from dais.kit.ids import new_id
@@ -121,6 +122,8 @@ def apply(uow: UnitOfWork, job_id: str, *events: lifecycle.Event) -> Applied:
             _remember(uow, row.id, row.account_id, after.run_index, after.state, after.reason, after.detail)
     if life != before:
         _store_job(uow, row, before, life)
+    if life.state in lifecycle.FINAL and before.state not in lifecycle.FINAL:
+        tell_end(uow, row.id, life)
     if actions or life.state in lifecycle.FINAL:
         uow.hint("scheduler")
     return Applied(life, run_id, tuple(dict.fromkeys(actions)), life != before)

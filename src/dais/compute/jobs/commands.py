@@ -13,6 +13,7 @@ from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job, live_job_named
 from dais.compute.jobs.runs import cancel
 from dais.compute.jobs.tables import job_history, job_tags, jobs, runs
+from dais.compute.notify.tables import deliveries
 from dais.identity import Actor, require
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict
@@ -26,7 +27,8 @@ _set = Statement(
 _drop_tags = Statement(delete(job_tags).where(job_tags.c.job_id == bindparam("job_id")))
 _insert_tag = Statement(insert(job_tags))
 _delete = [
-    Statement(delete(table).where(table.c.job_id == bindparam("job_id"))) for table in (job_tags, job_history, runs)
+    Statement(delete(table).where(table.c.job_id == bindparam("job_id")))
+    for table in (job_tags, job_history, deliveries, runs)
 ] + [Statement(delete(jobs).where(jobs.c.id == bindparam("job_id")))]
 
 

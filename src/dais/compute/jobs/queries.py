@@ -12,6 +12,7 @@ from sqlalchemy import BindParameter, bindparam, func, select
 
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.tables import SHORT_ID, job_history, job_tags, jobs, runs
+from dais.compute.notify.queries import deliveries_of
 from dais.identity import Actor, get_account, require, resolve_account, urn, user_ids, user_names, visible_accounts
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
@@ -142,7 +143,9 @@ def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = No
         for h in uow.all(_history, job_id=row.id)
     ]
     spec = msgspec.json.decode(row.spec, type=JobSpec)
-    return answers.JobDetail(**base, spec=spec, history=history, warnings=msgspec.json.decode(row.warnings))
+    warnings = msgspec.json.decode(row.warnings)
+    told = deliveries_of(uow, row.id) if row.ended_at is not None else []
+    return answers.JobDetail(**base, spec=spec, history=history, warnings=warnings, notifications=told)
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
