@@ -41,7 +41,7 @@ class ManualClock:
 def to_rfc3339(instant: int) -> str:
     """The instant as RFC 3339 text in UTC with microseconds."""
     seconds, micros = divmod(instant, SECOND)
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{micros:06d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{micros:06d}Z"
 
 
 def from_rfc3339(text: str) -> int:

@@ -70,7 +70,8 @@ class Change(Answer, frozen=True, kw_only=True):
 
 
 class Job(Answer, frozen=True, kw_only=True):
-    """A job as lists show it. `pending_reason` and `place` tell why a waiting job waits and how many are before it."""
+    """A job as lists show it. `pending_reason` and `place` tell why a waiting job waits and how many are before it
+    (100 stands for so many or more)."""
 
     id: str
     number: int

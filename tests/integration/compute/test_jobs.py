@@ -332,6 +332,21 @@ async def test_too_many_jobs_are_refused(database: Database, clock: ManualClock,
         await world.submit("exit", "0")
 
 
+async def test_a_limit_that_is_not_counted_at_every_submit_is_met_exactly(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    world = World(database, clock, tmp_path, max_active_jobs=40)
+    async with running(world):
+        jobs = [await world.submit("sleep-forever") for _ in range(40)]
+        with pytest.raises(TooMany, match="you have 40 jobs"):
+            await world.submit("exit", "0")
+        await world.kill(jobs[-1])
+        await world.finished(jobs[-1])
+        await world.submit("sleep-forever")
+        with pytest.raises(TooMany):
+            await world.submit("exit", "0")
+
+
 async def test_a_dry_run_checks_and_changes_nothing(world: World) -> None:
     async with running(world):
         checked = await world.db.read(check_spec, world.actor, JobSpec(command=("x",), resources=SMALL), world.settings)

@@ -10,10 +10,13 @@ from sqlalchemy import bindparam, update
 
 from dais.compute.groups.commands import register_group, update_nodes
 from dais.compute.jobs.tables import jobs
-from dais.compute.loops.tick import tick
+from dais.compute.loops import tick as tick_module
+from dais.compute.loops.tick import look, tick
 from dais.engines.contract import NodeInfo, Phase, Status
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork
+from dais.kit.outbox import after, number_events
+from dais.wire.spec import Resources
 from tests.support.world import GROUP, World
 
 pytestmark = pytest.mark.anyio
@@ -71,3 +74,42 @@ async def test_what_cannot_be_stops_no_other_job(world: World, caplog: pytest.Lo
     job = await world.job(first)
     assert (job.state, job.started_at) == ("SCHEDULED", None), "nothing of it is written"
     assert "cannot happen to a job that is SCHEDULED" in caplog.text
+
+
+async def test_what_passes_within_one_tick_is_remembered_and_told_once(world: World) -> None:
+    job_id, run_id = await launched(world)
+    ended = Status(attempt_id=run_id, phase=Phase.ENDED, reason="exit-code", exit_code=0, started_at=3, ended_at=4)
+    outcome = await world.db.write(tick, GROUP, [ended], [])
+    assert (outcome.ships, outcome.empty) == ([], [run_id]), "it has printed nothing"
+    job = await world.job(job_id)
+    states = ["PENDING", "SCHEDULED", "PREPARING", "RUNNING", "FINISHING", "SUCCEEDED"]
+    assert [change.state for change in job.history] == states
+    await world.db.write(number_events)
+    told = await world.db.read(after, 0, subject=job_id)
+    assert [event.data["state"] for event in told] == ["PENDING", "PREPARING", "SUCCEEDED"]
+
+
+async def test_the_head_of_the_queue_is_read_in_its_order(world: World) -> None:
+    resources = Resources(cpu=4, mem=1 << 20)
+    low, high, higher, interactive = [
+        await world.submit("x", resources=resources, **fields)
+        for fields in ({}, {"bid": 1}, {"bid": 2}, {"type": "interactive"})
+    ]
+    seen = (await world.db.read(look, GROUP)).snapshot
+    assert [waiting.job_id for waiting in seen.queue] == [interactive, higher, high, low]
+    assert [(await world.job(job)).place for job in (interactive, higher, high, low)] == [0, 1, 2, 3]
+
+
+def test_the_queue_is_never_sorted(database: Database) -> None:
+    if database.dialect == "sqlite":  # PostgreSQL's plan depends on how many rows there are
+        steps = database.read_sync(plan_of, tick_module._queue, group=GROUP)
+        assert steps == ["SEARCH jobs USING INDEX ix_jobs_queue (group_name=?)"]
+
+
+def plan_of(uow: UnitOfWork, statement: Statement, **values: Any) -> list[str]:
+    """How SQLite would run a statement."""
+    compiled = statement.compiled("sqlite")
+    return [
+        row[3]
+        for row in uow._connection.execute(f"EXPLAIN QUERY PLAN {compiled.sql}", {**compiled.constants, **values})
+    ]

@@ -122,7 +122,7 @@ async def jobs(
 @routes.get("/v1/jobs/{ref}", summary="Show a job with its runs and history")
 async def job(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
     """`ref` is an id or its last eight digits, a number, `last`, or a name: the live job's, else the newest's."""
-    found: answers.JobDetail = await ctx.db.read(get_job, ctx.actor, ref, account=account)
+    found: answers.JobDetail = await ctx.db.glance(get_job, ctx.actor, ref, account=account)
     return found
 
 

@@ -1,7 +1,12 @@
-"""Writes what `lifecycle.step` decides: the only module that stores a job's or a run's state."""
+"""Writes what `lifecycle.step` decides: the only module that stores a job's or a run's state.
+
+What happens to many jobs at once is read with one statement and written with one for each table.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -11,8 +16,8 @@ from dais.compute.jobs import lifecycle
 from dais.compute.jobs.gpus import release_gpus
 from dais.compute.jobs.lifecycle import Action, Life, RunState, State
 from dais.compute.jobs.tables import job_history, jobs, runs
-from dais.compute.notify.outbox import tell_end
-from dais.kit.database import Event, Row, Statement, UnitOfWork
+from dais.compute.notify.outbox import tell_ends
+from dais.kit.database import Event, Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import NotFound
 from dais.kit.ids import new_id
 
@@ -46,7 +51,8 @@ _select = Statement(
         runs.c.node,
     )
     .select_from(jobs.outerjoin(runs, (runs.c.job_id == jobs.c.id) & (runs.c.idx == jobs.c.run_index)))
-    .where(jobs.c.id == bindparam("job_id"))
+    .where(in_list(jobs.c.id, "job_ids"))
+    .order_by(jobs.c.number)
     .with_for_update(of=jobs)
 )
 _update_job = Statement(
@@ -89,7 +95,10 @@ class Applied(msgspec.Struct, frozen=True):
 
 def begin(uow: UnitOfWork, job_id: str, account_id: str) -> None:
     """Record the birth of a job that has just been inserted as PENDING."""
-    _remember(uow, job_id, account_id, 0, State.PENDING, None, None)
+    writing, life = _Writing(), Life(state=State.PENDING)
+    writing.remember(uow, job_id, life)
+    writing.tell(uow, job_id, account_id, life)
+    writing.flush(uow)
     uow.hint("scheduler")
 
 
@@ -99,9 +108,38 @@ def apply(uow: UnitOfWork, job_id: str, *events: lifecycle.Event) -> Applied:
     Raises NotFound `no-such-job` and, with nothing written, `lifecycle.Impossible`. The caller carries out the actions
     after the commit.
     """
-    row = uow.one(_select, job_id=job_id)
-    if row is None:
+    applied = apply_all(uow, {job_id: events}).get(job_id)
+    if applied is None:
         raise NotFound(f"there is no job {job_id}", code="no-such-job", job=job_id)
+    if isinstance(applied, lifecycle.Impossible):
+        raise applied
+    return applied
+
+
+def apply_all(
+    uow: UnitOfWork, happened: Mapping[str, Sequence[lifecycle.Event]]
+) -> dict[str, Applied | lifecycle.Impossible]:
+    """Let events happen to many jobs, to each its own in order; what comes of each, by job. Unknown ones are left out.
+
+    A job to which one of its events cannot happen gets `Impossible`, and nothing of it is written; the others go on.
+    """
+    if not happened:
+        return {}
+    outcome: dict[str, Applied | lifecycle.Impossible] = {}
+    writing = _Writing()
+    for row in uow.all(_select, job_ids=list(happened)):
+        try:
+            outcome[row.id] = applied = _apply(uow, row, happened[row.id], writing)
+        except lifecycle.Impossible as error:
+            outcome[row.id] = error
+            continue
+        if applied.actions or applied.life.state in lifecycle.FINAL:
+            uow.hint("scheduler")
+    writing.flush(uow)
+    return outcome
+
+
+def _apply(uow: UnitOfWork, row: Row, events: Sequence[lifecycle.Event], writing: _Writing) -> Applied:
     before = life = _life(row)
     actions: list[Action] = []
     steps: list[tuple[Life, Life]] = []
@@ -109,23 +147,25 @@ def apply(uow: UnitOfWork, job_id: str, *events: lifecycle.Event) -> Applied:
         try:
             after, more = lifecycle.step(life, event)
         except lifecycle.Impossible as error:
-            story = tuple(line.state for line in uow.all(_story, job_id=job_id))
+            story = tuple(line.state for line in uow.all(_story, job_id=row.id))
             raise lifecycle.Impossible(msgspec.structs.replace(error.job, story=story), event) from None
         steps.append((life, after))
         actions.extend(more)
         life = after
     run_id = row.run_id
+    told: Life | None = None
     for earlier, after in steps:
         if after != earlier:
-            run_id = _store_run(uow, row, run_id, earlier, after)
+            run_id = writing.run(uow, row, run_id, earlier, after)
         if after.state != earlier.state or after.cancel_reason != earlier.cancel_reason:
-            _remember(uow, row.id, row.account_id, after.run_index, after.state, after.reason, after.detail)
+            told = after
+            writing.remember(uow, row.id, after)
+    if told is not None:
+        writing.tell(uow, row.id, row.account_id, told)
     if life != before:
-        _store_job(uow, row, before, life)
+        writing.job(uow, row, before, life)
     if life.state in lifecycle.FINAL and before.state not in lifecycle.FINAL:
-        tell_end(uow, row.id, life)
-    if actions or life.state in lifecycle.FINAL:
-        uow.hint("scheduler")
+        writing.ends[row.id] = life
     return Applied(life, run_id, tuple(dict.fromkeys(actions)), life != before)
 
 
@@ -147,70 +187,88 @@ def _life(row: Row) -> Life:
     )
 
 
-def _store_job(uow: UnitOfWork, row: Row, before: Life, life: Life) -> None:
-    values: dict[str, Any] = {name: getattr(life, name) for name in _life_columns}
-    values["state"] = str(life.state)
-    queued_again = life.state == State.PENDING and before.state != State.PENDING
-    uow.run(
-        _update_job,
-        job_id=row.id,
-        queued_at=uow.now if queued_again else row.queued_at,
-        pending_reason=None,
-        **values,
-    )
+@dataclass
+class _Writing:
+    """What is to be written, by table; runs by their ids, so that of several states of one the last is written."""
 
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    new_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    ends: dict[str, Life] = field(default_factory=dict)
 
-def _store_run(uow: UnitOfWork, row: Row, run_id: str | None, before: Life, after: Life) -> str | None:
-    """Write the run that `before` was about; a placement makes a new one."""
-    if after.run_index == before.run_index and before.state == State.PENDING and after.state == State.SCHEDULED:
-        new = new_id()
-        uow.run(
-            _insert_run,
-            id=new,
-            job_id=row.id,
-            idx=after.run_index,
-            group_name=row.group_name,
-            node=after.node,
-            state=str(after.run_state),
-            cpu_millis=row.cpu_millis,
-            mem=row.mem,
-            gpu=row.gpu,
-            created_at=uow.now,
-        )
-        return new
-    if run_id is None or before.state in lifecycle.FINAL or before.state == State.PENDING:
+    def flush(self, uow: UnitOfWork) -> None:
+        uow.many(_insert_run, self.new_runs.values())
+        uow.many(_update_run, self.runs.values())
+        uow.many(_update_job, self.jobs)
+        uow.many(_insert_history, self.history)
+        tell_ends(uow, self.ends)
+
+    def job(self, uow: UnitOfWork, row: Row, before: Life, life: Life) -> None:
+        values: dict[str, Any] = {name: getattr(life, name) for name in _life_columns}
+        queued_again = life.state == State.PENDING and before.state != State.PENDING
+        values |= {
+            "job_id": row.id,
+            "state": str(life.state),
+            "queued_at": uow.now if queued_again else row.queued_at,
+            "pending_reason": None,
+        }
+        self.jobs.append(values)
+
+    def run(self, uow: UnitOfWork, row: Row, run_id: str | None, before: Life, after: Life) -> str | None:
+        """The run that `before` was about; a placement makes a new one."""
+        if after.run_index == before.run_index and before.state == State.PENDING and after.state == State.SCHEDULED:
+            new = new_id()
+            self.new_runs[new] = {
+                "id": new,
+                "job_id": row.id,
+                "idx": after.run_index,
+                "group_name": row.group_name,
+                "node": after.node,
+                "state": str(after.run_state),
+                "cpu_millis": row.cpu_millis,
+                "mem": row.mem,
+                "gpu": row.gpu,
+                "created_at": uow.now,
+            }
+            return new
+        if run_id is None or before.state in lifecycle.FINAL or before.state == State.PENDING:
+            return run_id
+        if run_id in self.new_runs and after.state == State.PREPARING:
+            self.new_runs[run_id]["state"] = str(after.run_state)
+            return run_id
+        if after.run_index != before.run_index:  # requeued: the old run keeps how it ended
+            after = msgspec.structs.replace(after, started_at=before.started_at, ended_at=uow.now)
+        ended = after.run_state not in (RunState.SCHEDULED, RunState.PREPARING, RunState.RUNNING)
+        self.runs[run_id] = {
+            "run_id": run_id,
+            "state": str(after.run_state),
+            "reason": after.reason if ended else None,
+            "detail": after.detail if ended else None,
+            "exit_code": after.exit_code,
+            "signal": after.signal,
+            "started_at": after.started_at,
+            "ended_at": (after.ended_at or uow.now) if ended else None,
+        }
+        if ended and row.gpu:
+            release_gpus(uow, run_id)
         return run_id
-    if after.run_index != before.run_index:  # requeued: the old run keeps how it ended
-        after = msgspec.structs.replace(after, started_at=before.started_at, ended_at=uow.now)
-    ended = after.run_state not in (RunState.SCHEDULED, RunState.PREPARING, RunState.RUNNING)
-    uow.run(
-        _update_run,
-        run_id=run_id,
-        state=str(after.run_state),
-        reason=after.reason if ended else None,
-        detail=after.detail if ended else None,
-        exit_code=after.exit_code,
-        signal=after.signal,
-        started_at=after.started_at,
-        ended_at=(after.ended_at or uow.now) if ended else None,
-    )
-    if ended and row.gpu:
-        release_gpus(uow, run_id)
-    return run_id
 
+    def remember(self, uow: UnitOfWork, job_id: str, life: Life) -> None:
+        """A line of the job's history."""
+        self.history.append(
+            {
+                "id": new_id(),
+                "job_id": job_id,
+                "at": uow.now,
+                "run_index": life.run_index,
+                "state": str(life.state),
+                "reason": life.reason,
+                "detail": life.detail,
+            }
+        )
 
-def _remember(
-    uow: UnitOfWork, job_id: str, account_id: str, run: int, state: State, reason: str | None, detail: str | None
-) -> None:
-    uow.run(
-        _insert_history,
-        id=new_id(),
-        job_id=job_id,
-        at=uow.now,
-        run_index=run,
-        state=str(state),
-        reason=reason,
-        detail=detail,
-    )
-    data = {"state": str(state), "run": run, "reason": reason}
-    uow.emit(Event("job.state", "job", job_id, account_id, data))
+    def tell(self, uow: UnitOfWork, job_id: str, account_id: str, life: Life) -> None:
+        """The event, for those who follow. States that pass within one transaction were never to be seen."""
+        data = {"state": str(life.state), "run": life.run_index, "reason": life.reason}
+        uow.emit(Event("job.state", "job", job_id, account_id, data))

@@ -8,12 +8,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, bindparam, func, select
+from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select
 
 from dais.compute.jobs.lifecycle import FINAL
-from dais.compute.jobs.tables import SHORT_ID, job_history, job_tags, jobs, runs
+from dais.compute.jobs.tables import SHORT_ID, is_waiting, job_history, job_tags, jobs, runs
 from dais.compute.notify.queries import deliveries_of
-from dais.identity import Actor, get_account, require, resolve_account, urn, user_ids, user_names, visible_accounts
+from dais.identity import (
+    Account,
+    Actor,
+    get_account,
+    require,
+    resolve_account,
+    urn,
+    user_ids,
+    user_names,
+    visible_accounts,
+)
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import Conflict, Invalid, NotFound
@@ -48,27 +58,26 @@ _latest_runs = Statement(
     .where(in_list(runs.c.job_id, "ids"))
 )
 _history = Statement(select(job_history).where(job_history.c.job_id == bindparam("job_id")).order_by(job_history.c.id))
-_before = Statement(
-    select(func.count())
-    .select_from(jobs)
-    .where(
-        jobs.c.group_name == bindparam("group_name"),
-        jobs.c.state == "PENDING",
-        (jobs.c.class_rank < bindparam("class_rank"))
-        | (
-            (jobs.c.class_rank == bindparam("class_rank"))
-            & (
-                (jobs.c.bid > bindparam("bid"))
-                | (
-                    (jobs.c.bid == bindparam("bid"))
-                    & (
-                        (jobs.c.queued_at < bindparam("queued_at"))
-                        | ((jobs.c.queued_at == bindparam("queued_at")) & (jobs.c.number < bindparam("number")))
-                    )
-                )
-            )
-        ),
-    )
+_spec = msgspec.json.Decoder(JobSpec)
+
+MOST_BEFORE = 100
+"""How far the jobs before a waiting one are counted."""
+
+
+def _before(*conditions: ColumnElement[bool]) -> Statement:
+    """How many waiting jobs of the group meet the conditions: a stretch of the queue's index, counted only so far."""
+    found = select(jobs.c.number).where(jobs.c.group_name == bindparam("group_name"), is_waiting, *conditions)
+    return Statement(select(func.count()).select_from(found.limit(MOST_BEFORE).subquery()))
+
+
+_same_class = jobs.c.class_rank == bindparam("class_rank")
+_same_bid = jobs.c.bid == bindparam("bid")
+_same_time = jobs.c.queued_at == bindparam("queued_at")
+_all_before = (
+    _before(jobs.c.class_rank < bindparam("class_rank")),
+    _before(_same_class, jobs.c.bid > bindparam("bid")),
+    _before(_same_class, _same_bid, jobs.c.queued_at < bindparam("queued_at")),
+    _before(_same_class, _same_bid, _same_time, jobs.c.number < bindparam("number")),
 )
 
 
@@ -136,16 +145,19 @@ def live_job_named(uow: UnitOfWork, account_id: str, name: str) -> Row | None:
 def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> answers.JobDetail:
     """All that is known of a job."""
     row = find_job(uow, actor, ref, account=account)
-    base = msgspec.structs.asdict(_answers(uow, [row], places=True)[0])
-    base["runs"] = [run_answer(run) for run in uow.all(_runs_of, job_id=row.id)]
+    its_runs = uow.all(_runs_of, job_id=row.id)
     history = [
         answers.Change(at=to_rfc3339(h.at), run=h.run_index, state=h.state, reason=h.reason, detail=h.detail)
         for h in uow.all(_history, job_id=row.id)
     ]
-    spec = msgspec.json.decode(row.spec, type=JobSpec)
+    spec = _spec.decode(row.spec)
+    owner = user_names(uow, {row.owner_id})[row.owner_id]
+    fields = _fields(row, spec, get_account(uow, row.account_id), owner)
+    fields["runs"] = [run_answer(run) for run in its_runs]
+    fields["place"] = _place(uow, row) if row.state == "PENDING" else None
     warnings = msgspec.json.decode(row.warnings)
     told = deliveries_of(uow, row.id) if row.ended_at is not None else []
-    return answers.JobDetail(**base, spec=spec, history=history, warnings=warnings, notifications=told)
+    return answers.JobDetail(**fields, spec=spec, history=history, warnings=warnings, notifications=told)
 
 
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,7 +218,7 @@ def list_jobs(
     rows = uow.all(_list_statement(frozenset([*values, *shape])), **values)
     more = len(rows) > limit
     rows = rows[:limit]
-    items = _answers(uow, rows, places=False)
+    items = _answers(uow, rows)
     return answers.Page[answers.Job](items=items, cursor=encode_cursor(rows[-1].number) if more else None)
 
 
@@ -257,7 +269,8 @@ def _list_statement(shape: frozenset[str]) -> Statement:
     return Statement(query.order_by(jobs.c.number if oldest else jobs.c.number.desc()))
 
 
-def _answers(uow: UnitOfWork, rows: list[Row], *, places: bool) -> list[answers.Job]:
+def _answers(uow: UnitOfWork, rows: list[Row]) -> list[answers.Job]:
+    """Jobs as lists show them, each with its latest run."""
     if not rows:
         return []
     latest = {run.job_id: run for run in uow.all(_latest_runs, ids=[row.id for row in rows])}
@@ -265,56 +278,54 @@ def _answers(uow: UnitOfWork, rows: list[Row], *, places: bool) -> list[answers.
     owners = user_names(uow, {row.owner_id for row in rows})
     found = []
     for row in rows:
-        account = accounts[row.account_id]
-        spec = msgspec.json.decode(row.spec, type=JobSpec)
-        waiting = row.state == "PENDING"
         run = latest.get(row.id)
-        found.append(
-            answers.Job(
-                id=row.id,
-                number=row.number,
-                name=row.name,
-                urn=urn(account.organization_id, account.id, "job", row.id),
-                account=account.full_name,
-                account_id=account.id,
-                owner=owners[row.owner_id],
-                state=row.state,
-                reason=row.reason,
-                detail=row.detail,
-                type=row.type,
-                command=list(spec.command),
-                image=row.image,
-                tags=spec.tags,
-                cpu=row.cpu_millis / 1000,
-                mem=row.mem,
-                gpu=row.gpu,
-                alive=row.state not in FINAL,
-                cancel_requested=row.cancel_requested_at is not None and row.state not in FINAL,
-                pending_reason=(row.pending_reason or "waits for the scheduler") if waiting else None,
-                place=_place(uow, row) if waiting and places else None,
-                exit_code=row.exit_code,
-                created_at=to_rfc3339(row.created_at),
-                started_at=_when(row.started_at),
-                ended_at=_when(row.ended_at),
-                run_index=row.run_index,
-                runs=[run_answer(run)] if run is not None else [],
-            )
-        )
+        fields = _fields(row, _spec.decode(row.spec), accounts[row.account_id], owners[row.owner_id])
+        found.append(answers.Job(**fields, runs=[run_answer(run)] if run is not None else []))
     return found
 
 
+def _fields(row: Row, spec: JobSpec, account: Account, owner: str) -> dict[str, Any]:
+    """What a job's row tells."""
+    alive = row.state not in FINAL
+    waiting = row.state == "PENDING"
+    return {
+        "id": row.id,
+        "number": row.number,
+        "name": row.name,
+        "urn": urn(account.organization_id, account.id, "job", row.id),
+        "account": account.full_name,
+        "account_id": account.id,
+        "owner": owner,
+        "state": row.state,
+        "reason": row.reason,
+        "detail": row.detail,
+        "type": row.type,
+        "command": list(spec.command),
+        "image": row.image,
+        "tags": spec.tags,
+        "cpu": row.cpu_millis / 1000,
+        "mem": row.mem,
+        "gpu": row.gpu,
+        "alive": alive,
+        "cancel_requested": row.cancel_requested_at is not None and alive,
+        "pending_reason": (row.pending_reason or "waits for the scheduler") if waiting else None,
+        "exit_code": row.exit_code,
+        "created_at": to_rfc3339(row.created_at),
+        "started_at": _when(row.started_at),
+        "ended_at": _when(row.ended_at),
+        "run_index": row.run_index,
+    }
+
+
 def _place(uow: UnitOfWork, row: Row) -> int:
-    """How many waiting jobs come before this one."""
-    return int(
-        uow.scalar(
-            _before,
-            group_name=row.group_name,
-            class_rank=row.class_rank,
-            bid=row.bid,
-            queued_at=row.queued_at,
-            number=row.number,
-        )
-    )
+    """How many waiting jobs come before this one; MOST_BEFORE stands for so many or more."""
+    values = {name: getattr(row, name) for name in ("class_rank", "bid", "queued_at", "number")}
+    counted = 0
+    for statement in _all_before:
+        counted += uow.scalar(statement, group_name=row.group_name, **values)
+        if counted >= MOST_BEFORE:
+            return MOST_BEFORE
+    return counted
 
 
 def run_answer(run: Row) -> answers.Run:

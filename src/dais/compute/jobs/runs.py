@@ -78,18 +78,28 @@ def store_launches(uow: UnitOfWork, run_ids: Iterable[str]) -> None:
     uow.many(_set_launched, [{"run_id": run, "at": uow.now} for run in run_ids])
 
 
-def store_facts(uow: UnitOfWork, status: Status) -> None:
+def store_facts(uow: UnitOfWork, statuses: Iterable[Status]) -> None:
     """What the engine measured."""
-    uow.run(
+    uow.many(
         _set_facts,
-        run_id=status.attempt_id,
-        isolation=msgspec.json.encode(status.isolation).decode() if status.isolation else None,
-        missing=msgspec.json.encode(status.missing).decode() if status.missing else None,
-        memory_peak=status.memory_peak,
-        cpu_micros=None if status.cpu_seconds is None else int(status.cpu_seconds * 1e6),
-        log_bytes=status.log_bytes,
-        log_truncated=int(status.log_truncated),
+        [
+            {
+                "run_id": status.attempt_id,
+                "isolation": msgspec.json.encode(status.isolation).decode() if status.isolation else None,
+                "missing": msgspec.json.encode(status.missing).decode() if status.missing else None,
+                "memory_peak": status.memory_peak,
+                "cpu_micros": None if status.cpu_seconds is None else int(status.cpu_seconds * 1e6),
+                "log_bytes": status.log_bytes,
+                "log_truncated": int(status.log_truncated),
+            }
+            for status in statuses
+        ],
     )
+
+
+def store_shipped(uow: UnitOfWork, run_ids: Iterable[str]) -> None:
+    """These runs printed nothing: there is no log to ship."""
+    uow.many(_set_shipped, [{"run_id": run, "at": uow.now, "segments": "[]"} for run in run_ids])
 
 
 def store_environment(uow: UnitOfWork, run_id: str, environment_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, func, insert, literal, select
 
 from dais.compute.groups.queries import group_names, group_row, node_rows
 from dais.compute.images.queries import check_image
@@ -46,7 +46,7 @@ _drop_key = Statement(
 )
 _active = Statement(
     select(func.count()).select_from(
-        select(jobs.c.id)
+        select(literal(1))
         .where(jobs.c.owner_id == bindparam("owner"), jobs.c.ended_at.is_(None))
         .limit(200_000)
         .subquery()
@@ -77,12 +77,7 @@ def submit_job(
         if earlier is not None:
             return earlier
     checked = check_spec(uow, actor, spec, settings)
-    if uow.scalar(_active, owner=actor.id) >= settings.max_active_jobs:
-        raise TooMany(
-            f"you have {settings.max_active_jobs} jobs waiting or running, which is the limit; wait for some to end",
-            code="too-many-jobs",
-            limit=settings.max_active_jobs,
-        )
+    _check_active(uow, actor, settings.max_active_jobs)
     job_id = new_id()
     if not uow.run(_insert_job, **_row(uow, actor, spec, checked, job_id)):
         raise Conflict(
@@ -96,6 +91,26 @@ def submit_job(
         uow.run(_insert_key, user_id=actor.id, key=key, body_hash=body, job_id=job_id, created_at=uow.now)
     apply.begin(uow, job_id, checked.account.id)
     return job_id
+
+
+def _check_active(uow: UnitOfWork, actor: Actor, limit: int) -> None:
+    """Refuse a job beyond the user's limit.
+
+    Counting walks through all live jobs. So an eighth of the room that was found is given out without another count:
+    a limit is met exactly, and passed only by what several servers give out at once.
+    """
+    name = f"room of {actor.id}"
+    room = uow.memory.get(name, 0)
+    if room == 0:
+        active = uow.scalar(_active, owner=actor.id)
+        if active >= limit:
+            raise TooMany(
+                f"you have {limit} jobs waiting or running, which is the limit; wait for some to end",
+                code="too-many-jobs",
+                limit=limit,
+            )
+        room = max(1, (limit - active) // 8)
+    uow.memory[name] = room - 1
 
 
 def _earlier(uow: UnitOfWork, actor: Actor, key: str, body: str) -> str | None:

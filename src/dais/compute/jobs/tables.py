@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+    text,
+)
 
 from dais.kit.database import Document, Flag, Id, Instant, metadata
 
 SHORT_ID = 8
 
 _live = text("ended_at IS NULL")
+_waiting = text("state = 'PENDING'")
 _live_and_named = text("ended_at IS NULL AND name IS NOT NULL")
 
 jobs = Table(
@@ -50,7 +63,6 @@ jobs = Table(
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Index("ix_jobs_short_id", "short_id"),
-    Index("ix_jobs_queue", "group_name", "state", "class_rank", "bid", "queued_at", "number"),
     Index("ix_jobs_account_id_number", "account_id", "number"),
     Index("ix_jobs_owner_id_number", "owner_id", "number"),
     Index("ix_jobs_state_number", "state", "number"),
@@ -153,4 +165,17 @@ idempotency_keys = Table(
     Column("job_id", Id, nullable=False),
     Column("created_at", Instant, nullable=False),
     Index("ix_idempotency_keys_created_at", "created_at"),
+)
+
+is_waiting = jobs.c.state == literal_column("'PENDING'")
+"""The condition of the queue's index, with a constant: a bound value would keep the index from being used."""
+Index(
+    "ix_jobs_queue",
+    jobs.c.group_name,
+    jobs.c.class_rank,
+    jobs.c.bid.desc(),
+    jobs.c.queued_at,
+    jobs.c.number,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
 )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -257,10 +257,10 @@ class Dispatcher:
             self._preparer.start(work)
         for run_id in outcome.ships:
             self._shipper.add(run_id)
-        if outcome.empty:
-            await self._forget(outcome.empty)
         await self._stop(outcome.stops)
         await self._launch(outcome.launches)
+        if outcome.empty:  # last: the slots that they held should not wait for it
+            await self._forget(outcome.empty)
 
     # -- acting --------------------------------------------------------------------------------------------
 
@@ -272,8 +272,7 @@ class Dispatcher:
         secrets: dict[str, Given | Refused] = {}
         if any(work.spec.secrets for work in works):
             secrets = await group.db.read(open_secrets, group.vault, works)
-        for work in works:
-            spec = await asyncio.to_thread(self._specify, work, secrets.get(work.run_id, NOTHING))
+        for spec in await asyncio.to_thread(self._specify_all, works, secrets):
             if isinstance(spec, LaunchSpec):
                 specs.append(spec)
             else:
@@ -285,6 +284,10 @@ class Dispatcher:
         for spec, handle in zip(specs, handles, strict=True):
             group.handles[spec.attempt_id] = handle
             self._handles.append((spec.attempt_id, handle))
+
+    def _specify_all(self, works: Sequence[Work], secrets: Mapping[str, Given | Refused]) -> list[LaunchSpec | Status]:
+        """What to launch, in order. Blocking; for all in one thread, since going there costs more than one takes."""
+        return [self._specify(work, secrets.get(work.run_id, NOTHING)) for work in works]
 
     def _specify(self, work: Work, secrets: Given | Refused) -> LaunchSpec | Status:
         """What to launch; a run that cannot be staged any more has ended before it began. Blocking."""

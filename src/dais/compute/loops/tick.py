@@ -7,19 +7,19 @@ launched. What has to be done in the world is returned, and done after the commi
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from dais.compute.groups.queries import node_rows
 from dais.compute.jobs import lifecycle
-from dais.compute.jobs.apply import apply
+from dais.compute.jobs.apply import apply_all
 from dais.compute.jobs.gpus import held_gpus, hold_gpus
-from dais.compute.jobs.lifecycle import Action
+from dais.compute.jobs.lifecycle import Action, State
 from dais.compute.jobs.records import works
-from dais.compute.jobs.runs import close_run, run_rows, store_facts, store_handles, store_launches
-from dais.compute.jobs.tables import jobs, runs
+from dais.compute.jobs.runs import run_rows, store_facts, store_handles, store_launches, store_shipped
+from dais.compute.jobs.tables import is_waiting, jobs, runs
 from dais.compute.jobs.types import Work
 from dais.compute.scheduler import NodeState, Snapshot, Waiting, plan
 from dais.engines.contract import Handle, Phase, Status
@@ -34,7 +34,7 @@ _placed = ("SCHEDULED", "PREPARING", "RUNNING")
 
 _queue = Statement(
     select(jobs.c.id, jobs.c.cpu_millis, jobs.c.mem, jobs.c.gpu, jobs.c.pending_reason)
-    .where(jobs.c.group_name == bindparam("group"), jobs.c.state == "PENDING")
+    .where(jobs.c.group_name == bindparam("group"), is_waiting)
     .order_by(jobs.c.class_rank, jobs.c.bid.desc(), jobs.c.queued_at, jobs.c.number)
     .limit(HEAD)
 )
@@ -48,9 +48,7 @@ _held = Statement(
     .group_by(runs.c.node)
 )
 _set_waiting = Statement(
-    update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), jobs.c.state == "PENDING")
-    .values(pending_reason=bindparam("why"))
+    update(jobs).where(jobs.c.id == bindparam("job_id"), is_waiting).values(pending_reason=bindparam("why"))
 )
 _ready = Statement(
     select(runs.c.id)
@@ -99,7 +97,6 @@ def tick(uow: UnitOfWork, group: str, statuses: Sequence[Status], handles: Seque
     outcome.stops = [found[run] for run in stops]
     outcome.launches = [found[run] for run in ready]
     for work in (found[run] for run in placed):
-        apply(uow, work.job_id, lifecycle.PreparationStarted())
         (outcome.preparations if needs_preparation(work) else outcome.launches).append(work)
     store_launches(uow, [work.run_id for work in outcome.launches])
     return outcome
@@ -111,38 +108,48 @@ def needs_preparation(work: Work) -> bool:
 
 
 def _apply_statuses(uow: UnitOfWork, statuses: Sequence[Status], outcome: Outcome) -> None:
-    rows = run_rows(uow, [status.attempt_id for status in statuses])
-    seen: set[str] = set()
-    for status in statuses:
-        if status.attempt_id in seen:  # told by the engine and by a reconcile: it may have changed the run already
-            rows |= run_rows(uow, [status.attempt_id])
-        seen.add(status.attempt_id)
-        row = rows.get(status.attempt_id)
-        if row is None:
-            outcome.strangers.append(status)
-            continue
-        if row.shipped_at is not None:
-            continue
-        store_facts(uow, status)
+    """All of them together; one that is told by the engine and by a reconcile, too, after what was told first."""
+    rest = list(statuses)
+    while rest:
+        first = {status.attempt_id: status for status in reversed(rest)}
+        _apply_once(uow, first, outcome)
+        rest = [status for status in rest if first[status.attempt_id] is not status]
+
+
+def _apply_once(uow: UnitOfWork, statuses: Mapping[str, Status], outcome: Outcome) -> None:
+    rows = run_rows(uow, list(statuses))
+    outcome.strangers += [status for status in statuses.values() if status.attempt_id not in rows]
+    news = [(rows[run], status) for run, status in statuses.items() if run in rows and rows[run].shipped_at is None]
+    store_facts(uow, [status for _, status in news])
+    latest = {row.job_id: _events(uow, row, status) for row, status in news if row.idx == row.run_index}
+    applied = apply_all(uow, latest)
+    closed: list[str] = []
+    for row, status in news:
         ended = status.phase in (Phase.ENDED, Phase.LOST)
         if row.idx == row.run_index:  # else an older run of a job that has gone on
-            try:
-                applied = apply(uow, row.job_id, *_events(row, status))
-            except lifecycle.Impossible:
-                log.exception("what the engine says of run %s is left aside: all other jobs must go on", row.id)
+            what = applied[row.job_id]
+            if isinstance(what, lifecycle.Impossible):
+                log.error("what the engine says of run %s is left aside: all others must go on", row.id, exc_info=what)
                 continue
-            ended = Action.SHIP in applied.actions
-        if not ended:
-            continue
-        if status.log_bytes or status.phase == Phase.LOST:  # who lost it does not know what it had printed
+            ended = Action.SHIP in what.actions
+        if ended and _has_log(status):
             outcome.ships.append(row.id)
-        else:
-            close_run(uow, row.id, [])
-            outcome.empty.append(row.id)
+        elif ended:
+            closed.append(row.id)
+    store_shipped(uow, closed)
+    outcome.empty += closed
 
 
-def _events(row: Row, status: Status) -> list[lifecycle.Event]:
-    """The engine's word as events of the job's life; a start that was never told comes before the end."""
+def _has_log(status: Status) -> bool:
+    """Whether output may have to be shipped: who lost it does not know what it had printed."""
+    return status.log_bytes > 0 or status.phase == Phase.LOST
+
+
+def _events(uow: UnitOfWork, row: Row, status: Status) -> list[lifecycle.Event]:
+    """The engine's word as events of the job's life.
+
+    A start that was never told comes before the end; where nothing was printed, nothing has to be shipped after it.
+    """
     events: list[lifecycle.Event] = []
     if status.started_at is not None and row.started_at is None and status.phase != Phase.LOST:
         events.append(lifecycle.Started(status.started_at))
@@ -157,6 +164,8 @@ def _events(row: Row, status: Status) -> list[lifecycle.Event]:
                 stop_reason=status.stop_reason,
             )
         )
+        if not _has_log(status) and row.job_state in (State.PREPARING, State.RUNNING):
+            events.append(lifecycle.Shipped(uow.now))
     elif status.phase == Phase.LOST:
         events.append(lifecycle.Lost(status.ended_at or 0, status.detail or "the node that ran it died"))
     return events
@@ -214,8 +223,12 @@ def _place(uow: UnitOfWork, group: str) -> list[str]:
     uow.many(_set_waiting, changed)
     wanted = {job.job_id: job.gpu for job in seen.snapshot.queue if job.gpu} if seen.free_gpus else {}
     placed = []
+    begun = {start.job_id: (lifecycle.Placed(start.node), lifecycle.PreparationStarted()) for start in decided.starts}
+    applied_to = apply_all(uow, begun)
     for start in decided.starts:
-        applied = apply(uow, start.job_id, lifecycle.Placed(start.node))
+        applied = applied_to[start.job_id]
+        if isinstance(applied, lifecycle.Impossible):
+            raise applied
         assert applied.run_id is not None
         if count := wanted.get(start.job_id):
             free = seen.free_gpus[start.node]

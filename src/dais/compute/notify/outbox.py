@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 from sqlalchemy import bindparam, insert, select
 
@@ -10,7 +12,7 @@ from dais.compute.jobs.tables import jobs
 from dais.compute.notify.tables import deliveries, notify_settings
 from dais.identity import get_account
 from dais.kit.clock import to_rfc3339
-from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.ids import new_id
 from dais.wire.notify import NOBODY
 from dais.wire.spec import JobSpec
@@ -18,7 +20,7 @@ from dais.wire.spec import JobSpec
 WAITING = "deliveries"
 """The topic that is hinted when there is something to deliver."""
 
-_job = Statement(
+_jobs = Statement(
     select(
         jobs.c.id,
         jobs.c.number,
@@ -30,7 +32,7 @@ _job = Statement(
         notify_settings.c.targets,
     )
     .select_from(jobs.outerjoin(notify_settings, notify_settings.c.user_id == jobs.c.owner_id))
-    .where(jobs.c.id == bindparam("job_id"))
+    .where(in_list(jobs.c.id, "job_ids"))
 )
 _insert = Statement(
     insert(deliveries).values(
@@ -62,14 +64,17 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str | None
 
 
-def tell_end(uow: UnitOfWork, job_id: str, life: Life) -> None:
-    """Write the messages of a job that has just ended; nothing for one of which nobody wants to hear."""
-    row = uow.one(_job, job_id=job_id)
-    if row is None:
+def tell_ends(uow: UnitOfWork, ended: Mapping[str, Life]) -> None:
+    """Write the messages of jobs that have just ended; nothing for those of which nobody wants to hear."""
+    if not ended:
         return
-    targets = _wanted(row)
-    if not targets:
-        return
+    for row in uow.all(_jobs, job_ids=list(ended)):
+        targets = _wanted(row)
+        if targets:
+            _tell(uow, row, ended[row.id], targets)
+
+
+def _tell(uow: UnitOfWork, row: Row, life: Life, targets: tuple[str, ...]) -> None:
     facts = Facts(
         id=row.id,
         number=row.number,

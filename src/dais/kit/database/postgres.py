@@ -37,6 +37,7 @@ class PostgresDatabase:
         self.url = url
         self.clock = clock
         self.hints = Hints()
+        self._memory: dict[str, Any] = {}
         self._local = threading.local()
         self._connections: set[psycopg.Connection[Any]] = set()
         self._lock = threading.Lock()
@@ -88,7 +89,7 @@ class PostgresDatabase:
             committing = False
             try:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
-                work = UnitOfWork(connection, self.dialect, self.clock)
+                work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
                 result = verb(work, *args, **kwargs)
                 hints = work.flush()
                 committing = True

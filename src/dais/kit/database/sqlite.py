@@ -54,6 +54,7 @@ class SqliteDatabase:
         self.clock = clock
         self.hints = Hints()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._memory: dict[str, Any] = {}
         self._closed = False
         self._writer_connection = _connect(path)
         self._writer = threading.Thread(target=self._write_forever, name="dais-writer", daemon=True)
@@ -168,7 +169,7 @@ class SqliteDatabase:
         self._checkpoint()
 
     def _run_one(self, connection: sqlite3.Connection, call: _Call) -> None:
-        work = UnitOfWork(connection, self.dialect, self.clock)
+        work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
         connection.execute("SAVEPOINT verb")
         try:
             call.result = call.verb(work, *call.args, **call.kwargs)

@@ -50,11 +50,13 @@ class UnitOfWork:
     """One verb's view of the database. It neither commits nor rolls back.
 
     `now` is the instant of the whole unit (µs). Statements take their parameters by name; a list given to an
-    `in_list` parameter is turned into JSON here.
+    `in_list` parameter is turned into JSON here. `memory` is what writing verbs of this process remember of the
+    database between their units: only what may be wrong, for other processes write, too, or be gone.
     """
 
-    def __init__(self, connection: Any, dialect: str, clock: Clock) -> None:
+    def __init__(self, connection: Any, dialect: str, clock: Clock, memory: dict[str, Any] | None = None) -> None:
         self._connection = connection
+        self.memory = {} if memory is None else memory
         self._events: list[dict[str, Any]] = []
         self._hints: set[str] = set()
         self.dialect = dialect
