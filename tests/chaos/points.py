@@ -98,6 +98,7 @@ UPGRADES = tuple(
         upgrade="dais.kit.database.migrate:upgrade",
         copy="dais.kit.database.migrate:_keep",
         steps="alembic.command:upgrade",
+        each_step="alembic.runtime.migration:HeadMaintainer.update_to_step",
     )
 )
 
