@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, select
 
 from dais.compute.environments.tables import environments
+from dais.compute.feeds import Feeds
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import jobs, runs
@@ -24,8 +26,6 @@ from dais.kit.errors import NotFound
 
 TAIL_BYTES = 16 << 20
 """How much of a log's end is looked at for its last lines."""
-FOLLOW_SECONDS = 0.1
-"""How often a follower looks for new output of a running container."""
 
 _runs = Statement(
     select(
@@ -85,6 +85,8 @@ class Slice:
     start: Position
     eof: bool
     truncated: bool
+    memo: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was made of it, for others who are given the same slice."""
 
 
 def job_log(uow: UnitOfWork, actor: Actor, ref: str, account: str | None = None) -> JobLog:
@@ -121,6 +123,7 @@ class Logbook:
         self._db = db
         self._engines = engines
         self._blobs = blobs
+        self._feeds = Feeds(self, db)
 
     async def read(self, log: JobLog, position: Position | None, *, limit: int = 1 << 20) -> Slice:
         """Output from a position (None: the beginning of the latest run); does not wait for more."""
@@ -185,18 +188,35 @@ class Logbook:
         return chunk
 
     async def follow(self, log: JobLog, position: Position | None, *, run: int | None = None) -> AsyncIterator[Slice]:
-        """Slices as output comes, until the job, or `run` alone, has ended and all was said."""
-        with self._db.hints.subscribe("scheduler") as hint:
-            while run is None or position is None or position.run <= run:
-                part = await self.read(log, position)
+        """Slices as output comes, until the job, or `run` alone, has ended and all was said.
+
+        Those who follow the same log are given the same slices.
+        """
+        position = position or Position(log.run_index)
+        async with self._feeds.of(log) as feed:
+            while run is None or position.run <= run:
+                bell = feed.bell
+                part = await feed.read(position)
                 position = part.position
                 if part.frames or part.eof:
                     yield part
                 if part.eof:
                     return
-                if not part.frames:
-                    await hint.wait(FOLLOW_SECONDS)
-                log = await self.refresh(log)
+                if not part.frames and part.position == part.start:
+                    await feed.wait(bell)
+
+    async def end(self, log: JobLog) -> tuple[str, ...]:
+        """What changes when there is more output of the latest run than before."""
+        run = log.runs.get(log.run_index)
+        sources = (run.build, run.own) if run is not None else ()
+        engine = self._engines[log.group]
+        return tuple(
+            [
+                await engine.log_end(source.handle)
+                for source in sources
+                if source is not None and source.handle is not None and source.segments is None
+            ]
+        )
 
     async def tail(
         self, log: JobLog, position: Position | None, lines: int, *, stream: int | None = None

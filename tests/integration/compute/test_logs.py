@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from dais.compute import JobLog, Position, Slice, job_log, position_from
+from dais.compute.feeds import Feed
 from dais.compute.logs import decode_frames, encode_frames, parse_cursor
 from dais.engines.contract import STDERR, STDOUT, SYSTEM, Frame
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import Invalid
-from tests.support.world import World, running
+from tests.support.world import PATIENCE, World, running
 
 pytestmark = pytest.mark.anyio
 
@@ -71,6 +73,45 @@ async def test_a_follower_does_not_notice_the_move(world: World) -> None:
                 world.machine.advance(61)
         assert seen == b"before\nafter\n"
         assert (await world.job(job_id)).state == "SUCCEEDED"
+
+
+async def test_who_follows_early_and_who_comes_late_get_all(world: World) -> None:
+    async with running(world):
+        job_id = await world.submit("print", "early", ";", "sleep", "60", ";", "print", "late")
+        await world.state(job_id, "RUNNING")
+        assert world.compute is not None
+        book = world.compute.logbook
+
+        async def follow() -> bytes:
+            return text([part async for part in book.follow(await log_of(world, job_id), None)])
+
+        first = [asyncio.create_task(follow()) for _ in range(5)]
+        await asyncio.sleep(0)
+        world.machine.advance(61)
+        await world.finished(job_id)
+        second = asyncio.create_task(follow())
+        async with asyncio.timeout(PATIENCE):
+            assert [await task for task in (*first, second)] == [b"early\nlate\n"] * 6
+        assert not book._feeds._open, "nobody follows any more, so nobody looks out"
+
+
+async def test_those_at_the_same_place_are_given_the_same_slice_and_news_are_read_anew(world: World) -> None:
+    async with running(world):
+        job_id = await world.submit("print", "early", ";", "sleep", "60", ";", "print", "late")
+        await world.state(job_id, "RUNNING")
+        assert world.compute is not None
+        feed = Feed(world.compute.logbook, await log_of(world, job_id))
+        one, other = await asyncio.gather(feed.read(Position(0)), feed.read(Position(0)))
+        assert one is other is await feed.read(Position(0))
+        assert text([one]) == b"early\n"
+        under_way = asyncio.create_task(feed.read(one.position))
+        await asyncio.sleep(0)
+        bell = feed.bell
+        world.machine.advance(61)
+        feed._ring()
+        await feed.wait(bell)
+        assert text([await feed.read(one.position)]) == b"late\n", "not what was being read before it was printed"
+        await under_way
 
 
 async def test_a_follower_goes_on_with_the_next_run(world: World) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 from dais.api.context import Context
 from dais.api.routing import Header, Routes
 from dais.api.sse import ServerEvent
-from dais.compute import JobLog, Position, get_job, job_log, position_from
+from dais.compute import JobLog, Position, Slice, get_job, job_log, position_from
 from dais.engines.contract import FRAME_HEAD, STDERR, STDOUT, SYSTEM, Frame
 from dais.kit.clock import from_rfc3339, to_rfc3339
 from dais.kit.errors import Invalid, NotFound
@@ -74,7 +74,7 @@ async def follow(
     since: str | None = None,
     stream: str | None = None,
     last_event_id: Annotated[str | None, Header("Last-Event-ID")] = None,
-) -> AsyncIterator[ServerEvent]:
+) -> AsyncIterator[ServerEvent | bytes]:
     """Events `log` (a LogFrame; its id is the cursor after it), and one `end` (the job) when all was said."""
     wanted = _Wanted(stream, since)
     book = ctx.services.compute.logbook
@@ -87,8 +87,8 @@ async def follow(
             yield ServerEvent(frame, "log", str(position))
         log = await book.refresh(log)
     async for part in book.follow(log, position, run=run):
-        for after, frame in _joined(wanted.only(part.frames), part.start):
-            yield ServerEvent(frame, "log", str(after))
+        if events := wanted.encoded(part):
+            yield events
     job = await ctx.db.read(get_job, ctx.actor, log.job_id)
     yield ServerEvent(job, "end")
 
@@ -116,6 +116,16 @@ class _Wanted:
                 continue
             kept.append((end, frame))
         return kept
+
+    def encoded(self, part: Slice) -> bytes:
+        """The events of a slice; encoded once for all who follow and want the same."""
+        key = (self.stream, self._since)
+        events: bytes | None = part.memo.get(key)
+        if events is None:
+            joined = _joined(self.only(part.frames), part.start)
+            events = b"".join([ServerEvent(frame, "log", str(after)).encode() for after, frame in joined])
+            part.memo[key] = events
+        return events
 
 
 def _joined(frames: Iterable[tuple[int, Frame]], start: Position) -> Iterable[tuple[Position, answers.LogFrame]]:
