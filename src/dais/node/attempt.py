@@ -8,34 +8,22 @@ import resource
 import time
 
 from dais.node import logs, processes
+from dais.node.egress import Egress
 from dais.node.launch import LaunchFailed
 from dais.node.leases import kill_user
 from dais.node.loop import READ
 from dais.node.output import Output
+from dais.node.records import now
 from dais.node.words import memory_words, why_never_ran
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Protocol
+    from typing import Any
 
-    from dais.node.launch import Launched, Machine
-    from dais.node.loop import Loop, Timer
+    from dais.node.keeper import Keeper
+    from dais.node.launch import Launched
+    from dais.node.loop import Timer
     from dais.node.spec import LaunchSpec
-
-    class Keeper(Protocol):
-        """The supervisor, as an attempt sees it."""
-
-        loop: Loop
-        machine: Machine
-        node_dir: str
-
-        def emit(self, record: dict[str, Any]) -> None: ...
-        def adopt(self, pid: int, attempt: Attempt) -> None: ...
-        def strays(self, attempt: Attempt) -> list[int]: ...
-        def unattributed(self) -> bool: ...
-        def helpers(self, attempt: Attempt) -> set[int]: ...
-        def end_execs(self, attempt: Attempt) -> None: ...
-        def uid_in_use(self, uid: int) -> bool: ...
 
 
 QUEUED, RUNNING, DRAINING, ENDED = "queued", "running", "draining", "ended"
@@ -60,6 +48,7 @@ class Attempt:
         self.launched: Launched | None = None
         self.init = 0
         self._init_gone = False
+        self._egress: Egress | None = None
         self._writer = logs.LogWriter(logs.log_directory(keeper.node_dir, self.id), spec.limits.log)
         self._output: Output | None = None
         self._status = b""
@@ -87,8 +76,12 @@ class Attempt:
         """Spawn the container; one that cannot be started ends at once."""
         spec, machine = self.spec, self._keeper.machine
         try:
+            if spec.network == "internet" and self._egress is None:
+                self._egress = Egress(self._keeper, spec, self._on_way)
+                return
             in_use = spec.uid is not None and self._keeper.uid_in_use(spec.uid)
-            launched = machine.launch(spec, uid_in_use=in_use)
+            way = None if self._egress is None else self._egress.namespaces
+            launched = machine.launch(spec, uid_in_use=in_use, way=way)
         except LaunchFailed as error:
             self.fail(error.reason, str(error))
             return
@@ -102,6 +95,17 @@ class Attempt:
             self._started(launched.pid)
         if spec.limits.time is not None:
             self._clock = self._keeper.loop.later(spec.limits.time, self._on_time_limit)
+
+    def _on_way(self, problem: str | None) -> None:
+        """The way to the internet is there, or cannot be made."""
+        if self.state == QUEUED and problem is None:
+            self.start()
+        elif self.state == QUEUED:
+            self.fail("launch-failed", str(problem))
+
+    def _close_way(self) -> None:
+        if self._egress is not None:
+            self._egress.close()
 
     def fail(self, reason: str, detail: str) -> None:
         """End an attempt of which nothing was started."""
@@ -247,6 +251,7 @@ class Attempt:
                 if timer is not None:
                     timer.cancel()
             self._keeper.end_execs(self)
+            self._close_way()
             self._deadline = time.monotonic() + TREE_SECONDS
         self.advance()
 
@@ -303,6 +308,8 @@ class Attempt:
             self._init_gone = processes.parent(self.init) != os.getpid()
         if self.init and not self._init_gone:
             return [self.init]
+        if self._egress is not None and self._egress.alive:
+            return [self._egress.pid]
         left = launched.group.pids() if launched.group is not None else []
         left = left or self._keeper.strays(self)
         if not left and launched.leased and launched.uid is not None:
@@ -359,6 +366,7 @@ class Attempt:
 
     def _end(self, outcome: dict[str, Any]) -> None:
         self.state = ENDED
+        self._close_way()
         if self._output is not None:
             self._output.close()
         if self.launched is not None:
@@ -388,8 +396,3 @@ class Attempt:
             cpu = cpu if (spent := group.cpu_seconds()) is None else spent
             peak = group.memory_peak()
         return {"memory": memory, "memory_peak": peak, "cpu_seconds": round(cpu, 6), "pids": count}
-
-
-def now() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000

@@ -114,11 +114,19 @@ class Staged:
 class Setup:
     """What a forked child does before exec. Raises SetupError."""
 
-    def __init__(self, spec: LaunchSpec, made: Launched, terminal: int, plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        spec: LaunchSpec,
+        made: Launched,
+        terminal: int,
+        plan: Plan | None = None,
+        way: tuple[int, int] | None = None,
+    ) -> None:
         self._spec = spec
         self._made = made
         self._terminal = terminal
         self._plan = plan
+        self._way = way
         self._supervisor = os.getpid()
 
     def __call__(self) -> None:
@@ -139,6 +147,10 @@ class Setup:
             stage = "uid"
             if made.uid is not None and made.gid is not None:
                 drop_privileges(made.uid, made.gid)
+            # As the job's user, whose they are. What it may do there is over with exec.
+            stage = "network"
+            for namespace in self._way or ():
+                kernel.setns(namespace)
             stage = "prctl"
             kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
             if os.getppid() != self._supervisor:

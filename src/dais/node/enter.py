@@ -108,6 +108,12 @@ def _enter(namespaces: dict[str, int]) -> None:
     own_user = own["user"]
     owner = fcntl.ioctl(namespaces["mnt"], NS_GET_USERNS)
     owner_is = os.fstat(owner).st_ino
+    if os.fstat(namespaces["net"]).st_ino != own["net"]:
+        # A way to the internet belongs to a user namespace above the sandbox's.
+        above = fcntl.ioctl(namespaces["net"], NS_GET_USERNS)
+        if os.fstat(above).st_ino not in (owner_is, own_user):
+            kernel.setns(above)
+            kernel.setns(namespaces.pop("net"))
     if owner_is != own_user:
         kernel.setns(owner)
     for name in _NAMESPACES:

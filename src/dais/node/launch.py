@@ -94,6 +94,8 @@ class Machine:
         self.filter: Filter | None = None
         self.disable_userns = False
         self.roots: Roots | None = None
+        self.pasta: str | None = None
+        self.pasta_reason = "not tried"
         self.cgroups: Cgroups | None = None
         self.places: tuple[str, ...] = ("/",)
         """Where what containers are given lies: each may be a file system of its own."""
@@ -102,14 +104,17 @@ class Machine:
         self.no_new_privileges = False
         self.null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
-    def launch(self, spec: LaunchSpec, *, uid_in_use: bool) -> Launched:
-        """Start a container. Raises LaunchFailed with nothing left behind."""
+    def launch(self, spec: LaunchSpec, *, uid_in_use: bool, way: tuple[int, int] | None = None) -> Launched:
+        """Start a container. Raises LaunchFailed with nothing left behind.
+
+        `way` are the user and network namespaces that lead to the internet, for a spec that asks for it.
+        """
         made = Launched()
         closing: list[int] = []
         try:
             self._identity(spec, made)
             if spec.isolation == "sandbox":
-                self._launch_sandbox(spec, made, closing, exposed=uid_in_use)
+                self._launch_sandbox(spec, made, closing, exposed=uid_in_use, way=way)
             else:
                 self._launch_process(spec, made, closing, exposed=uid_in_use)
         except BaseException as error:
@@ -134,6 +139,12 @@ class Machine:
                 os.close(fd)
         return made
 
+    def user_of(self, spec: LaunchSpec) -> tuple[int | None, int | None]:
+        """What its processes run as: uid and gid, None for the supervisor's own. Raises LaunchFailed."""
+        made = Launched()
+        self._identity(spec, made)
+        return made.uid, made.gid
+
     def _identity(self, spec: LaunchSpec, made: Launched) -> None:
         if not self.root:
             if spec.uid is not None and spec.uid != os.getuid():
@@ -155,7 +166,9 @@ class Machine:
 
     # The sandbox: bubblewrap, in a control group, after the uid was dropped.
 
-    def _launch_sandbox(self, spec: LaunchSpec, made: Launched, closing: list[int], *, exposed: bool) -> None:
+    def _launch_sandbox(
+        self, spec: LaunchSpec, made: Launched, closing: list[int], *, exposed: bool, way: tuple[int, int] | None
+    ) -> None:
         if self.bwrap is None:
             raise LaunchFailed(f"no sandbox on this machine: {self.bwrap_reason}")
         if spec.root != "host" and (self.roots is None or spec.root not in self.roots):
@@ -168,7 +181,7 @@ class Machine:
         made.env, made.workdir = plan.env, plan.workdir
         made.isolation += ["bwrap", "filesystem", "user", "pid", "ipc", "uts", "no-new-privileges"]
         (made.missing if self.filter is None else made.isolation).append("seccomp")
-        if spec.network == "none":
+        if spec.network != "host":
             made.isolation.append("net")
         if spec.devices:
             made.isolation.append("devices")
@@ -190,8 +203,8 @@ class Machine:
         # bwrap runs outside: it gets nothing of the job's environment.
         env = [b"PATH=" + DEFAULT_PATH.encode(), f"{MARK}={spec.attempt_id}".encode()]
         programs = [os.fsencode(self.bwrap)]
-        if exposed:
-            made.pid = spawn_prepared(plan.argv, programs, env, stdio, Setup(spec, made, stdio[0], plan), keep)
+        if exposed or way is not None:
+            made.pid = spawn_prepared(plan.argv, programs, env, stdio, Setup(spec, made, stdio[0], plan, way), keep)
         else:
             with Staged(plan), Guise(made.uid, made.gid, spec.limits.open_files):
                 made.pid = spawn_plain(plan.argv, programs, env, stdio, keep=keep)
@@ -204,6 +217,8 @@ class Machine:
     # Process mode: the program itself, in a session of its own.
 
     def _launch_process(self, spec: LaunchSpec, made: Launched, closing: list[int], *, exposed: bool) -> None:
+        if spec.network == "internet":
+            raise LaunchFailed(f"network internet needs the sandbox: {self.bwrap_reason}")
         if spec.root != "host":
             raise LaunchFailed(f"root {spec.root} needs the sandbox: {self.bwrap_reason}")
         env = {"PATH": DEFAULT_PATH, **spec.env, MARK: spec.attempt_id}

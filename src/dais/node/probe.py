@@ -7,7 +7,7 @@ import json
 import os
 import select
 
-from dais.node import cgroups, kernel
+from dais.node import cgroups, egress, kernel
 from dais.node.idmap import Mapper, change
 from dais.node.launch import LaunchFailed, Machine
 from dais.node.leases import Leases, Leasing
@@ -58,6 +58,7 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
     if sandbox is not True:
         machine.bwrap, machine.bwrap_reason = None, str(sandbox)
         machine.leases = machine.mapper = None
+    internet = _try_internet(machine) if sandbox is True else "there is no sandbox"
     return {
         "bwrap": sandbox,
         "user_namespace": True if sandbox is True else _user_namespace_reason(),
@@ -69,6 +70,7 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
         "userns_disabled": nested,
         "idmapped_mounts": mapping,
         "uid_lease": True if machine.leases is not None else _why_no_lease(machine, mapping),
+        "internet": internet,
         "terminal": True if find_program("setsid") else "the program setsid (package util-linux) is not found",
         "kernel": os.uname().release,
     }
@@ -88,6 +90,15 @@ def _harden(machine: Machine, program: Filter | str) -> tuple[bool | str, bool |
                 return True, filtered, machine.disable_userns or reasons[-1]
             reasons.append(str(sandbox))
     return sandbox, "there is no sandbox", "there is no sandbox"
+
+
+def _try_internet(machine: Machine) -> bool | str:
+    pasta = find_program("pasta")
+    uid = PROBE_UID if machine.root else None
+    works = egress.why_not(machine, pasta, uid, uid)
+    _collect_orphans()
+    machine.pasta, machine.pasta_reason = (pasta, "") if works is True else (None, str(works))
+    return works
 
 
 def find_program(name: str) -> str | None:

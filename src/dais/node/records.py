@@ -101,3 +101,8 @@ class Idle:
         if self._needed():
             self._since = time.monotonic()
         return time.monotonic() - self._since >= self._seconds
+
+
+def now() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000

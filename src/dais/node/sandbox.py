@@ -12,6 +12,7 @@ import os
 import stat
 
 from dais.node import idmap, kernel
+from dais.node.gateway import NAME_SERVER
 from dais.node.processes import MARK
 from dais.node.spawn import SetupError
 from dais.node.spec import DEFAULT_PATH
@@ -210,6 +211,8 @@ class Plan:
                        f"dais:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n")  # fmt: skip
         self._etc_file("group", f"root:x:0:\ndais:x:{self._gid}:\n")
         hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n"
+        if spec.network == "internet":
+            self._etc_file("resolv.conf", f"nameserver {NAME_SERVER}\n")
         if spec.network == "host":
             hosts = _content("/etc/hosts") or hosts
             self._etc_file("resolv.conf", _content("/etc/resolv.conf"))

@@ -166,7 +166,7 @@ class LaunchSpec:
         self.files = _files(document.get("files") or [])
         self.ro_host = _paths("ro_host", document.get("ro_host") or [])
         self.devices = _devices(document.get("devices") or [])
-        self.network = _choice(document, "network", ("none", "host"), "none")
+        self.network = _choice(document, "network", ("none", "internet", "host"), "none")
         self.hostname = (_text(document, "hostname", "dais") or "dais")[:64]
         self.uid = _whole(document, "uid", None)
         self.gid = _whole(document, "gid", None)

@@ -10,11 +10,11 @@ import sys
 from collections import deque
 
 from dais.node import processes
-from dais.node.attempt import DRAINING, ENDED, QUEUED, Attempt, now
+from dais.node.attempt import DRAINING, ENDED, QUEUED, Attempt
 from dais.node.journal import Journal
 from dais.node.leases import NoUid
 from dais.node.loop import Loop, report
-from dais.node.records import Idle, Records
+from dais.node.records import Idle, Records, now
 from dais.node.spec import LaunchSpec, SpecError, valid_id
 
 TYPE_CHECKING = False

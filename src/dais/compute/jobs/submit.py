@@ -201,13 +201,27 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
             )
         warnings.append(f"no file-system isolation on {node.name}: {why}")
     if spec.network == "internet":
-        raise Invalid(
-            "network 'internet' is not built yet; use 'none', or 'host' for the machine's own network",
-            code="not-built-yet",
-        )
+        _check_internet(nodes)
     if spec.network == "host" and not actor.administrator:
         raise Forbidden("network 'host' is for administrators; use 'none'", code="network-forbidden")
     return tuple(warnings)
+
+
+def _check_internet(nodes: list[Row]) -> None:
+    """Refuse where a machine cannot let jobs reach the internet and nothing else, with what it lacks."""
+    for node in nodes:
+        found = msgspec.json.decode(node.isolation)
+        if found.get("mode", "sandbox") != "sandbox":
+            why: object = "there is no sandbox"
+        else:
+            why = found.get("internet", "its supervisor is older than this server")
+        if why is not True:
+            raise Invalid(
+                f"{node.name} cannot give jobs the network 'internet': {why}. `dais doctor` tells how to mend it; then "
+                "start Dais anew while nothing runs. Until then use 'none'",
+                code="no-internet",
+                node=node.name,
+            )
 
 
 def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id: str) -> dict[str, object]:

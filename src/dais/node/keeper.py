@@ -1,0 +1,26 @@
+"""The supervisor, as its attempts see it. For type checkers alone."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from dais.node.attempt import Attempt
+from dais.node.launch import Machine
+from dais.node.loop import Loop
+
+
+class Keeper(Protocol):
+    """The supervisor, as an attempt sees it."""
+
+    loop: Loop
+    machine: Machine
+    node_dir: str
+    on_other_child: dict[int, Any]
+
+    def emit(self, record: dict[str, Any]) -> None: ...
+    def adopt(self, pid: int, attempt: Attempt) -> None: ...
+    def strays(self, attempt: Attempt) -> list[int]: ...
+    def unattributed(self) -> bool: ...
+    def helpers(self, attempt: Attempt) -> set[int]: ...
+    def end_execs(self, attempt: Attempt) -> None: ...
+    def uid_in_use(self, uid: int) -> bool: ...
