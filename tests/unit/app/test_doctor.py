@@ -97,7 +97,15 @@ def test_what_only_a_newer_supervisor_knows_is_shown(tmp_path: Path) -> None:
 
 def test_everything_that_is_not_fine_says_what_follows(tmp_path: Path) -> None:
     reasons: dict[str, Any] = {key: f"{key} does not work" for key, value in SOUND.items() if value is True}
-    found = concluded(tmp_path, root=False, cgroup="none", controllers=[], internet="no tun", split="none", **reasons)
+    found = concluded(
+        tmp_path,
+        root=False,
+        cgroup="none",
+        controllers=[],
+        internet="there is no /dev/net/tun",
+        split="none",
+        **reasons,
+    )
     for one in found.findings:
         if one.state in ("weak", "bad"):
             assert one.consequence, one

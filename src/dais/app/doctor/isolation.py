@@ -57,6 +57,16 @@ def _mend_sandbox(reason: str) -> str:
     return "try it by hand: bwrap --unshare-user --ro-bind / / true"
 
 
+def _mend_internet(reason: str) -> str:
+    if "not installed" in reason:
+        return install("passt")
+    if "cannot be opened" in reason:
+        return as_root("chmod 0666 /dev/net/tun")
+    if "tun" in reason.lower():
+        return as_root("modprobe tun")
+    return "see to an IPv4 default route, and start Dais anew while nothing runs"
+
+
 def _in_container() -> bool:
     return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
 
@@ -229,7 +239,7 @@ ISOLATION = (
         "network internet",
         probed("internet", "jobs can reach the internet and nothing private, when they ask for it",
                "`--network internet` is refused; none and host are there",
-               lambda reason: "modprobe tun" if "tun" in reason.lower() else install("passt")),
+               _mend_internet),
     ),
     Check(
         "terminal",
