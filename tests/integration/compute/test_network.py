@@ -39,7 +39,7 @@ async def test_the_internet_is_given_where_it_works(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("isolation", "words"),
+    "isolation, words",
     [
         ({"mode": "sandbox", "internet": "pasta is not installed"}, "one .*pasta is not installed.*dais doctor"),
         ({"mode": "process", "internet": True}, "no sandbox"),
