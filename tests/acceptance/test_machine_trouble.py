@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -89,6 +90,27 @@ def test_jobs_that_end_while_the_disk_is_full_are_told_when_there_is_room(crampe
         assert (ended.state, ended.reason, ended.exit_code) == ("FAILED", "exit-code", 6)
     cramped.wait_nothing_left(*(cramped.client().jobs.get(job.id) for job in jobs))
     assert "Traceback" not in cramped.said() + cramped.log()
+
+
+def test_no_job_starts_on_a_nearly_full_disk_until_there_is_room(cramped: Installation, disk: Path) -> None:
+    filler = disk / "filler"
+    with filler.open("wb") as file:
+        info = os.statvfs(disk)
+        needed = info.f_blocks * info.f_frsize // 20
+        os.posix_fallocate(file.fileno(), 0, info.f_bavail * info.f_frsize - (needed - (300 << 10)))
+    until(lambda: cramped.ask("GET", "/v1/nodes").json["items"][0]["warnings"], "the node says so")
+    job = cramped.submit("true")
+    assert any("nearly full" in warning for warning in job.warnings)
+    until(lambda: "nearly full" in (cramped.client().jobs.get(job.id).pending_reason or ""), "the job waits for room")
+    (node,) = cramped.ask("GET", "/v1/nodes").json["items"]
+    assert node["disk_free"] < needed
+    assert "free, 2.4 MiB needed" in node["warnings"][0]
+    assert cramped.client().jobs.get(job.id).state == "PENDING"
+    assert cramped.put(cramped.folder("small"), "x", b"x").status in (200, 503), "the server answers"
+    filler.unlink()
+    assert cramped.wait(job.id).state == "SUCCEEDED"
+    assert cramped.ask("GET", "/v1/nodes").json["items"][0]["warnings"] == []
+    assert cramped.is_well()
 
 
 def test_a_read_only_disk_is_told_and_nothing_is_changed(cramped: Installation, disk: Path) -> None:

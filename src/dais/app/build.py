@@ -15,7 +15,7 @@ import msgspec
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, tokens_in_address
 from dais.api.settings import ServerSettings
-from dais.compute import Compute, Notifier
+from dais.compute import Compute, Notifier, Retention
 from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
@@ -49,7 +49,8 @@ class App:
     async def start(self) -> None:
         """Start engines and loops. Raises OSError or LaunchRefused when an engine cannot work here."""
         await self.compute.start()
-        for loop in (outbox.relay(self.db), outbox.purger(self.db), self.notifier.loop):
+        retention = Retention(self.db, self.services.blobs, self.services.settings["compute"])
+        for loop in (outbox.relay(self.db), outbox.purger(self.db), self.notifier.loop, retention.loop):
             self._tasks.append(asyncio.create_task(_seen(loop), name=loop.name))
         tidying = keep_tidy(self.db, self.services.folders, self.services.settings["data"])
         self._tasks.append(asyncio.create_task(tidying, name="tidying up"))

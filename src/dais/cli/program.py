@@ -30,7 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "Register, list and remove the images that jobs start from."),
     "notify": Entry("dais.cli.notify:notify", "Tell people and programs when your jobs end."),
-    "account": Entry("dais.cli.account:account", "List and show accounts."),
+    "account": Entry("dais.cli.account:account", "List, show and change accounts."),
     "node": Entry("dais.cli.node:node", "List the machines and what is free of them."),
     "me": Entry("dais.cli.me:me", "Tell who you are, and where you are connected."),
     "whoami": Entry("dais.cli.me:me", "The same as `dais me`.", alias_of="me"),

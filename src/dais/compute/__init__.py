@@ -17,6 +17,9 @@ from dais.compute.loops.staging import tree_size
 from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal_signing, set_targets
 from dais.compute.notify.notifier import Notifier
 from dais.compute.notify.settings import NotifySettings
+from dais.compute.retention.blobs import collect_blobs
+from dais.compute.retention.logs import LogLimits, LogLimitsChange, get_log_limits, set_log_limits
+from dais.compute.retention.loop import Retention
 from dais.compute.runtime import Compute, running_work
 from dais.compute.secrets.commands import remove_secret, reseal_secrets, set_secret
 from dais.compute.secrets.queries import get_secret, list_secrets
@@ -30,10 +33,13 @@ __all__ = [
     "JobChange",
     "JobFilter",
     "JobLog",
+    "LogLimits",
+    "LogLimitsChange",
     "Logbook",
     "Notifier",
     "NotifySettings",
     "Position",
+    "Retention",
     "Secret",
     "Slice",
     "Wishes",
@@ -41,12 +47,14 @@ __all__ = [
     "add_image",
     "check_new_image",
     "check_spec",
+    "collect_blobs",
     "decode_segments",
     "environment_row",
     "find_job",
     "get_environment",
     "get_image",
     "get_job",
+    "get_log_limits",
     "get_secret",
     "get_wishes",
     "image_row",
@@ -71,6 +79,7 @@ __all__ = [
     "retry_job",
     "running_work",
     "set_job",
+    "set_log_limits",
     "set_secret",
     "set_targets",
     "store_image_size",

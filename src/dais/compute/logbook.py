@@ -17,10 +17,19 @@ from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import Segment
-from dais.compute.logs import SEGMENT_BYTES, Position, before, decode_segments, parse_cursor, read_shipped
+from dais.compute.logs import (
+    SEGMENT_BYTES,
+    Position,
+    before,
+    decode_segments,
+    encode_frames,
+    parse_cursor,
+    read_shipped,
+)
 from dais.data import BlobStore
-from dais.engines.contract import Engine, Frame, Handle, LogChunk
+from dais.engines.contract import SYSTEM, Engine, Frame, Handle, LogChunk
 from dais.identity import Actor, require
+from dais.kit.clock import to_rfc3339
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import NotFound
 
@@ -35,6 +44,7 @@ _runs = Statement(
         runs.c.ended_at,
         runs.c.log_segments,
         runs.c.log_truncated,
+        runs.c.log_expired_at,
         environments.c.handle.label("build_handle"),
         environments.c.log_segments.label("build_segments"),
         environments.c.state.label("build_state"),
@@ -63,6 +73,7 @@ class RunLog:
     build: Source | None
     own: Source
     truncated: bool
+    expired_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,7 @@ def _job_log(uow: UnitOfWork, job_id: str, group: str) -> JobLog:
         if run.build_state is not None:
             build = _source(run.build_handle, run.build_segments, over=run.build_state != "BUILDING")
         own = _source(run.handle, run.log_segments, over=run.ended_at is not None and run.handle is None)
-        found[run.idx] = RunLog(run.idx, build, own, bool(run.log_truncated))
+        found[run.idx] = RunLog(run.idx, build, own, bool(run.log_truncated), run.log_expired_at)
     return JobLog(job_id, group, row.run_index, row.state in FINAL, found)
 
 
@@ -146,6 +157,8 @@ class Logbook:
             return Slice([], position, position, log.final or position.run < log.run_index, False)
         if run.build is not None and not position.build and position.segment == 0 and position.offset == 0:
             position = replace(position, build=True)
+        if run.expired_at is not None and not position.build and position.segment == position.offset == 0:
+            return _expired(run, run.expired_at, position)
         source = run.build if position.build and run.build is not None else run.own
         chunk = await self._chunk(log, source, position, limit)
         if chunk is None:
@@ -259,6 +272,15 @@ class Logbook:
             last = int(end.partition(":")[0])
         first = last - TAIL_BYTES // SEGMENT_BYTES
         return Position(position.run, False, first) if first > position.segment else position
+
+
+def _expired(run: RunLog, at: int, position: Position) -> Slice:
+    """What stands in the place of a log that has expired."""
+    when = to_rfc3339(at)
+    words = f"the log of run {run.index} expired on {when[:10]}: it was old, or room was needed\n"
+    mark = Frame(at * 1000, SYSTEM, words.encode())
+    after = replace(position, segment=0, offset=len(encode_frames([mark])))
+    return Slice([mark], after, position, False, run.truncated)
 
 
 def _cut(frames: list[Frame], lines: int) -> list[Frame]:

@@ -22,6 +22,25 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: Annotated[
         int, msgspec.Meta(ge=0, description="Bytes of output kept per run; what comes after is discarded, with a mark.")
     ] = 1 << 30
+    log_days: Annotated[
+        int, msgspec.Meta(ge=0, description="Days after which the log of a run expires; 0: never. Accounts may differ.")
+    ] = 90
+    log_bytes: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0, description="Bytes of output kept of all runs together; beyond it the oldest expire. 0 is no limit."
+        ),
+    ] = 0
+    free_disk: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            description="Bytes of the data directory's disk below which no job is started (at most a twentieth of it).",
+        ),
+    ] = 1 << 30
+    free_inodes: Annotated[
+        int, msgspec.Meta(ge=0, description="Files that it must have room for, else no job is started.")
+    ] = 10_000
     preparation_limit: Annotated[
         float, msgspec.Meta(gt=0, description="Seconds that staging a source and building an environment may take.")
     ] = 3600.0

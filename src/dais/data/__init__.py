@@ -19,7 +19,7 @@ from dais.data.reading import (
     remove_entries,
 )
 from dais.data.settings import DataSettings
-from dais.data.sources import materialize, read_source, source_file, store_source
+from dais.data.sources import materialize, pin_source, read_source, source_file, store_source
 from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
 from dais.data.uploads import write_pack, write_piece
 
@@ -56,6 +56,7 @@ __all__ = [
     "measure",
     "move_entry",
     "open_file",
+    "pin_source",
     "publish_folder",
     "read_source",
     "remove_entries",

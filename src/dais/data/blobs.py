@@ -63,6 +63,13 @@ class BlobStore:
                     absent[digest] = None
         return list(absent)
 
+    def age(self, digest: str) -> float | None:
+        """Seconds since the blob was written or asked for; None when it is not there."""
+        try:
+            return time.time() - self.path(digest).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def size(self, digest: str) -> int:
         """Bytes of the blob. Raises NotFound `no-such-blob`."""
         try:

@@ -20,6 +20,7 @@ from dais.kit.errors import Conflict, Invalid
 from dais.wire.paths import PathError, check_path, shown
 from dais.wire.transfers import MAX_ENTRIES, Source, SourceFile, SourceManifest
 
+PINNED_RECENTLY = 3600.0
 SHOWN_MISSING = 1_000
 """Digests that a refusal names; a client asks for the rest by sending the manifest again."""
 
@@ -60,6 +61,19 @@ def read_source(blobs: BlobStore, digest: str) -> SourceManifest:
         raise Invalid(
             f"{digest} is a blob, but not the manifest of a source; make one with POST /v1/sources", code="bad-source"
         ) from error
+
+
+def pin_source(blobs: BlobStore, digest: str) -> bool:
+    """Whether a source is there; if so, it and its contents stay for the next 24 hours.
+
+    One that was stored or pinned in the last hour is not looked into again. Raises as `read_source`.
+    """
+    age = blobs.age(digest)
+    if age is None or not (age < PINNED_RECENTLY or blobs.has(digest)):
+        return False
+    if age >= PINNED_RECENTLY:
+        blobs.missing(file.digest for file in read_source(blobs, digest).files)
+    return True
 
 
 def source_file(blobs: BlobStore, digest: str, path: str) -> bytes | None:

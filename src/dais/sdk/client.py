@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
+
+import msgspec
 
 from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted
 from dais.sdk.pages import pages, whole
@@ -65,6 +67,13 @@ class AccountsApi(Resource):
     def get(self, ref: str) -> Flow[Account]:
         """An account by its full name or id. Raises NotFound."""
         return (yield from self.call(Request("GET", f"/v1/accounts/{quoted(ref)}"), Account))
+
+    @operation
+    def set(self, ref: str, change: Mapping[str, int | None]) -> Flow[Account]:
+        """Change `log_days` and `log_bytes` (None: as in the installation, 0: no limit); for administrators."""
+        body = msgspec.json.encode(change)
+        request = Request("PATCH", f"/v1/accounts/{quoted(ref)}", body=body, repeatable=True)
+        return (yield from self.call(request, Account))
 
 
 class Accounts(AccountsApi, Blocking):

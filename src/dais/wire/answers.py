@@ -57,6 +57,7 @@ class Run(Answer, frozen=True, kw_only=True):
     cpu_seconds: float | None = None
     log_bytes: int | None = None
     log_truncated: bool = False
+    log_expired_at: str | None = None
 
 
 class Change(Answer, frozen=True, kw_only=True):
@@ -201,7 +202,7 @@ class SigningSecret(Answer, frozen=True, kw_only=True):
 
 
 class Account(Answer, frozen=True, kw_only=True):
-    """A node of the organization's tree."""
+    """A node of the organization's tree. `log_days`, `log_bytes`: its own limits of logs; None: the installation's."""
 
     id: str
     name: str
@@ -209,6 +210,8 @@ class Account(Answer, frozen=True, kw_only=True):
     urn: str
     organization: str
     parent: str | None = None
+    log_days: int | None = None
+    log_bytes: int | None = None
 
 
 class Me(Answer, frozen=True, kw_only=True):
@@ -266,6 +269,9 @@ class Node(Answer, frozen=True, kw_only=True):
     free_gpu: int
     gpus: list[str] = []
     isolation: dict[str, Any] = {}
+    disk_free: int | None = None
+    disk_size: int | None = None
+    warnings: list[str] = []
 
 
 class Version(Answer, frozen=True, kw_only=True):

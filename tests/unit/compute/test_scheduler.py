@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,3 +100,14 @@ def test_no_slot_is_given_twice_and_everybody_is_answered(queue: list[Waiting], 
     started = [start.job_id for start in decided.starts]
     assert started == [one.job_id for one in queue][: len(started)]
     assert set(started) | set(decided.waits) == set(asked)
+
+
+def test_nothing_is_started_on_a_node_whose_disk_is_full() -> None:
+    full = msgspec.structs.replace(node("a"), full="the disk of a is nearly full")
+    starts, waits = decide([job("one"), job("two")], [full])
+    assert starts == []
+    assert waits == {"one": "the disk of a is nearly full", "two": "waits for the jobs before it"}
+    starts, _ = decide([job("one")], [full, node("b")])
+    assert starts == [("one", "b")]
+    _, waits = decide([job("one", cpu=4000)], [full])
+    assert waits["one"].startswith("needs 4 cpu"), "what it waits for in any case is told first"

@@ -6,7 +6,8 @@ import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.identity import Account, create_account, list_accounts, resolve_account, urn
+from dais.compute import LogLimitsChange, get_log_limits, set_log_limits
+from dais.identity import Account, Actor, create_account, list_accounts, resolve_account, urn
 from dais.kit.database import UnitOfWork
 from dais.wire import answers
 
@@ -18,6 +19,13 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     name: str
     parent: str | None = None
+
+
+class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change; a field left out stays. Days and bytes of logs."""
+
+    log_days: int | msgspec.UnsetType | None = msgspec.UNSET
+    log_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 @routes.get("/v1/accounts", summary="List the accounts that you may use")
@@ -37,7 +45,26 @@ async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
 
 @routes.get("/v1/accounts/{ref}", summary="Show an account")
 async def account(ctx: Context, ref: str) -> answers.Account:
-    return _answer(await ctx.db.glance(resolve_account, ctx.actor, ref))
+    shown: answers.Account = await ctx.db.glance(_shown, ctx.actor, ref)
+    return shown
+
+
+@routes.patch("/v1/accounts/{ref}", summary="Change how long an account's logs are kept")
+async def change_account(ctx: Context, ref: str, body: AccountChange) -> answers.Account:
+    """For administrators. `null` lets the installation's limit hold; 0 is no limit."""
+
+    def change(uow: UnitOfWork) -> answers.Account:
+        limits = LogLimitsChange(days=body.log_days, bytes=body.log_bytes)
+        return _shown(uow, ctx.actor, set_log_limits(uow, ctx.actor, ref, limits))
+
+    changed: answers.Account = await ctx.db.write(change)
+    return changed
+
+
+def _shown(uow: UnitOfWork, actor: Actor, ref: str) -> answers.Account:
+    found = resolve_account(uow, actor, ref)
+    limits = get_log_limits(uow, found.id)
+    return msgspec.structs.replace(_answer(found), log_days=limits.days, log_bytes=limits.bytes)
 
 
 def _answer(account: Account) -> answers.Account:

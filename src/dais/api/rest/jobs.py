@@ -22,6 +22,7 @@ from dais.compute import (
     set_job,
     submit_job,
 )
+from dais.data import pin_source
 from dais.kit.clock import from_rfc3339
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid, NotFound
@@ -69,7 +70,7 @@ async def submit(
     The same `Idempotency-Key` with the same spec answers the job that it made, for 24 hours.
     """
     _checked(body)
-    if body.source is not None and not await asyncio.to_thread(ctx.services.blobs.has, body.source):
+    if body.source is not None and not await asyncio.to_thread(pin_source, ctx.services.blobs, body.source):
         raise NotFound(
             f"source {body.source} is not in the blob store; upload it first (POST /v1/sources)", code="no-such-source"
         )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import bindparam, insert, update
 
+from dais.compute.groups.disk import Disk
 from dais.compute.groups.tables import nodes, resource_groups
 from dais.engines.contract import NodeInfo
 from dais.kit.database import Statement, UnitOfWork
@@ -15,7 +16,8 @@ _insert_group = Statement(insert(resource_groups), suffix="ON CONFLICT DO NOTHIN
 _upsert_node = Statement(
     insert(nodes),
     suffix="ON CONFLICT (group_name, name) DO UPDATE SET state = excluded.state, cpu_millis = excluded.cpu_millis, "
-    "mem = excluded.mem, gpus = excluded.gpus, isolation = excluded.isolation, updated_at = excluded.updated_at",
+    "mem = excluded.mem, gpus = excluded.gpus, isolation = excluded.isolation, disk_free = excluded.disk_free, "
+    "disk_size = excluded.disk_size, no_room = excluded.no_room, updated_at = excluded.updated_at",
 )
 _others_down = Statement(
     update(nodes)
@@ -29,8 +31,8 @@ def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) 
     uow.run(_insert_group, name=name, engine=engine, default_image=default_image, created_at=uow.now)
 
 
-def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo]) -> None:
-    """Write the nodes that the engine has now; those it does not name any more are down."""
+def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo], disk: Disk | None = None) -> None:
+    """Write the nodes that the engine has now, and the disk that they share; those not named any more are down."""
     uow.many(
         _upsert_node,
         [
@@ -42,6 +44,9 @@ def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo]) -> None:
                 "mem": node.memory,
                 "gpus": msgspec.json.encode(node.gpus).decode(),
                 "isolation": msgspec.json.encode(node.isolation).decode(),
+                "disk_free": None if disk is None else disk.free,
+                "disk_size": None if disk is None else disk.size,
+                "no_room": None if disk is None else disk.full(node.name),
                 "updated_at": uow.now,
             }
             for node in seen

@@ -65,6 +65,9 @@ def list_nodes(uow: UnitOfWork) -> list[answers.Node]:
                 free_gpu=sum((row.name, uuid) not in taken for uuid in gpus),
                 gpus=gpus,
                 isolation=msgspec.json.decode(row.isolation),
+                disk_free=row.disk_free,
+                disk_size=row.disk_size,
+                warnings=[row.no_room] if row.no_room else [],
             )
         )
     return shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, String, Table
+from sqlalchemy import BigInteger, Column, ForeignKey, String, Table, Text
 
 from dais.kit.database import Document, Instant, metadata
 
@@ -25,5 +25,9 @@ nodes = Table(
     Column("mem", BigInteger, nullable=False),
     Column("gpus", Document, nullable=False),
     Column("isolation", Document, nullable=False),
+    # Bytes of the disk that jobs are staged on, and why nothing is started here, in words: that disk is nearly full.
+    Column("disk_free", BigInteger),
+    Column("disk_size", BigInteger),
+    Column("no_room", Text),
     Column("updated_at", Instant, nullable=False),
 )

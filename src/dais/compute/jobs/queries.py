@@ -349,6 +349,7 @@ def run_answer(run: Row) -> answers.Run:
         cpu_seconds=None if run.cpu_micros is None else run.cpu_micros / 1e6,
         log_bytes=run.log_bytes,
         log_truncated=bool(run.log_truncated),
+        log_expired_at=_when(run.log_expired_at),
     )
 
 

@@ -176,6 +176,8 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
     """Without file-system isolation only the operator's own jobs run, unless the installation allows others."""
     warnings: list[str] = []
     for node in nodes:
+        if node.no_room:
+            warnings.append(node.no_room)
         isolation = msgspec.json.decode(node.isolation)
         if isolation.get("cgroup", "v2") not in ("v1", "v2"):
             warnings.append(

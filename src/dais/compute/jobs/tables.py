@@ -20,6 +20,7 @@ from dais.kit.database import Document, Flag, Id, Instant, metadata
 
 SHORT_ID = 8
 
+_stored = text("log_bytes > 0 AND shipped_at IS NOT NULL AND log_expired_at IS NULL")
 _live = text("ended_at IS NULL")
 _waiting = text("state = 'PENDING'")
 _live_and_named = text("ended_at IS NULL AND name IS NOT NULL")
@@ -119,6 +120,8 @@ runs = Table(
     Column("log_truncated", Flag),
     # The log in the blob store, segment by segment; NULL while the engine still holds it.
     Column("log_segments", Document),
+    # When the stored log was removed, for it was old or others needed the room.
+    Column("log_expired_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("started_at", Instant),
     Column("ended_at", Instant),
@@ -132,6 +135,7 @@ runs = Table(
         sqlite_where=text("shipped_at IS NULL"),
         postgresql_where=text("shipped_at IS NULL"),
     ),
+    Index("ix_runs_stored_logs", "shipped_at", sqlite_where=_stored, postgresql_where=_stored),
 )
 
 gpu_holds = Table(

@@ -16,6 +16,7 @@ from functools import partial
 import msgspec
 
 from dais.compute.groups.commands import update_nodes
+from dais.compute.groups.disk import Disk, look_at
 from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
 from dais.compute.launch import NOTHING, launch_spec
@@ -70,6 +71,7 @@ class Dispatcher:
         # by then the run may have ended and been forgotten. So one of them at a time decides and acts.
         self._acting = asyncio.Lock()
         self._failures: dict[str, int] = {}
+        self._short: str | None = None
         self._lease_name = f"dispatcher:{group.name}"
 
     async def run(self) -> None:
@@ -194,7 +196,7 @@ class Dispatcher:
     async def _reconcile(self) -> None:
         """Ask the engine about every placed run, launch again what never reached it, and finish what is overdue."""
         group = self._group
-        await group.db.write(update_nodes, group.name, await group.engine.nodes())
+        await self._tell_nodes(look_at(group.data_dir, group.settings))
         works: list[Work] = await group.db.read(placed_works, group.name)
         for work in works:
             if work.handle is not None:
@@ -230,8 +232,24 @@ class Dispatcher:
             await self._decide()
         await hint.wait(IDLE_SECONDS)
 
+    async def _tell_nodes(self, disk: Disk | None) -> None:
+        """Write what machines there are, and what is free on the disk that jobs are staged on."""
+        group = self._group
+        await group.db.write(update_nodes, group.name, await group.engine.nodes(), disk)
+        short, before = disk.short if disk else None, self._short
+        self._short = short
+        if (short is None) != (before is None):
+            log.warning("group %s starts %s", group.name, "jobs again" if short is None else f"no jobs: disk: {short}")
+
+    async def _watch_disk(self) -> None:
+        """Stop placing jobs at once when the disk runs short, and go on at once when there is room."""
+        disk = look_at(self._group.data_dir, self._group.settings)
+        if disk is not None and (disk.short is None) != (self._short is None):
+            await self._tell_nodes(disk)
+
     async def _decide(self) -> None:
         group = self._group
+        await self._watch_disk()
         batches, self._inbox = self._inbox, []
         handles, self._handles = self._handles, []
         statuses = [status for batch in batches for status in batch.statuses]

@@ -203,6 +203,7 @@ def look(uow: UnitOfWork, group: str) -> Seen:
                 free_cpu_millis=node.cpu_millis - (used.cpu_millis if used else 0),
                 free_mem=node.mem - (used.mem if used else 0),
                 free_gpu=len(free_gpus.get(node.name, ())),
+                full=node.no_room,
             )
         )
     queue = tuple(Waiting(job_id=r.id, cpu_millis=r.cpu_millis, mem=r.mem, gpu=r.gpu) for r in waiting)

@@ -11,7 +11,9 @@ from dais.compute.scheduler.types import NodeState, Placement, Plan, Snapshot, W
 
 def plan(snapshot: Snapshot) -> Plan:
     """The plan for a snapshot. Pure: the same snapshot gives the same plan."""
-    free = {node.name: [node.free_cpu_millis, node.free_mem, node.free_gpu] for node in snapshot.nodes}
+    free = {
+        node.name: [node.free_cpu_millis, node.free_mem, node.free_gpu] for node in snapshot.nodes if node.full is None
+    }
     starts: list[Placement] = []
     waits: dict[str, str] = {}
     blocked = False
@@ -49,7 +51,7 @@ def _why(job: Waiting, nodes: tuple[NodeState, ...], free: dict[str, list[int]])
         return "no node is up"
     nearest: tuple[int, str] | None = None
     for node in nodes:
-        cpu, mem, gpu = free[node.name]
+        cpu, mem, gpu = free.get(node.name, (node.free_cpu_millis, node.free_mem, node.free_gpu))
         short = []
         if job.gpu > gpu:
             short.append(f"needs {job.gpu} gpu, {gpu} of {node.gpu} free")
@@ -59,6 +61,9 @@ def _why(job: Waiting, nodes: tuple[NodeState, ...], free: dict[str, list[int]])
             short.append(
                 f"needs {job.mem / (1 << 30):.3g} GiB mem, {mem / (1 << 30):.3g} of {node.mem / (1 << 30):.3g} free"
             )
+        if not short:  # only a node on which nothing is started has room
+            assert node.full is not None
+            return node.full
         if nearest is None or len(short) < nearest[0]:
             nearest = (len(short), f"{short[0]} on {node.name}")
     assert nearest is not None

@@ -15,7 +15,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """A node's slots: all of them, and those that no placed run holds."""
+    """A node's slots: all of them, and those that no placed run holds. `full`: why nothing is started on it now."""
 
     name: str
     cpu_millis: int
@@ -24,6 +24,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     free_cpu_millis: int
     free_mem: int
     free_gpu: int
+    full: str | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

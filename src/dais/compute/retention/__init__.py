@@ -1,0 +1,1 @@
+"""How long logs are kept, and freeing what nothing needs any more."""

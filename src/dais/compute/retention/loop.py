@@ -1,0 +1,48 @@
+"""The loop that expires logs every hour, and frees blobs every few hours, or when logs have expired."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from dais.compute.retention.blobs import collect_blobs
+from dais.compute.retention.logs import expire_logs
+from dais.compute.settings import ComputeSettings
+from dais.data import BlobStore
+from dais.kit.clock import SECOND
+from dais.kit.database import Database
+from dais.kit.leases import Lease, LeasedLoop
+
+log = logging.getLogger(__name__)
+
+EXPIRE_SECONDS = 3600.0
+COLLECT_SECONDS = 6 * 3600.0
+FIRST_SECONDS = 600.0
+"""A server that has just come up has better things to do."""
+
+
+class Retention:
+    """Keeps what is stored within its limits. One process of an installation works at a time."""
+
+    def __init__(self, db: Database, blobs: BlobStore, settings: ComputeSettings) -> None:
+        self._db = db
+        self._blobs = blobs
+        self._settings = settings
+        self._collect_at = db.clock.now() + int(FIRST_SECONDS * SECOND)
+        self.loop = LeasedLoop(db, "retention", self._step, interval=EXPIRE_SECONDS)
+
+    async def expire(self) -> int:
+        """Expire every log that is over a limit; how many."""
+        total = 0
+        while expired := await self._db.write(expire_logs, self._settings):
+            total += expired
+            await asyncio.sleep(0)
+        if total:
+            log.info("logs have expired", extra={"logs": total})
+        return total
+
+    async def _step(self, _lease: Lease) -> None:
+        expired = await self.expire()
+        if expired or self._db.clock.now() >= self._collect_at:
+            await collect_blobs(self._db, self._blobs)
+            self._collect_at = self._db.clock.now() + int(COLLECT_SECONDS * SECOND)
