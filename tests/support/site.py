@@ -7,16 +7,19 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from dais import web
-from dais.api import Application, Authenticator, Parts, Services, all_routes
+from dais.api import Application, Authenticator, Parts, Services, all_routes, make_folder
 from dais.api.server import Server, listen
 from dais.engines.contract import STDOUT
 from dais.identity import create_sign_in_link
+from dais.kit.ids import new_id
 from dais.kit.outbox import relay
+from dais.wire.transfers import NewFolder
 from tests.support.world import World, running
 
 
@@ -48,6 +51,12 @@ class Site:
             answer = await client.post(await self.link())
             assert answer.status_code == 303, answer.text
             yield client
+
+    async def folder(self, name: str) -> Path:
+        """Make a folder of the administrator; its directory on the disk."""
+        wanted = NewFolder(name=name)
+        made = await make_folder(self.services, self.world.actor, wanted, new_id())
+        return self.world.folders.root / made.id
 
     async def prints(self, job_id: str, text: str, stream: int = STDOUT) -> None:
         """Let a running job print this, as it is."""

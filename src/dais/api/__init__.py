@@ -3,8 +3,12 @@
 from dais.api.application import Application
 from dais.api.auth import Authenticator, tokens_in_address
 from dais.api.context import Context, Parts, Services
+from dais.api.downloads import Head, attachment, opened_file, send_file, send_pieces
 from dais.api.errors import Disconnected, HttpProblem, describe
+from dais.api.files import disk
 from dais.api.rest import all_routes
+from dais.api.rest.folders import make_folder
+from dais.api.rest.jobs import check_job, make_job
 from dais.api.routing import Header, Reply, Routes, read_body, send_json
 from dais.api.sse import ServerEvent
 
@@ -13,6 +17,7 @@ __all__ = [
     "Authenticator",
     "Context",
     "Disconnected",
+    "Head",
     "Header",
     "HttpProblem",
     "Parts",
@@ -21,8 +26,16 @@ __all__ = [
     "ServerEvent",
     "Services",
     "all_routes",
+    "attachment",
+    "check_job",
     "describe",
+    "disk",
+    "make_folder",
+    "make_job",
+    "opened_file",
     "read_body",
+    "send_file",
     "send_json",
+    "send_pieces",
     "tokens_in_address",
 ]

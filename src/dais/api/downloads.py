@@ -25,7 +25,7 @@ _unfit = re.compile(r"[^ !#-\[\]-~]|[/;%]")
 
 
 @asynccontextmanager
-async def opened(store: FolderStore, folder_id: str, path: str) -> AsyncIterator[OpenFile]:
+async def opened_file(store: FolderStore, folder_id: str, path: str) -> AsyncIterator[OpenFile]:
     """`open_file`, without blocking."""
     opening = open_file(store, folder_id, path)
     file = await disk(opening.__enter__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -12,10 +13,11 @@ from starlette.websockets import WebSocket
 
 from dais.api import Disconnected, HttpProblem, Services
 from dais.kit.errors import DaisError, NotFound
+from dais.web import transfers
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
-from dais.web.pages import cluster, job, jobs, palette, settings, sign_in, style
+from dais.web.pages import cluster, files, folders, job, jobs, palette, settings, sign_in, style, submit
 
 Page = Callable[[Request, Frame], Awaitable[Response]]
 
@@ -26,7 +28,22 @@ async def _home(request: Request, frame: Frame) -> Response:
     return see_other("/jobs")
 
 
+class _Below(Convertor[str]):
+    """A path in a folder: names may hold anything, newlines too."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("below", _Below())
+
 JOBS = "/{organization}/{account}/jobs"
+FOLDERS = "/{organization}/{account}/folders"
 
 PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", _home),
@@ -40,6 +57,17 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/rail", settings.set_rail),
     ("GET", "/settings", settings.show_settings),
     ("POST", "/settings/sessions/{id}/end", settings.end_session),
+    ("GET", "/submit", submit.show_form),
+    ("POST", "/submit", submit.submit),
+    ("POST", "/submit/check", submit.check),
+    ("GET", "/folders", folders.show_folders),
+    ("GET", "/folders/new", folders.ask_new),
+    ("POST", "/folders/new", folders.make),
+    ("GET", "/folders/sizes", folders.sizes),
+    ("GET", "/folders/{ref}", folders.to_its_address),
+    ("POST", "/uploads/{folder}/compare", transfers.compare),
+    ("POST", "/uploads/{folder}/pack", transfers.pack),
+    ("PUT", "/uploads/{folder}/file", transfers.piece),
     ("GET", "/cluster", cluster.show_cluster),
     ("GET", "/palette", palette.entries),
     ("GET", "/style", style.show_style),
@@ -50,6 +78,11 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill),
     ("POST", f"{JOBS}/{{ref}}/kill", job.kill),
     ("POST", f"{JOBS}/{{ref}}/retry", job.retry),
+    ("GET", f"{FOLDERS}", folders.show_folders),
+    ("GET", f"{FOLDERS}/{{name}}", files.show),
+    ("POST", f"{FOLDERS}/{{name}}", files.change),
+    ("GET", f"{FOLDERS}/{{name}}/{{path:below}}", files.show),
+    ("POST", f"{FOLDERS}/{{name}}/{{path:below}}", files.change),
 )
 
 

@@ -12,6 +12,8 @@ from dais.kit.errors import NotFound
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 FOREVER = "public, max-age=31536000, immutable"
+POLICIES = {"hasher.js": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"}
+"""Policies of workers, which have their own: digests are computed by WebAssembly, there and nowhere else."""
 
 
 def _read() -> dict[str, tuple[str, bytes]]:
@@ -45,4 +47,6 @@ class Assets:
         file = self._files.get(request.path_params["name"])
         if file is None or request.path_params["version"] != self.version:
             raise NotFound("this file belongs to another version of Dais; load the page again", code="no-such-file")
-        return Response(file[1], media_type=file[0], headers={"cache-control": FOREVER})
+        policy = POLICIES.get(request.path_params["name"])
+        headers = {"cache-control": FOREVER} | ({"content-security-policy": policy} if policy else {})
+        return Response(file[1], media_type=file[0], headers=headers)

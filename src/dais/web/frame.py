@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import dais
 from dais.api import Services, describe
-from dais.web import view
+from dais.web import places, view
 from dais.web.ansi import visible
 from dais.web.assets import Assets
 from dais.web.guard import Visitor
@@ -65,7 +65,7 @@ class Frame:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.filters |= view.filters
+        self._templates.filters |= view.filters | places.filters
         self._templates.globals |= {
             "asset": self.assets.address,
             "length": view.length,
@@ -98,10 +98,10 @@ class Frame:
         return str(getattr(self._templates.get_template(template).module, name)(*args))
 
     def sections(self, account: str | None) -> list[tuple[str, str, str]]:
-        """The rail's entries: name, word and address; jobs are those of the account that the page is about."""
-        jobs = f"{view.place(account)}/jobs" if account else "/jobs"
+        """The rail's entries: name, word and address; jobs and folders are of the account that the page is about."""
+        base = view.place(account) if account else ""
         return [
-            (name, word, jobs if name == "jobs" else address)
+            (name, word, f"{base}{address}" if name in ("jobs", "data") else address)
             for name, word, address, _ in SECTIONS
             if address in self._known
         ]
@@ -129,12 +129,12 @@ def _chosen(request: Request, cookie: str, choices: Sequence[str]) -> str:
 
 
 def _section(here: str) -> str | None:
-    """The section of the rail that an address is in; those of jobs begin with organization and account."""
+    """The section of the rail that an address is in; those of jobs and folders begin with organization and account."""
     for name, _, _, beginnings in SECTIONS:
         if any(here == beginning or here.startswith(f"{beginning}/") for beginning in beginnings):
             return name
     parts = here.split("/")
-    return parts[3] if len(parts) > 3 and parts[3] == "jobs" else None
+    return {"jobs": "jobs", "folders": "data"}.get(parts[3]) if len(parts) > 3 else None
 
 
 def answer_json(value: Any, status: int = 200) -> Response:

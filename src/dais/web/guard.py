@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +22,7 @@ MAX_ACCOUNTS = 200
 """Accounts that the switcher offers; others are found by their address."""
 MAX_FORM = 16 << 10
 """Bytes of a form; the largest field of any is a token."""
+MAX_FIELDS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +99,24 @@ def check_origin(connection: HTTPConnection) -> None:
 
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of a form that this origin sent. Raises Forbidden, Invalid `bad-form`, HttpProblem."""
+    fields = await read_fields(request, MAX_FORM, MAX_FIELDS)
+    return {name: values[-1] for name, values in fields.items()}
+
+
+async def read_fields(request: Request, most: int, fields: int) -> dict[str, list[str]]:
+    """The same for a form of at most so many bytes and fields whose fields may come more than once, in their order."""
     check_origin(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     if kind not in ("", "application/x-www-form-urlencoded"):
         raise Invalid(f"a form is sent as application/x-www-form-urlencoded, not {kind[:80]}", code="bad-form")
-    body = await read_body(dict(request.scope), cast(Any, request.receive), MAX_FORM)
+    body = await read_body(dict(request.scope), cast(Any, request.receive), most)
     try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
+        return parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=fields)
     except ValueError as error:
         raise Invalid("the form is not what a browser sends", code="bad-form") from error
-    return {name: values[-1] for name, values in fields.items()}
 
 
-def check_form_token(who: Visitor, form: dict[str, str]) -> None:
+def check_form_token(who: Visitor, form: Mapping[str, str]) -> None:
     """Raises Forbidden `stale-form` when the form was not made for this session."""
     if not hmac.compare_digest(form.get("token", "").encode(), who.form_token.encode()):
         raise Forbidden(

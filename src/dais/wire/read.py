@@ -168,7 +168,7 @@ def _human_resources(resources: Resources) -> dict[str, Any]:
 
 
 def _human_mount(mount: Mount) -> str | dict[str, Any]:
-    if ":" in mount.target or ":" in mount.path:
+    if any(mark in path for mark in ":\\" for path in (mount.target, mount.path)):
         document: dict[str, Any] = {"name": mount.name, "target": mount.target}
         return (
             document | ({"path": mount.path} if mount.path else {}) | ({"read_only": True} if mount.read_only else {})
@@ -210,7 +210,7 @@ def _read_mount(value: Any, path: str) -> Mount:
             if name not in fields:
                 raise SpecError(path, f"the field {name!r} is missing", expected="name and target")
         return Mount(**fields)
-    parts = text_of(value, path).split(":")
+    parts = _split_at_colons(text_of(value, path))
     mode = parts.pop() if len(parts) == 3 else "rw"
     if len(parts) != 2 or mode not in ("ro", "rw"):
         raise SpecError(
@@ -222,6 +222,17 @@ def _read_mount(value: Any, path: str) -> Mount:
         )
     name, below = split_folder(parts[0])
     return Mount(name=name, path=below, target=parts[1], read_only=mode == "ro")
+
+
+def _split_at_colons(text: str) -> list[str]:
+    """The parts of a mount; `\\:` is a colon inside one, `\\\\` a backslash."""
+    parts = [""]
+    for piece in re.findall(r"\\[:\\]|.", text, re.DOTALL):
+        if piece == ":":
+            parts.append("")
+        else:
+            parts[-1] += piece[-1]
+    return parts
 
 
 def _read_environment(value: Any, path: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from dais.api.context import Context
+from dais.api.context import Context, Services
 from dais.api.routing import Header, Reply, Routes
 from dais.compute import (
     JobChange,
@@ -23,6 +23,7 @@ from dais.compute import (
     submit_job,
 )
 from dais.data import pin_source
+from dais.identity import Actor
 from dais.kit.clock import from_rfc3339
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid, NotFound
@@ -69,26 +70,30 @@ async def submit(
 
     The same `Idempotency-Key` with the same spec answers the job that it made, for 24 hours.
     """
-    _checked(body)
-    if body.source is not None and not await asyncio.to_thread(pin_source, ctx.services.blobs, body.source):
-        raise NotFound(
-            f"source {body.source} is not in the blob store; upload it first (POST /v1/sources)", code="no-such-source"
-        )
-    if body.notify:
-        ctx.services.notifier.check(body.notify)
-    settings = ctx.services.compute.settings
     if dry_run:
-        checked = await ctx.db.read(check_spec, ctx.actor, body, settings)
-        resolved = DryRun(
-            spec=body, account=checked.account.full_name, group=checked.group.name, warnings=list(checked.warnings)
-        )
-        return Reply(resolved, 200)
+        return Reply(await check_job(ctx.services, ctx.actor, body), 200)
+    job = await make_job(ctx.services, ctx.actor, body, idempotency_key)
+    return Reply(job, 201, (("Location", f"/v1/jobs/{job.id}"),))
+
+
+async def check_job(services: Services, actor: Actor, spec: JobSpec) -> DryRun:
+    """Every check of a submit, without making anything. Raises as `submit_job` does, and NotFound `no-such-source`."""
+    await _check(services, spec)
+    checked = await services.db.read(check_spec, actor, spec, services.compute.settings)
+    return DryRun(
+        spec=spec, account=checked.account.full_name, group=checked.group.name, warnings=list(checked.warnings)
+    )
+
+
+async def make_job(services: Services, actor: Actor, spec: JobSpec, key: str | None) -> answers.JobDetail:
+    """Submit a job, once for each idempotency key. Raises as `submit_job` does, and NotFound `no-such-source`."""
+    await _check(services, spec)
 
     def make(uow: UnitOfWork) -> answers.JobDetail:
-        return get_job(uow, ctx.actor, submit_job(uow, ctx.actor, body, settings, key=idempotency_key))
+        return get_job(uow, actor, submit_job(uow, actor, spec, services.compute.settings, key=key))
 
-    job = await ctx.db.write(make)
-    return Reply(job, 201, (("Location", f"/v1/jobs/{job.id}"),))
+    job: answers.JobDetail = await services.db.write(make)
+    return job
 
 
 @routes.get("/v1/jobs", summary="List jobs")
@@ -183,11 +188,17 @@ async def usage(ctx: Context, ref: str, account: str | None = None) -> Usage:
     )
 
 
-def _checked(spec: JobSpec) -> None:
+async def _check(services: Services, spec: JobSpec) -> None:
     try:
         check(spec)
     except SpecError as error:
         raise _invalid(error) from error
+    if spec.source is not None and not await asyncio.to_thread(pin_source, services.blobs, spec.source):
+        raise NotFound(
+            f"source {spec.source} is not in the blob store; upload it first (POST /v1/sources)", code="no-such-source"
+        )
+    if spec.notify:
+        services.notifier.check(spec.notify)
 
 
 def _invalid(error: SpecError) -> Invalid:

@@ -6,7 +6,7 @@ import msgspec
 
 from dais.api.context import Context
 from dais.api.decoding import BodyDecoder
-from dais.api.downloads import attachment, opened, send_file, send_pieces
+from dais.api.downloads import attachment, opened_file, send_file, send_pieces
 from dais.api.files import Body, disk
 from dais.api.routing import Receive, Routes, Scope, Send, read_body, send_json
 from dais.data import fetch, get_folder, write_pack, write_piece
@@ -99,7 +99,7 @@ async def download_file(
         (b"content-type", b"application/octet-stream"),
         (b"content-disposition", attachment(path.rpartition("/")[2])),
     ]
-    async with opened(ctx.services.folders, folder.id, path) as file:
+    async with opened_file(ctx.services.folders, folder.id, path) as file:
         await send_file(scope, send, file, head)
 
 

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @click.command("submit", cls=CommandAfterDashes)
 @job_options
+@click.option("--source", metavar="DIGEST", help="Give it the files of an earlier job, as `dais job info` names them.")
 @with_output_of(JobDetail)
 @connected
-def submit(client: Client, output: Output, given: dict[str, Any], words: tuple[str, ...]) -> None:
+def submit(client: Client, output: Output, given: dict[str, Any], source: str | None, words: tuple[str, ...]) -> None:
     """Put a job into the queue.
 
     Prints the job; `--field id` prints its id alone. The command is run as it is, without a shell.
@@ -34,7 +35,7 @@ def submit(client: Client, output: Output, given: dict[str, Any], words: tuple[s
       dais job submit -f job.yml --name second -e SEED=2
       dais job submit --dry-run -- bash -c 'echo $DAIS_JOB_ID'
     """
-    spec = read_given(given, words)
+    spec = read_given(given, words, source=source)
     if given["dry_run"]:
         print_checked(client, output, spec)
     else:
