@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
+
+from dais.api.access import AccessLog, RequestIds
 from dais.api.context import Context, Services
 from dais.api.errors import Disconnected, HttpProblem, describe, encode
+from dais.api.meter import RouteMeter
 from dais.api.routing import Receive, Route, Scope, Send, empty
-from dais.kit.errors import Invalid, NotFound
+from dais.identity import Actor
+from dais.kit.errors import Invalid, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +31,7 @@ class _Node:
     named: dict[str, _Node] = field(default_factory=dict)
     any: _Node | None = None
     methods: dict[str, Route] = field(default_factory=dict)
+    meters: dict[str, RouteMeter] = field(default_factory=dict)
 
 
 class Application:
@@ -35,6 +43,8 @@ class Application:
         self._authenticator = services.authenticator
         self._root = _Node()
         self._static: dict[str, _Node] = {}
+        self._ids = RequestIds()
+        self._access = AccessLog(services.settings.get("server"))
         for route in routes:
             self._add(route)
 
@@ -58,13 +68,21 @@ class Application:
         if method in node.methods:
             raise TypeError(f"two routes answer {method} {route.path}")
         node.methods[method] = route
+        timed = route.kind not in ("events", "websocket")
+        node.meters[method] = self.services.meter.of(method, route.path, timed=timed)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        begun = time.perf_counter()
+        request_id = self._ids.next()
+        meter = self.services.meter.unrouted
+        actor: Actor | None = None
+        status = 0
 
         async def watched(message: dict[str, Any]) -> None:
-            nonlocal started
-            started = True
+            nonlocal status
+            if not status:  # the head comes first
+                status = message["status"]
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
             await send(message)
 
         try:
@@ -75,15 +93,30 @@ class Application:
             if route is None:
                 await self._without_route(node, scope, receive, watched, values)
                 return
+            meter = node.meters[method]
             actor = None if route.public else await self._authenticator.actor(scope["headers"])
-            await route.run(Context(self.services, actor), scope, receive, watched, values)
+            if meter.timed:
+                await route.run(Context(self.services, actor), scope, receive, watched, values)
+            else:
+                with meter:
+                    await route.run(Context(self.services, actor), scope, receive, watched, values)
         except Disconnected:
             return
+        except asyncio.CancelledError:
+            if not self.services.stopping.is_set():
+                raise
+            log.warning("a request was cut off because the server stops: %s %s", meter.method, meter.path)
+            if not status:
+                await _answer_problem(_cut_off(), watched, request_id, with_body=scope["method"] != "HEAD")
         except Exception as error:
-            if started:
+            if status:
                 log.error("%s %s failed after its answer had begun", scope["method"], scope["path"], exc_info=error)
                 raise
-            await _answer_problem(error, send, with_body=scope["method"] != "HEAD")
+            await _answer_problem(error, watched, request_id, with_body=scope["method"] != "HEAD")
+        finally:
+            seconds = time.perf_counter() - begun
+            meter.note(status, seconds)
+            self._access.note(meter, status, seconds, request_id, actor)
 
     async def _without_route(
         self, node: _Node, scope: Scope, receive: Receive, send: Send, values: Sequence[str]
@@ -119,6 +152,8 @@ class Application:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted = False
+        request_id = self._ids.next()
+        meter, status = self.services.meter.unrouted, 101
 
         async def watched(message: dict[str, Any]) -> None:
             nonlocal accepted
@@ -131,16 +166,23 @@ class Application:
             route = node.methods.get("WEBSOCKET")
             if route is None:
                 raise NotFound(f"{scope['path'][:200]} is not for WebSockets", code="no-such-path")
+            meter = node.meters["WEBSOCKET"]
             actor = await self._authenticator.actor(scope["headers"])
-            await route.run(Context(self.services, actor), scope, receive, watched, values)
+            with meter:
+                await route.run(Context(self.services, actor), scope, receive, watched, values)
         except Disconnected:
             return
+        except asyncio.CancelledError:
+            if not self.services.stopping.is_set():
+                raise
         except Exception as error:
             if accepted:
                 log.error("the WebSocket %s failed", scope["path"], exc_info=error)
                 await send({"type": "websocket.close", "code": 1011, "reason": describe(error)[0].code})
             else:
-                await _refuse_websocket(error, scope, receive, send)
+                status = await _refuse_websocket(error, scope, send, request_id)
+        finally:
+            meter.note(status, 0.0)
 
     def _find(self, scope: Scope) -> tuple[_Node, tuple[str, ...]]:
         path: str = scope["path"]
@@ -184,6 +226,14 @@ def _walk(node: _Node, parts: Sequence[str], at: int, values: list[str]) -> _Nod
     return found
 
 
+def _cut_off() -> Unavailable:
+    return Unavailable(
+        "the server is stopping and could not wait for this request any longer; send it again",
+        code="stopping",
+        retry_after=1,
+    )
+
+
 def _headless(send: Send) -> Send:
     """Sends the head of a GET's answer without its body."""
     ended = False
@@ -199,9 +249,9 @@ def _headless(send: Send) -> Send:
     return headless
 
 
-def _problem_head(error: BaseException) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _problem_head(error: BaseException, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     problem, headers = describe(error)
-    body = encode(problem)
+    body = encode(msgspec.structs.replace(problem, instance=f"urn:dais:request:{request_id}"))
     head = [
         (b"content-type", b"application/problem+json"),
         (b"cache-control", b"no-store"),
@@ -212,16 +262,17 @@ def _problem_head(error: BaseException) -> tuple[int, list[tuple[bytes, bytes]],
     return problem.status, head, body
 
 
-async def _answer_problem(error: BaseException, send: Send, *, with_body: bool) -> None:
-    status, head, body = _problem_head(error)
+async def _answer_problem(error: BaseException, send: Send, request_id: str, *, with_body: bool) -> None:
+    status, head, body = _problem_head(error, request_id)
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body if with_body else b""})
 
 
-async def _refuse_websocket(error: BaseException, scope: Scope, receive: Receive, send: Send) -> None:
-    status, head, body = _problem_head(error)
+async def _refuse_websocket(error: BaseException, scope: Scope, send: Send, request_id: str) -> int:
+    status, head, body = _problem_head(error, request_id)
     if "websocket.http.response" in scope.get("extensions", {}):
         await send({"type": "websocket.http.response.start", "status": status, "headers": head})
         await send({"type": "websocket.http.response.body", "body": body})
     else:
         await send({"type": "websocket.close", "code": 1008, "reason": describe(error)[0].code})
+    return status

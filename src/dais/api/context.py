@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dais.api.meter import RequestMeter
 from dais.identity import Actor
 from dais.kit.clock import Clock
 from dais.kit.database import Database
@@ -27,7 +28,8 @@ T = TypeVar("T")
 class Services:
     """The parts that routes use. `engines` are by the name of their group; `stopping` is set when the server stops.
 
-    `settings` are by the name of their package. A part that this process does not have answers `not-available`.
+    `settings` are by the name of their package; `schema` is the step of the migrations that the program needs. A part
+    that this process does not have answers `not-available`.
     """
 
     db: Database
@@ -36,6 +38,9 @@ class Services:
     authenticator: Authenticator
     engines: Mapping[str, Engine] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    meter: RequestMeter = field(default_factory=RequestMeter)
+    schema: str | None = None
+    probed: tuple[float, dict[str, str]] = (float("-inf"), {})
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     parts: Parts = field(default_factory=lambda: Parts())
 

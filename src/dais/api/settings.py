@@ -20,6 +20,18 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_seconds: Annotated[
         float, msgspec.Meta(ge=0, le=600, description="Seconds that requests under way get to end when it stops.")
     ] = 5.0
+    metrics_token: Annotated[
+        str,
+        msgspec.Meta(
+            description="A token that opens `/metrics` and nothing else; empty: only administrators' tokens open it."
+        ),
+    ] = ""
+    slow_seconds: Annotated[
+        float, msgspec.Meta(ge=0, description="Requests that take longer are logged; 0: none, however slow.")
+    ] = 5.0
+    access_log: Annotated[
+        int, msgspec.Meta(ge=0, description="Log every N-th request; 0: none but failed and slow ones.")
+    ] = 0
     log_level: Annotated[
         str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="What goes to the server's log.")
     ] = "info"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, tokens_in_address
 from dais.api.settings import ServerSettings
+from dais.app.schema import newest_step
 from dais.compute import Compute, Notifier, Retention
 from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
@@ -111,6 +113,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
         authenticator=Authenticator(db),
         engines=engines,
         settings=loaded,
+        schema=newest_step(),
         parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier),
     )
     api = Application(all_routes(), services)
@@ -123,15 +126,37 @@ class _Site:
     def __init__(self, api: Application, pages: Any) -> None:
         self._api = api
         self._pages = pages
+        self._meter = api.services.meter.of("", "(pages)")
+        self._live = api.services.meter.of("WEBSOCKET", "(pages)", timed=False)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"]
         ours = (
             path.startswith("/v1/")
-            or path == "/v1"
+            or path in ("/v1", "/metrics")
             or bool(tokens_in_address(scope["query_string"], scope.get("raw_path") or b""))
         )
-        await (self._api if ours else self._pages)(scope, receive, send)
+        if ours or scope["type"] == "lifespan":
+            await self._api(scope, receive, send)
+        else:
+            await self._page(scope, receive, send)
+
+    async def _page(self, scope: Any, receive: Any, send: Any) -> None:
+        begun = time.perf_counter()
+        status = 0
+
+        async def watched(message: Any) -> None:
+            nonlocal status
+            status = status or message.get("status", 101)
+            await send(message)
+
+        live = scope["type"] == "websocket"
+        meter = self._live if live else self._meter
+        try:
+            with meter:
+                await self._pages(scope, receive, watched)
+        finally:
+            meter.note(status, time.perf_counter() - begun)
 
 
 def _config_file(data_dir: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
+from dais.compute.figures import Figures, figures
 from dais.compute.groups.queries import list_nodes
 from dais.compute.images.commands import add_image, check_new_image, remove_image, store_image_size
 from dais.compute.images.queries import get_image, image_row, list_images
@@ -30,6 +31,7 @@ __all__ = [
     "FINAL",
     "Compute",
     "ComputeSettings",
+    "Figures",
     "JobChange",
     "JobFilter",
     "JobLog",
@@ -50,6 +52,7 @@ __all__ = [
     "collect_blobs",
     "decode_segments",
     "environment_row",
+    "figures",
     "find_job",
     "get_environment",
     "get_image",

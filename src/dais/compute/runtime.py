@@ -21,7 +21,17 @@ from dais.compute.loops.group import Group
 from dais.compute.loops.staging import give_to_jobs, staged
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
-from dais.engines.contract import CommandNotFound, Engine, Exec, ExecStream, LaunchRefused, Metered, Terminal, Usage
+from dais.engines.contract import (
+    CommandNotFound,
+    Connected,
+    Engine,
+    Exec,
+    ExecStream,
+    LaunchRefused,
+    Metered,
+    Terminal,
+    Usage,
+)
 from dais.identity import Actor, require
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid, Unavailable
@@ -76,6 +86,13 @@ class Compute:
         for engine in self._engines.values():
             await engine.retire()
             await engine.close()
+
+    def unconnected(self) -> list[str]:
+        """The groups whose engine cannot be reached now, or was not started yet."""
+        away = [
+            name for name, engine in self._engines.items() if isinstance(engine, Connected) and not engine.connected
+        ]
+        return sorted({*away, *(name for name in self._engines if name not in self.groups)})
 
     async def exec(
         self, work: Work, argv: Sequence[str], *, env: Mapping[str, str], workdir: str | None, pty: Terminal | None

@@ -337,6 +337,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @runtime_checkable
+class Connected(Protocol):
+    """An engine that may be out of reach for a while, and knows it."""
+
+    @property
+    def connected(self) -> bool: ...
+
+
+@runtime_checkable
 class Metered(Protocol):
     """Engines that can tell what running containers use."""
 

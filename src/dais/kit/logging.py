@@ -9,6 +9,7 @@ import logging
 import logging.handlers
 import sys
 import traceback
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from dais.kit.clock import to_rfc3339
 
 FILE_BYTES = 32 << 20
 KEPT_FILES = 3
+
+request_in_hand: ContextVar[str | None] = ContextVar("request_in_hand", default=None)
+"""The id of the request that is being answered; lines that are logged meanwhile carry it as `request`."""
 
 _chatty = ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "websockets", "alembic")
 _standard = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName", "asctime"}
@@ -33,6 +37,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "event": record.getMessage(),
         }
+        if (request := request_in_hand.get()) is not None:
+            line["request"] = request
         line |= {name: value for name, value in vars(record).items() if name not in _standard}
         error = _error(record)
         if error is not None:

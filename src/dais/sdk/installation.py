@@ -27,7 +27,10 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in a data directory. `stale`: a server ended there without tidying up."""
+    """What was found in a data directory. `stale`: a server ended there without tidying up.
+
+    `problems` tell why a server that runs cannot do all of its work now.
+    """
 
     state: State
     data_dir: str
@@ -35,6 +38,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     version: str | None = None
     stale: bool = False
+    problems: list[str] = []
 
 
 def default_data_dir() -> Path:

@@ -26,7 +26,7 @@ class Page(Answer, Generic[T], frozen=True, kw_only=True):
 
 
 class Problem(Answer, frozen=True, kw_only=True):
-    """RFC 9457 problem details; `code` is for programs, `fields` carries the values."""
+    """RFC 9457 problem details; `code` is for programs, `fields` carries the values, `instance` names the request."""
 
     type: str
     title: str
@@ -34,6 +34,7 @@ class Problem(Answer, frozen=True, kw_only=True):
     detail: str
     code: str
     fields: dict[str, Any] = {}
+    instance: str | None = None
 
 
 class Run(Answer, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dais.api import events
+from dais.api import events, metrics
 from dais.api.openapi import openapi_routes
 from dais.api.rest import (
     accounts,
@@ -10,6 +10,7 @@ from dais.api.rest import (
     environments,
     execution,
     folders,
+    health,
     images,
     jobs,
     logs,
@@ -24,6 +25,7 @@ from dais.api.rest import (
 from dais.api.routing import Route
 
 PARTS = (
+    health,
     system,
     sign_in,
     accounts,
@@ -45,4 +47,4 @@ PARTS = (
 def all_routes() -> list[Route]:
     """Every route of the native API, and the one that describes them."""
     routes = [route for part in PARTS for route in part.routes.all] + events.routes
-    return routes + openapi_routes(routes)
+    return routes + openapi_routes(routes) + metrics.routes.all

@@ -57,6 +57,21 @@ def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:
         connection.close()
 
 
+def problems_of(url: str, seconds: float = HEALTH_SECONDS) -> list[str]:
+    """Why the server at `url` cannot do all of its work now; nothing when it can, or is too old to say."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(place.hostname or "localhost", place.port, timeout=seconds)
+    try:
+        connection.request("GET", "/v1/ready")
+        answer = connection.getresponse()
+        checks = msgspec.json.decode(answer.read())["fields"]["checks"] if answer.status == 503 else {}
+        return [f"{name}: {words}" for name, words in checks.items() if words != "ok"]
+    except (OSError, http.client.HTTPException, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return []
+    finally:
+        connection.close()
+
+
 @contextmanager
 def platform() -> Iterator[None]:
     """Around the use of the platform itself: what is missing or fails there is told in words. Raises ClickException."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from dais.cli.admin.place import answers, data_dir_of, data_dir_option
+from dais.cli.admin.place import answers, data_dir_of, data_dir_option, problems_of
 from dais.sdk.installation import Installation, find_installation
 
 NOT_RUNNING = 3
@@ -20,7 +20,8 @@ NOT_RUNNING = 3
 def status(data_dir: Path | None, as_json: bool) -> int:
     """Tell whether Dais runs on this machine, and where.
 
-    The exit code is 0 when it runs and answers, else 3. The state is running, starting, unresponsive or stopped.
+    The exit code is 0 when it runs and answers, else 3. The state is running, starting, unresponsive or stopped; of a
+    server that runs it also says what keeps it from its work, as a database that takes no writes.
 
     \b
     Examples:
@@ -30,6 +31,8 @@ def status(data_dir: Path | None, as_json: bool) -> int:
     found = find_installation(data_dir_of(data_dir))
     if found.state == "running" and found.url is not None and not answers(found.url):
         found = msgspec.structs.replace(found, state="unresponsive")
+    elif found.state == "running" and found.url is not None:
+        found = msgspec.structs.replace(found, problems=problems_of(found.url))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
@@ -39,7 +42,8 @@ def status(data_dir: Path | None, as_json: bool) -> int:
 
 def _words(found: Installation) -> str:
     if found.state == "running":
-        return f"Dais {found.version} runs at {found.url} (pid {found.pid})\ndata directory {found.data_dir}"
+        lines = [f"Dais {found.version} runs at {found.url} (pid {found.pid})", f"data directory {found.data_dir}"]
+        return "\n".join([*lines, *(f"not ready: {words}" for words in found.problems)])
     if found.state == "starting":
         return f"Dais is starting or stopping on {found.data_dir} (pid {found.pid or 'unknown'})"
     if found.state == "unresponsive":

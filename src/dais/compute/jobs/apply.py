@@ -256,6 +256,7 @@ class _Writing:
 
     def remember(self, uow: UnitOfWork, job_id: str, life: Life) -> None:
         """A line of the job's history."""
+        uow.tally("job_changes", str(life.state), life.reason or "")
         self.history.append(
             {
                 "id": new_id(),

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -229,7 +230,9 @@ class Dispatcher:
 
     async def _tick(self, hint: Hint) -> None:
         async with self._acting:
+            begun = time.perf_counter()
             await self._decide()
+            self._group.ticks.note(time.perf_counter() - begun)
         await hint.wait(IDLE_SECONDS)
 
     async def _tell_nodes(self, disk: Disk | None) -> None:

@@ -9,6 +9,7 @@ from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import Engine, Handle, HostTools
 from dais.kit.database import Database
+from dais.kit.meters import Histogram
 from dais.kit.vault import Vault
 
 
@@ -27,6 +28,8 @@ class Group:
     vault: Vault
     handles: dict[str, Handle] = field(default_factory=dict)
     """Handles of attempts that were launched or found by this process."""
+    ticks: Histogram = field(default_factory=Histogram)
+    """Seconds that this process's ticks took, with what they did in the world."""
 
     def run_directory(self, run_id: str) -> Path:
         """Where a run's source is staged."""

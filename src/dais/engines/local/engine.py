@@ -78,6 +78,11 @@ class LocalEngine:
         """The process id of the supervisor that said hello last."""
         return self._hello.pid if self._hello is not None else None
 
+    @property
+    def connected(self) -> bool:
+        """Whether the supervisor can be reached now."""
+        return self._link.ready
+
     async def start(self) -> None:
         """Connect; raises SupervisorUnreachable with the supervisor's own words when it cannot be started."""
         self._node_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from dais.kit.clock import Clock, SystemClock
 from dais.kit.database.hints import Hints
 from dais.kit.database.work import Verb
 from dais.kit.errors import Invalid
+from dais.kit.meters import DatabaseMeter
 
 
 class Database(Protocol):
@@ -18,6 +19,7 @@ class Database(Protocol):
     dialect: str
     clock: Clock
     hints: Hints
+    meter: DatabaseMeter
 
     async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
     async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...

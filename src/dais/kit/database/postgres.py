@@ -16,6 +16,7 @@ from dais.kit.clock import Clock
 from dais.kit.database.hints import Hints
 from dais.kit.database.work import UnitOfWork, Verb
 from dais.kit.errors import Conflict, DaisError, Unavailable
+from dais.kit.meters import DatabaseMeter
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class PostgresDatabase:
         self.clock = clock
         self.hints = Hints()
         self._memory: dict[str, Any] = {}
+        self.meter = DatabaseMeter()
         self._local = threading.local()
         self._connections: set[psycopg.Connection[Any]] = set()
         self._lock = threading.Lock()
@@ -87,6 +89,7 @@ class PostgresDatabase:
             last = attempt == ATTEMPTS - 1
             connection = self._connection()
             committing = False
+            begun = time.perf_counter()
             try:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
                 work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
@@ -94,8 +97,11 @@ class PostgresDatabase:
                 hints = work.flush()
                 committing = True
                 connection.execute("COMMIT")
+                if not read_only:
+                    self.meter.committed(time.perf_counter() - begun, 1, work.tallies)
             except (pg.SerializationFailure, pg.DeadlockDetected) as error:
                 connection.execute("ROLLBACK")
+                self.meter.lost()
                 if last:
                     raise Unavailable(
                         f"the database was too busy with the same rows: {error}", code="database-busy", retry_after=1

@@ -11,6 +11,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from dais.kit.database.hints import Hints
 from dais.kit.database.mounts import refuse_network_file_system
 from dais.kit.database.work import UnitOfWork, Verb
 from dais.kit.errors import Conflict, DaisError, Unavailable
+from dais.kit.meters import DatabaseMeter
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class _Call:
     result: Any = None
     error: BaseException | None = None
     hints: set[str] = field(default_factory=set)
+    tallies: list[tuple[str, ...]] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop | None = None
     future: Any = None
 
@@ -53,6 +56,7 @@ class SqliteDatabase:
         self.path = path
         self.clock = clock
         self.hints = Hints()
+        self.meter = DatabaseMeter()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._memory: dict[str, Any] = {}
         self._closed = False
@@ -149,14 +153,18 @@ class SqliteDatabase:
 
     def _run_batch(self, batch: list[_Call]) -> None:
         connection = self._writer_connection
+        begun = time.perf_counter()
         try:
             connection.execute("BEGIN IMMEDIATE")
             for call in batch:
                 self._run_one(connection, call)
             connection.execute("COMMIT")
+            tallies = [tally for call in batch if call.error is None for tally in call.tallies]
+            self.meter.committed(time.perf_counter() - begun, len(batch), tallies)
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self.meter.lost()
             for call in batch:
                 call.error = call.error or translated(error)
         hints: set[str] = set()
@@ -174,6 +182,7 @@ class SqliteDatabase:
         try:
             call.result = call.verb(work, *call.args, **call.kwargs)
             call.hints = work.flush()
+            call.tallies = work.tallies
         except BaseException as error:
             if not connection.in_transaction:  # the whole transaction is gone (disk full, I/O error)
                 raise

@@ -59,6 +59,7 @@ class UnitOfWork:
         self.memory = {} if memory is None else memory
         self._events: list[dict[str, Any]] = []
         self._hints: set[str] = set()
+        self.tallies: list[tuple[str, ...]] = []
         self.dialect = dialect
         self.now = clock.now()
 
@@ -111,6 +112,10 @@ class UnitOfWork:
     def hint(self, topic: str) -> None:
         """Wake whoever waits for `topic`, once this unit is committed. A hint shortens a wait, no more."""
         self._hints.add(topic)
+
+    def tally(self, name: str, *labels: str) -> None:
+        """Count one of something for `/metrics`, if this unit is committed."""
+        self.tallies.append((name, *labels))
 
     def flush(self) -> set[str]:
         """Write the buffered events; the topics to wake after the commit. Called by the edge only."""
