@@ -82,7 +82,7 @@ def _operation(route: Route, schemas: dict[int, dict[str, Any]]) -> dict[str, An
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
-        "tags": [route.path.split("/")[2]],
+        "tags": [route.path.removeprefix("/v1").split("/")[1]],
         "responses": {**_success(route, schemas), "default": {"$ref": "#/components/responses/Problem"}},
     }
     if route.description:
@@ -113,6 +113,8 @@ def _success(route: Route, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]
         done = {"description": "Done", "content": {"application/json": {"schema": schema}}}
         enveloped = get_origin(route.answer) is Reply  # which may have another status than the route's
         return {str(status): done for status in ({200, route.status} if enveloped else {route.status})}
+    if route.path == "/metrics":
+        return {"200": {"description": "Done", "content": {"text/plain": {}}}}
     if route.kind == "raw":
         return {str(route.status): {"description": "Done", "content": {"application/octet-stream": {}}}}
     return {"204": {"description": "Done"}}

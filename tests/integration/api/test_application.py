@@ -77,7 +77,7 @@ def server(database: Database, tmp_path: Path) -> Iterator[Api]:
 def problem(answer: Any, status: int, code: str) -> Any:
     assert (answer.status, answer.json["code"]) == (status, code), answer.body
     assert answer.headers["content-type"] == "application/problem+json"
-    assert set(answer.json) == {"type", "title", "status", "detail", "code", "fields"}
+    assert set(answer.json) == {"type", "title", "status", "detail", "code", "fields", "instance"}
     assert answer.json["status"] == status
     return answer.json
 

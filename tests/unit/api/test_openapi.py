@@ -61,4 +61,6 @@ def test_every_operation_is_complete(described: dict[str, Any]) -> None:
 
 
 def test_only_health_and_version_need_no_token() -> None:
-    assert {route.path for route in all_routes() if route.public} == {"/v1/health", "/v1/version"}
+    asks_itself = {"/metrics"}
+    free = {"/v1/health", "/v1/ready", "/v1/version"}
+    assert {route.path for route in all_routes() if route.public} == free | asks_itself

@@ -46,5 +46,5 @@ PARTS = (
 
 def all_routes() -> list[Route]:
     """Every route of the native API, and the one that describes them."""
-    routes = [route for part in PARTS for route in part.routes.all] + events.routes
-    return routes + openapi_routes(routes) + metrics.routes.all
+    routes = [route for part in PARTS for route in part.routes.all] + events.routes + metrics.routes.all
+    return routes + openapi_routes(routes)
