@@ -50,7 +50,7 @@ the environment only.
 OTHERS = {
     "DAIS_DATA_DIR": (
         "`dais up`, `dais down`, `dais status`",
-        "The data directory; else the user's own for `dais` (on Linux `~/.local/share/dais`). `--data-dir` wins.",
+        "The data directory; else the user's own for `dais` (root: `/var/lib/dais`). `--data-dir` wins.",
     ),
     "DAIS_CONFIG": ("`dais up`", "The configuration file. `--config` wins."),
     "DAIS_CONFIG_DIR": (

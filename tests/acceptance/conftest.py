@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.installation import Installation, installation
 from tests.support.needs import needs_root
+from tests.support.places import open_place
 
 DISK = 48 << 20
 
@@ -20,9 +21,16 @@ SOON = {"DAIS_COMPUTE_STOP_GRACE": "1"}
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Installation]:
+def tmp_path() -> Iterator[Path]:
+    """A directory that every user may enter: as root, the server is another one than these tests."""
+    with open_place() as place:
+        yield place
+
+
+@pytest.fixture
+def own() -> Iterator[Installation]:
     """An installation of the test's own, which it may break."""
-    with installation(tmp_path, settings=SOON) as running:
+    with installation(settings=SOON) as running:
         yield running
 
 

@@ -23,7 +23,7 @@ def test_down_leaves_jobs_running_and_up_finds_them_again(own: Installation) -> 
     found = json.loads(status.stdout)
     assert status.returncode == 0
     assert own.server is not None
-    assert (found["pid"], found["url"], found["version"]) == (own.server.pid, own.url, dais.__version__)
+    assert (found["pid"], found["url"], found["version"]) == (own.pid, own.url, dais.__version__)
     assert found["data_dir"] == str(own.data)
 
     down = own.dais("down")
@@ -85,7 +85,7 @@ def test_down_with_kill_jobs_leaves_nothing(own: Installation) -> None:
 
 def test_two_at_once_on_one_data_directory(own: Installation) -> None:
     second = own.dais("up", "--port", "0")
-    _refused(second.returncode, second.stderr, str(own.data), f"pid {own.server.pid if own.server else 0}", own.url)
+    _refused(second.returncode, second.stderr, str(own.data), f"pid {own.pid}", own.url)
     assert own.run("true").state == "SUCCEEDED"
     assert own.is_well()
 

@@ -11,7 +11,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from dais.node.processes import MARK
 from dais.sdk import Client
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
+from tests.support.places import open_place
 from tests.support.supervisor import Closed, Control, cgroups_of, processes_with, until, wait_gone
 
 PATIENCE = 60.0
@@ -73,6 +73,9 @@ class Installation:
         self.program: Sequence[str] = DAIS
         """The command that the server is started with."""
         self.server: subprocess.Popen[bytes] | None = None
+        """The process that `dais up` began as: the server, or where that is another user's, its keeper."""
+        self.pid = 0
+        """The server's own, once it has answered."""
         self.starts: list[float] = []
         """Seconds from each start to the first answer."""
         self._settings = {"DAIS_DATABASE_URL": database_url} if database_url else {}
@@ -99,7 +102,8 @@ class Installation:
             part = _read(self.server.stdout.fileno())
             assert part, f"`dais up` ended before it answered: {self.said()}"
             text += part
-        self.url = json.loads(text)["url"]
+        told = json.loads(text)
+        self.url, self.pid = told["url"], told["pid"]
         self.port = urlsplit(self.url).port or 0
         assert self.ask("GET", "/v1/health", token="").status == 200
         self.starts.append(time.monotonic() - begun)
@@ -107,6 +111,7 @@ class Installation:
     def launch(self) -> None:
         """Start the server's process, without waiting until it answers."""
         assert self.server is None, "the server runs already"
+        self.pid = 0
         with self.words.open("ab") as words:
             self.server = subprocess.Popen(
                 [*self.program, "up", "--port", str(self.port), "--json"],
@@ -127,8 +132,11 @@ class Installation:
             os.close(fd)
 
     def kill(self) -> None:
-        """kill -9 of the server; returns once it is dead."""
-        self._end(signal.SIGKILL)
+        """kill -9 of the server; returns once it is dead, and its keeper with it."""
+        assert self.server is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid or self.server.pid, signal.SIGKILL)
+        self._ended()
 
     def stop(self) -> int:
         """SIGTERM, as `dais down` sends it; the server's exit code."""
@@ -137,6 +145,10 @@ class Installation:
     def _end(self, number: signal.Signals) -> int:
         assert self.server is not None
         self.server.send_signal(number)
+        return self._ended()
+
+    def _ended(self) -> int:
+        assert self.server is not None
         code = self.server.wait(PATIENCE)
         assert self.server.stdout is not None
         self.server.stdout.close()
@@ -154,8 +166,7 @@ class Installation:
 
     def memory(self, pid: int | None = None) -> int:
         """Resident bytes of the server, or of another process."""
-        assert self.server is not None
-        status = Path(f"/proc/{pid or self.server.pid}/status").read_text()
+        status = Path(f"/proc/{pid or self.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         assert found is not None
         return int(found[1]) << 10
@@ -341,7 +352,7 @@ def installation(
     """An installation whose server is up; ended with all that it runs. Without a directory it gets one of its own."""
     with contextlib.ExitStack() as held:
         if directory is None:
-            directory = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="dais-acceptance-")))
+            directory = held.enter_context(open_place())
         made = Installation(directory, data=data, database_url=database_url, settings=settings)
         held.callback(made.close)
         made.start()

@@ -96,6 +96,7 @@ def cluster(programs: Path, changed: Mapping[str, str] | None = None) -> Iterato
     """
     # A short path of its own: the name of a Unix socket is limited to 107 bytes.
     home = Path(tempfile.mkdtemp(prefix="dais-pg-"))
+    home.chmod(0o711)  # a server that is not root connects, too
     prefix = _as_other_user(home)
     try:
         data = home / "data"

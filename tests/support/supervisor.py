@@ -178,12 +178,23 @@ class Node:
         self._links: list[Link] = []
         self._count = 0
 
-    def start(self, python: str = sys.executable, *, filtering: bool = True, leasing: Leasing | None = None) -> Control:
+    def start(self, python: str = sys.executable, **how: Any) -> Control:
         """Start a supervisor and connect to it."""
+        self.begin(python, **how)
+        return self.connect()
+
+    def begin(
+        self,
+        python: str = sys.executable,
+        *,
+        filtering: bool = True,
+        leasing: Leasing | None = None,
+        apart: bool = False,
+    ) -> None:
+        """Start a supervisor; `apart`: for a server that is not root."""
         program = filter_program() if filtering else None
         lease = None if leasing is None else str(leasing)
-        start_supervisor(str(self.directory), python, filter_program=program, lease=lease)
-        return self.connect()
+        start_supervisor(str(self.directory), python, filter_program=program, lease=lease, apart=apart)
 
     def connect(self, *, hello: bool = True) -> Control:
         return until(lambda: self._try_connect(hello), "the supervisor listens")

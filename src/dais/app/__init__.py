@@ -1,7 +1,8 @@
-"""The composition root: the only package that knows every part. It makes them, starts them, and stops them."""
+"""The composition root: the only package that knows every part. It makes them, starts them, and stops them.
 
-from dais.app.build import App, build, load_settings
-from dais.app.serve import Options, Ready, serve
+Little is imported here: root's part of a start (`privileges`, `keeper`) needs no more.
+"""
+
 from dais.kit.errors import DaisError
 
-__all__ = ["App", "DaisError", "Options", "Ready", "build", "load_settings", "serve"]
+__all__ = ["DaisError"]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from dais.app.standing import Profiles, address
 from dais.identity import authenticate, bootstrap, first_account, is_empty, new_secret, recover
 from dais.kit.data_directory import unwritable
 from dais.kit.database import Database
 from dais.kit.errors import Unauthenticated
 from dais.sdk.errors import DaisError as ClientError
-from dais.sdk.profiles import Profile, read_profiles, write_profile
+from dais.sdk.profiles import Profile
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ TOKEN_FILE = "administrator-token"  # noqa: S105 (a file's name)
 """Where the first token goes when the profile file cannot be written."""
 
 
-def give_access(db: Database, url: str, data_dir: Path, *, new_token: bool = False) -> list[str]:
+def give_access(db: Database, url: str, data_dir: Path, profiles: Profiles, *, new_token: bool = False) -> list[str]:
     """See to it that the operator's client finds this server at `url`; what was done, in sentences.
 
     At the first start the installation's administrator is made. The token is put away before it is good for
@@ -32,19 +32,19 @@ def give_access(db: Database, url: str, data_dir: Path, *, new_token: bool = Fal
     if not db.read_sync(is_empty):
         if new_token:
             account = db.write_sync(recover, secret)
-            return [_keep(Profile(url, secret, account), data_dir)]
-        return _follow_address(db, url)
-    login = _login()
-    note = _keep(Profile(url, secret, first_account(login)), data_dir)
+            return [_keep(Profile(url, secret, account), data_dir, profiles)]
+        return _follow_address(db, url, profiles)
+    login = profiles.login()
+    note = _keep(Profile(url, secret, first_account(login)), data_dir, profiles)
     db.write_sync(bootstrap, login, secret)
     return [note]
 
 
-def _keep(profile: Profile, data_dir: Path) -> str:
+def _keep(profile: Profile, data_dir: Path, profiles: Profiles) -> str:
     assert profile.token is not None
     try:
-        name = _free_name(profile)
-        path = write_profile(name, profile)
+        name = _free_name(profile, profiles.read())
+        path = profiles.write(name, profile)
     except (OSError, ClientError) as error:
         path = data_dir / TOKEN_FILE
         try:
@@ -60,47 +60,33 @@ def _keep(profile: Profile, data_dir: Path) -> str:
     return f"the administrator's token is in {path}, profile {name}{use}"
 
 
-def _free_name(profile: Profile) -> str:
+def _free_name(profile: Profile, profiles: Mapping[str, Profile]) -> str:
     """The profile to write: `default`, unless that is for another server; never one that would lose a token."""
-    profiles = read_profiles()
     number = 1
     name = "default"
-    while name in profiles and _address(profiles[name].url) != _address(profile.url):
+    while name in profiles and address(profiles[name].url) != address(profile.url):
         number += 1
         name = "local" if number == 2 else f"local-{number - 1}"
     return name
 
 
-def _follow_address(db: Database, url: str) -> list[str]:
+def _follow_address(db: Database, url: str, profiles: Profiles) -> list[str]:
     """Point the profiles whose token is this installation's to where it listens now."""
     notes = []
     try:
-        for name, profile in read_profiles().items():
-            if profile.token is None or _address(profile.url) == _address(url) or not _is_local(profile.url):
+        for name, profile in profiles.read().items():
+            if profile.token is None or address(profile.url) == address(url) or not _is_local(profile.url):
                 continue
             try:
                 db.read_sync(authenticate, profile.token)
             except Unauthenticated:
                 continue
-            path = write_profile(name, Profile(url, profile.token, profile.account))
+            path = profiles.write(name, Profile(url, profile.token, profile.account))
             notes.append(f"profile {name} in {path} points to {url} now")
     except (OSError, ClientError) as error:
         log.warning("the profile file was left as it is: %s", error)
     return notes
 
 
-def _address(url: str | None) -> tuple[str, int | None]:
-    parts = urlsplit(url or "")
-    host = parts.hostname or ""
-    return ("localhost" if host in ("127.0.0.1", "::1") else host), parts.port
-
-
 def _is_local(url: str | None) -> bool:
-    return _address(url)[0] in ("localhost", "")
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a uid without a name, and no LOGNAME either
-        return f"user-{os.getuid()}"
+    return address(url)[0] in ("localhost", "")

@@ -17,6 +17,7 @@ from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, tokens_in_address
 from dais.api.settings import ServerSettings
 from dais.app.schema import newest_step
+from dais.app.standing import Standing
 from dais.compute import Compute, Notifier, Retention
 from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
@@ -46,6 +47,7 @@ class App:
     compute: Compute
     notifier: Notifier
     asgi: Any
+    obstacle: str | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -69,7 +71,8 @@ class App:
     def warnings(self) -> list[str]:
         """What this machine cannot isolate, for people."""
         groups = self.compute.groups.values()
-        return [
+        own = [f"the server itself runs as root: {self.obstacle}"] if self.obstacle else []
+        return own + [
             text if len(groups) == 1 else f"group {group.name}: {text}"
             for group in groups
             for text in group.host.missing
@@ -87,23 +90,29 @@ class App:
             log.warning("when tokens were used could not be noted: %s", error)
 
 
-def load_settings(data_dir: Path, config: Path | None) -> dict[str, Any]:
+def load_settings(data_dir: Path, config: Path | None, known: Mapping[Path, str] | None = None) -> dict[str, Any]:
     """Every package's settings, by its name. Raises Invalid `bad-config`, `bad-setting`.
 
     The configuration is `config`, else what DAIS_CONFIG names, else `dais.toml` in the data directory or /etc/dais.
+    `known` is what root has read of them, for a server that may not.
     """
     check_environment()
-    tables = read_config(config or _config_file(data_dir))
+    if known:
+        place, text = next(iter(known.items()))
+        tables = read_config(place, text)
+    else:
+        tables = read_config(config or _config_file(data_dir))
     return {name: load(struct, tables) for name, struct in registry.items()}
 
 
-def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
+def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Standing | None = None) -> App:
     """Make every part for a data directory and an open database with the right schema. Nothing is started."""
+    standing = standing or Standing()
     data: DataSettings = loaded["data"]
     blobs = BlobStore(data_dir / "blobs", reserve=data.reserve_disk)
     folders = FolderStore(data_dir / "folders", reserve=data.reserve_disk)
     vault = Vault(data_dir / KEY_FILE)
-    engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"])}
+    engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"], standing.starter)}
     notifier = Notifier(db, vault, loaded["notify"])
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault)
     services = Services(
@@ -117,7 +126,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database) -> App:
         parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier),
     )
     api = Application(all_routes(), services)
-    return App(db, services, compute, notifier, _Site(api, web.app(services)))
+    return App(db, services, compute, notifier, _Site(api, web.app(services)), standing.obstacle)
 
 
 class _Site:

@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -21,12 +21,13 @@ from dais.api.settings import ServerSettings
 from dais.app.access import give_access
 from dais.app.build import App, build, load_settings
 from dais.app.schema import ensure_schema
+from dais.app.standing import ServerLock, Standing
 from dais.engines.contract import LaunchRefused
 from dais.kit import outbox
 from dais.kit.clock import SystemClock
-from dais.kit.data_directory import DirectoryLock, prepare, refuse_unfinished_restore, unwritable
+from dais.kit.data_directory import prepare, refuse_unfinished_restore, unwritable
 from dais.kit.database import Database, open_database
-from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.kit.errors import Invalid, Unavailable
 from dais.kit.ids import go_on_after
 from dais.kit.logging import set_up_logging
 from dais.sdk.installation import LOG_FILE, SERVER_FILE, ServerInfo, read_info
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 class Options:
     """What `dais up` was told. None means what the settings say; `terminal`: warnings go to stderr, too.
 
-    `new_token`: an administrator's token is made again, for who has lost it.
+    `new_token`: an administrator's token is made again, for who has lost it. `standing`: as whom it runs.
     """
 
     data_dir: Path
@@ -48,6 +49,7 @@ class Options:
     config: Path | None = None
     terminal: bool = True
     new_token: bool = False
+    standing: Standing = field(default_factory=Standing)
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +67,8 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
     Raises DaisError, with one sentence that says what is wrong and what to do, before anything is half done.
     """
     data_dir = options.data_dir
-    loaded = load_settings(data_dir, options.config)
+    standing = options.standing
+    loaded = load_settings(data_dir, options.config, standing.configuration)
     server: ServerSettings = loaded["server"]
     host = options.host if options.host is not None else server.host
     if not is_loopback(host) and not options.insecure:
@@ -75,9 +78,9 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
             code="insecure-address",
         )
     os.umask(0o022)  # what is staged for jobs must be readable by their user, whatever the operator's umask is
-    prepare(data_dir)
+    prepare(data_dir, shared=standing.apart)
     with ExitStack() as held:
-        held.enter_context(_Lock(data_dir))
+        held.enter_context(standing.lock or ServerLock(data_dir))
         refuse_unfinished_restore(data_dir)
         sock = listen(host, options.port if options.port is not None else server.port)
         held.callback(sock.close)
@@ -91,8 +94,9 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
             data_dir=str(data_dir),
             database=db.dialect,
         )
-        notes = give_access(db, info.url, data_dir, new_token=options.new_token)
-        app = build(data_dir, loaded, db)
+        notes = give_access(db, info.url, data_dir, standing.profiles, new_token=options.new_token)
+        standing.profiles.done()
+        app = build(data_dir, loaded, db, standing)
         app.notifier.base_url = app.notifier.base_url or info.url
 
         def ready() -> None:
@@ -130,24 +134,6 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo) 
         if read_info(server_file.parent) == info:
             server_file.unlink(missing_ok=True)
         log.info("stopped", extra={"pid": info.pid})
-
-
-class _Lock(DirectoryLock):
-    """The data directory's lock, whose refusal says who has it and where that one listens."""
-
-    def __enter__(self) -> DirectoryLock:
-        try:
-            return super().__enter__()
-        except Conflict as error:
-            pid = error.fields.get("pid")
-            info = read_info(self.directory)
-            where = f"at {info.url}" if info is not None and info.pid == pid else "and is starting or stopping"
-            raise Conflict(
-                f"{error.message}: pid {pid or 'unknown'}, {where}; use it, stop it with `dais down`, or choose "
-                "another --data-dir",
-                code=error.code,
-                pid=pid,
-            ) from error
 
 
 def _open_log(data_dir: Path, level: str, terminal: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +22,15 @@ _LOCK_TRIES = 20
 _LOCK_PAUSE = 0.05
 
 
-def prepare(directory: Path) -> None:
-    """Make the directory, readable by its owner only. Raises Invalid or Unavailable, naming it and the remedy."""
+def prepare(directory: Path, *, shared: bool = False) -> None:
+    """Make the directory, readable by its owner only. Raises Invalid or Unavailable, naming it and the remedy.
+
+    `shared`: it has been laid out for this user by root, who owns it.
+    """
     try:
+        if shared:
+            _probe(directory)
+            return
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = directory.stat()
         if os.geteuid() not in (0, status.st_uid):
@@ -74,9 +81,21 @@ class DirectoryLock:
         self._descriptor: int | None = None
 
     def __enter__(self) -> DirectoryLock:
-        """Take it. Raises Conflict `already-running`, whose field `pid` is the other server's (None: not known)."""
+        """Take it, if it was not taken before this process was forked, and write whose it is. Raises Conflict."""
+        if self._descriptor is None:
+            self.take()
+        assert self._descriptor is not None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def take(self) -> None:
+        """Take it for this process and those that it forks, and write nothing: the file may be another user's.
+
+        Raises Conflict `already-running`, whose field `pid` is the other server's (None: not known).
+        """
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = _open_lock(self._path)
         except OSError as error:
             raise unwritable(self.directory, error) from error
         for attempt in range(_LOCK_TRIES):
@@ -87,10 +106,8 @@ class DirectoryLock:
                 if attempt < _LOCK_TRIES - 1:
                     time.sleep(_LOCK_PAUSE)
             else:
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
                 self._descriptor = descriptor
-                return self
+                return
         text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
         raise Conflict(
@@ -99,12 +116,31 @@ class DirectoryLock:
             pid=int(text) if text.isdigit() else None,
         )
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def let_go(self) -> None:
+        """Close this process's copy; one that was forked keeps the lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.let_go()
+
+
+def _open_lock(path: Path) -> int:
+    """The lock's file, itself and under this name alone: root must not be led to another one."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        # Not at once with O_CREAT: some kernels refuse that for a file of another user, root included.
+        descriptor = os.open(path, flags | os.O_CREAT, 0o600)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(descriptor)
+        raise OSError(errno.ELOOP, f"{path.name} is not a file of its own", str(path))
+    return descriptor
 
 
 def _probe(directory: Path) -> None:

@@ -88,14 +88,16 @@ def _rows(package: str, struct: type[msgspec.Struct]) -> Iterator[Setting]:
         yield Setting(package, field.name, type(kind).__name__.removesuffix("Type").lower(), default, description)
 
 
-def read_config(path: Path | None) -> dict[str, dict[str, Any]]:
-    """The tables of a `dais.toml`; empty when `path` is None. Raises Invalid `bad-config`."""
+def read_config(path: Path | None, text: str | None = None) -> dict[str, dict[str, Any]]:
+    """The tables of a `dais.toml`; empty when `path` is None. Raises Invalid `bad-config`.
+
+    `text` is what it says, where somebody else has read it.
+    """
     if path is None:
         return {}
     try:
-        with path.open("rb") as file:
-            tables = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        tables = tomllib.loads(path.read_text(encoding="utf-8") if text is None else text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Invalid(f"cannot read the configuration {path}: {error}", code="bad-config") from error
     for name, table in tables.items():
         if name not in registry:

@@ -42,7 +42,9 @@ class Server:
             "ping": lambda connection, _: connection.send({"op": "pong"}),
             "shutdown": self._shutdown,
         }
-        self._listener = listen(supervisor.node_dir)
+        server = supervisor.machine.server_uid
+        self._welcome = {0, os.getuid() if server is None else server}
+        self._listener = listen(supervisor.node_dir, owner=server)
         supervisor.loop.watch(self._listener.fileno(), READ, self._on_accept)
 
     def close(self) -> None:
@@ -60,7 +62,7 @@ class Server:
             accepted, _ = self._listener.accept()
         except OSError:
             return
-        if peer_uid(accepted) not in (0, os.getuid()) or len(self._connections) >= MOST_CONNECTIONS:
+        if peer_uid(accepted) not in self._welcome or len(self._connections) >= MOST_CONNECTIONS:
             accepted.close()
             return
         connection = Connection(self._supervisor.loop, accepted, self._on_first_frame, self._on_gone)
@@ -206,8 +208,8 @@ def _list(message: dict[str, Any], name: str) -> list[object]:
     return value
 
 
-def listen(node_dir: str) -> socket.socket:
-    """Listen on the node's socket, however long the directory's path is. Raises OSError."""
+def listen(node_dir: str, *, owner: int | None = None) -> socket.socket:
+    """Listen on the node's socket, however long the directory's path is; `owner` may connect. Raises OSError."""
     directory = os.open(node_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         path = f"/proc/self/fd/{directory}/{SOCKET_NAME}"
@@ -218,6 +220,8 @@ def listen(node_dir: str) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         listener.bind(path)
         os.chmod(path, 0o600)
+        if owner is not None:
+            os.chown(path, owner, -1)
         listener.listen(128)
     finally:
         os.close(directory)

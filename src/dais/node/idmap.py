@@ -14,17 +14,17 @@ _PRIVATE = kernel.MOUNT_ATTR_NOSUID | kernel.MOUNT_ATTR_NODEV
 
 
 class Mapper:
-    """Mounts what belongs to `owner` so that it appears as a container's user's. Needs root."""
+    """Makes what belongs to `owner` and `group` appear as a container's user's. Needs root."""
 
-    def __init__(self, owner: int) -> None:
-        self.owner = owner
+    def __init__(self, owner: int, group: int) -> None:
+        self._owners = {"uid_map": owner, "gid_map": group}
         self._namespaces: dict[int, int] = {}
 
     def namespace(self, uid: int) -> int:
         """The descriptor of a user namespace that maps the owner to `uid`; made once, then kept. Raises OSError."""
         found = self._namespaces.get(uid)
         if found is None:
-            found = self._namespaces[uid] = _make_namespace(self.owner, uid)
+            found = self._namespaces[uid] = _make_namespace(self._owners, uid)
         return found
 
 
@@ -44,7 +44,7 @@ def change(tree: int, namespace: int, *, read_only: bool) -> None:
     kernel.change_tree(tree, attributes, namespace)
 
 
-def _make_namespace(owner: int, uid: int) -> int:
+def _make_namespace(owners: dict[str, int], uid: int) -> int:
     """A user namespace that nothing is in: it only carries the mapping of one uid and gid."""
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
     done_read, done_write = os.pipe2(os.O_CLOEXEC)
@@ -63,7 +63,7 @@ def _make_namespace(owner: int, uid: int) -> int:
     try:
         if not os.read(ready_read, 1):
             raise OSError(1, "a user namespace cannot be made")
-        for name in ("uid_map", "gid_map"):
+        for name, owner in owners.items():
             fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
             try:
                 os.write(fd, f"{owner} {uid} 1\n".encode())

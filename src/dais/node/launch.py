@@ -8,6 +8,7 @@ import os
 import resource
 
 from dais.node.become import Guise, Setup, Staged, Within, prefer_as_victim, set_window
+from dais.node.fence import NO_FENCE
 from dais.node.processes import MARK
 from dais.node.sandbox import FILTER_FD, GO_FD, STATUS_FD, WORD_FD, Plan
 from dais.node.spawn import SetupError, SpawnError, candidates, spawn_plain, spawn_prepared
@@ -97,6 +98,9 @@ class Machine:
         self.pasta: str | None = None
         self.pasta_reason = "not tried"
         self.cgroups: Cgroups | None = None
+        self.fence = NO_FENCE
+        self.server_uid: int | None = None
+        """The server's user, where that is not the supervisor's own."""
         self.places: tuple[str, ...] = ("/",)
         """Where what containers are given lies: each may be a file system of its own."""
         self.leases: Leases | None = None
@@ -176,7 +180,16 @@ class Machine:
         uid = os.getuid() if made.uid is None else made.uid
         gid = os.getgid() if made.gid is None else made.gid
         mapping = self.mapper.namespace(uid) if spec.lease and self.mapper is not None else -1
-        plan = Plan(spec, self.bwrap, stage=self.stage, uid=uid, gid=gid, mapping=mapping, hardening=self._hardening())
+        plan = Plan(
+            spec,
+            self.bwrap,
+            stage=self.stage,
+            uid=uid,
+            gid=gid,
+            fence=self.fence,
+            mapping=mapping,
+            hardening=self._hardening(),
+        )
         made.sandboxed = True
         made.env, made.workdir = plan.env, plan.workdir
         made.isolation += ["bwrap", "filesystem", "user", "pid", "ipc", "uts", "no-new-privileges"]

@@ -18,6 +18,7 @@ def start_supervisor(
     *,
     allow_root: bool = False,
     lease: str | None = None,
+    apart: bool = False,
     filter_program: bytes | None = None,
 ) -> None:
     """Start the supervisor of a directory (made if needed), detached from this process.
@@ -25,14 +26,16 @@ def start_supervisor(
     Returns once it is on its way; `connect` succeeds a little later. If one serves the directory already, the new one
     ends at once. With `allow_root` a root supervisor also starts unsandboxed containers that stay root, which an
     operator who is root and has no sandbox cannot do without. `lease` are the uids that a root supervisor leases, as
-    `Leasing` is written; `filter_program` is the filter of system calls for the sandboxes. Raises OSError if it cannot
-    be started.
+    `Leasing` is written; with `apart` their owner is the server, which is not root, and the directory must be there.
+    `filter_program` is the filter of system calls for the sandboxes. Raises OSError if it cannot be started.
     """
-    os.makedirs(node_dir, mode=0o700, exist_ok=True)
+    if not apart:
+        os.makedirs(node_dir, mode=0o700, exist_ok=True)
     seccomp.store(node_dir, filter_program)
     argv = [*supervisor_command(python), "--dir", os.path.abspath(node_dir), "--detach"]
     argv += ["--allow-root"] if allow_root else []
     argv += ["--lease", lease] if lease else []
+    argv += ["--server-apart"] if apart else []
     log = f"{node_dir}/supervisor.log"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
@@ -46,7 +49,7 @@ def start_supervisor(
         {"PATH": os.environ.get("PATH", os.defpath)},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, log, flags, 0o640 if apart else 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsigmask=(),

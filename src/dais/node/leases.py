@@ -20,27 +20,31 @@ REGISTER = "/run/dais-uids.lock"
 class Leasing:
     """What a root supervisor may lease, and whose the files on disk are.
 
-    `owner` is the uid and gid that files on disk belong to, which no container ever has; containers see them as their
-    own through id-mapped mounts. `count` uids from `first` on are leased.
+    `owner` and `group` are whose the files on disk are, and no container ever has them; containers see such files as
+    their own through id-mapped mounts. `count` uids from `first` on are leased. Raises ValueError for impossible ones.
     """
 
-    __slots__ = ("count", "first", "owner")
+    __slots__ = ("count", "first", "group", "owner")
 
-    def __init__(self, owner: int, first: int, count: int) -> None:
-        if owner < 1 or first < 1000 or count < 1 or first + count >= 2**31 or first <= owner < first + count:
-            raise ValueError(f"{owner}:{first}:{count} is no owner and range of uids")
+    def __init__(self, owner: int, group: int, first: int, count: int) -> None:
+        leased = range(first, first + count)
+        if min(owner, group) < 1 or first < 1000 or count < 1 or leased.stop > 2**31:
+            raise ValueError(f"uids {first} to {leased.stop - 1} beside the owner {owner}:{group} are no such ids")
+        if owner in leased or group in leased:
+            raise ValueError(f"uids {first} to {leased.stop - 1} cannot be leased: {owner}:{group} is the files' owner")
         self.owner = owner
+        self.group = group
         self.first = first
         self.count = count
 
     @classmethod
     def parse(cls, text: str) -> Leasing:
-        """From `owner:first:count`, as the supervisor is told. Raises ValueError."""
-        owner, first, count = map(int, text.split(":"))
-        return cls(owner, first, count)
+        """From `owner:group:first:count`, as the supervisor is told. Raises ValueError."""
+        owner, group, first, count = map(int, text.split(":"))
+        return cls(owner, group, first, count)
 
     def __str__(self) -> str:
-        return f"{self.owner}:{self.first}:{self.count}"
+        return f"{self.owner}:{self.group}:{self.first}:{self.count}"
 
 
 class Register:

@@ -104,9 +104,9 @@ class LogWriter:
         return True
 
     def _next_segment(self) -> None:
-        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        os.makedirs(self.directory, mode=0o750, exist_ok=True)
         path = f"{self.directory}/{segment_name(self._segment + 1)}"
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         self.close()
         self._fd = fd
         self._segment += 1

@@ -44,7 +44,7 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
     machine.stage = staging is True
     mapping = _try_mapping(machine)
     if mapping is True and machine.leasing is not None:
-        machine.leases, machine.mapper = Leases(machine.leasing), Mapper(machine.leasing.owner)
+        machine.leases, machine.mapper = Leases(machine.leasing), Mapper(machine.leasing.owner, machine.leasing.group)
     dropping = _try_dropping() if machine.root else "not root: everything runs as the user who started it"
     bwrap = find_program("bwrap")
     sandbox: bool | str
@@ -69,6 +69,8 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
         "seccomp": filtered,
         "userns_disabled": nested,
         "idmapped_mounts": mapping,
+        "split": True if machine.server_uid is not None else "the server runs as whoever started it",
+        "server_uid": machine.server_uid,
         "uid_lease": True if machine.leases is not None else _why_no_lease(machine, mapping),
         "internet": internet,
         "terminal": True if find_program("setsid") else "the program setsid (package util-linux) is not found",
@@ -210,12 +212,12 @@ def _try_mapping(machine: Machine) -> bool | str:
         return "not root: files are mounted as they are"
     if not machine.stage:
         return "nothing can be mounted here, see bind_staging"
-    leasing = machine.leasing or Leasing(PROBE_UID - 1, PROBE_UID, 1)
+    leasing = machine.leasing or Leasing(PROBE_UID - 1, PROBE_UID - 1, PROBE_UID, 1)
 
     def map_all() -> None:
         kernel.unshare(kernel.CLONE_NEWNS)
         kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
-        namespace = Mapper(leasing.owner).namespace(leasing.first)
+        namespace = Mapper(leasing.owner, leasing.group).namespace(leasing.first)
         for place in machine.places:
             _map(place, namespace)
         last = leasing.first + leasing.count - 1

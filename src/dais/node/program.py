@@ -1,8 +1,9 @@
 """The supervisor as a program: `--dir DIR` serves, `--detach` does so in the background, `--clean` only cleans up.
 
 `--idle SECONDS` is how long it stays when nobody needs it; `--lease OWNER:FIRST:COUNT` are the uids that it leases (see
-`Leasing`); `--allow-root` see `Machine`. `--probe` only tries what this machine can do with what lies in DIR, prints
-it as JSON, and leaves nothing behind.
+`Leasing`); with `--server-apart` their owner is the server, is not root, and is held to what `Fence` allows;
+`--allow-root` see `Machine`. `--probe` only tries what this machine can do with what lies in DIR, prints it as JSON,
+and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import json
 import os
 import resource
 import signal
+import stat
 import sys
 import time
 
 from dais.node import kernel, seccomp
 from dais.node.control import Server
+from dais.node.fence import Fence
 from dais.node.guard import Guard
 from dais.node.journal import Journal
 from dais.node.launch import Machine
@@ -50,9 +53,12 @@ def main() -> None:
     if "--detach" in arguments:
         _detach()
     os.umask(0o077)
-    os.makedirs(node_dir, mode=0o700, exist_ok=True)
-    os.chmod(node_dir, 0o700)
-    cleaning = "--clean" in arguments
+    apart, cleaning = "--server-apart" in arguments, "--clean" in arguments
+    if apart:
+        _check_place(node_dir)
+    elif not cleaning:
+        os.makedirs(node_dir, mode=0o700, exist_ok=True)
+        os.chmod(node_dir, 0o700)
     lock = take_lock(node_dir, cleaning=cleaning)
     if lock is None:
         return
@@ -62,7 +68,11 @@ def main() -> None:
     os.chdir("/")
     _settle()
     idle = float(arguments[arguments.index("--idle") + 1]) if "--idle" in arguments else IDLE_SECONDS
-    _serve(node_dir, Machine(allow_root="--allow-root" in arguments, leasing=leasing), idle)
+    machine = Machine(allow_root="--allow-root" in arguments and not apart, leasing=leasing)
+    if apart and leasing is not None:
+        machine.server_uid = leasing.owner
+        os.umask(0o027)  # the server reads the logs, as the directory's group
+    _serve(node_dir, machine, idle)
 
 
 def _serve(node_dir: str, machine: Machine, idle_seconds: float) -> None:
@@ -72,6 +82,7 @@ def _serve(node_dir: str, machine: Machine, idle_seconds: float) -> None:
     above = os.path.dirname(node_dir)
     machine.places = (node_dir, *(f"{above}/{name}" for name in ("folders", "jobs", "envs")))
     machine.roots = Roots(node_dir)
+    machine.fence = Fence(above, strict=machine.server_uid is not None)
     isolation = probe(machine, group_name(node_dir), seccomp.load(node_dir))
     if machine.cgroups is not None:
         # What a predecessor left that died before its journal could name them.
@@ -146,6 +157,15 @@ def _held_briefly(holder: bytes) -> bool:
     except OSError:
         pass
     return False
+
+
+def _check_place(node_dir: str) -> None:
+    """Root writes into this directory: nobody else may be able to put another one in its place. Raises OSError."""
+    for path in (node_dir, os.path.dirname(node_dir)):
+        status = os.lstat(path)
+        movable = status.st_mode & 0o022 and not (path != node_dir and status.st_mode & stat.S_ISVTX)
+        if status.st_uid != 0 or movable or not stat.S_ISDIR(status.st_mode):
+            raise PermissionError(1, "the supervisor writes as root where others can write, too", path)
 
 
 def _detach() -> None:

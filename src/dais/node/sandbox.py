@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import nullcontext
 
 from dais.node import idmap, kernel
+from dais.node.fence import NO_FENCE, As
 from dais.node.gateway import NAME_SERVER
 from dais.node.processes import MARK
 from dais.node.spawn import SetupError
@@ -21,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from dais.node.fence import Fence
     from dais.node.spec import LaunchSpec
 
 STAGE = "/tmp"  # noqa: S108 - covered by a tmpfs of its own in the launch's private mount namespace
@@ -61,7 +64,7 @@ class Bound:
 class Plan:
     """A command line for bwrap, with what must be staged and which data it reads from descriptors.
 
-    `mapping` is the user namespace that the binds' ids are mapped by, -1 to mount them as they are.
+    `mapping` is the user namespace that ids of what lies within the fence are mapped by, -1 to map none.
     """
 
     def __init__(
@@ -72,18 +75,22 @@ class Plan:
         stage: bool,
         uid: int,
         gid: int,
+        fence: Fence = NO_FENCE,
         mapping: int = -1,
         hardening: Sequence[str] = (),
     ) -> None:
         self._stage = stage
         self._uid = uid
         self._gid = gid
+        self._fence = fence
         self._mapping = mapping
         self.bounds: list[Bound] = []
         self._data: list[bytes] = []
         self._options: list[str] = [*hardening]
         self._mounted: list[str] = []
-        self._build(spec)
+        # What is looked at is looked at with the rights that it will be opened with.
+        with As(uid, gid) if fence.strict else nullcontext():
+            self._build(spec)
         command = list(spec.argv)
         keep_word = spec.pty is not None
         if keep_word:
@@ -112,7 +119,7 @@ class Plan:
         try:
             kernel.unshare(kernel.CLONE_NEWNS)
             kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
-            opened = [(bound, _open_source(bound)) for bound in self.bounds]
+            opened = [(bound, self._open(bound)) for bound in self.bounds]
             kernel.mount("dais", STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0711,size=1m")
             for bound, fd in opened:
                 assert bound.staged is not None
@@ -126,6 +133,9 @@ class Plan:
                     kernel.mount(f"/proc/self/fd/{fd}", bound.staged, None, kernel.MS_BIND | kernel.MS_REC)
         except OSError as error:
             raise SetupError("mount", error) from None
+
+    def _open(self, bound: Bound) -> int:
+        return self._fence.open(bound.source, exact=bound.exact, uid=self._uid, gid=self._gid)
 
     # What the sandbox consists of, in order: later mounts go over earlier ones.
 
@@ -164,7 +174,7 @@ class Plan:
         if workdir != "/" and not self._inside(workdir) and not any(_below(workdir, target) for target in targets):
             self._tmpfs(workdir, spec.limits.memory, "0755")
         for bind in sorted(spec.binds, key=lambda bind: bind.target.count("/")):
-            self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False, exact=bind.exact, mapped=True)
+            self._bind(bind.source, bind.target, read_only=bind.read_only, follow=False, exact=bind.exact)
         for file in spec.files:
             self._data_file(file.target, file.content, file.mode)
         self._etc(spec, home)
@@ -244,14 +254,13 @@ class Plan:
         for name, value in self.env.items():
             self._add("--setenv", name, value)
 
-    def _bind(
-        self, source: str, target: str, *, read_only: bool, follow: bool, exact: bool = False, mapped: bool = False
-    ) -> None:
+    def _bind(self, source: str, target: str, *, read_only: bool, follow: bool, exact: bool = False) -> None:
         staged = f"{STAGE}/{len(self.bounds)}" if self._stage else None
         if not self._stage and not follow:
             _check_source(source, exact)
         path = os.path.realpath(source) if follow else source
-        bound = Bound(path, staged, exact=exact, mapped=self._mapping >= 0 and mapped, read_only=read_only)
+        mapped = self._mapping >= 0 and self._fence.inside(path)
+        bound = Bound(path, staged, exact=exact, mapped=mapped, read_only=read_only)
         self.bounds.append(bound)
         self._add("--ro-bind" if read_only else "--bind", bound.path, target)
         self._mounted.append(target)
@@ -304,13 +313,3 @@ def _check_source(source: str, exact: bool) -> None:
             raise OSError(40, f"{source} leads through a symbolic link")
     except OSError as error:
         raise SetupError("mount", error) from None
-
-
-def _open_source(bound: Bound) -> int:
-    fd = os.open(bound.source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-    if stat.S_ISLNK(os.fstat(fd).st_mode):
-        raise OSError(40, f"{bound.source} is a symbolic link")
-    # What was opened is what stays mounted: asked afterwards, so that no link can come in between.
-    if bound.exact and os.readlink(f"/proc/self/fd/{fd}") != bound.source:
-        raise OSError(40, f"{bound.source} leads through a symbolic link")
-    return fd

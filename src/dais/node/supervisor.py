@@ -77,6 +77,7 @@ class Supervisor:
             try:
                 spec = LaunchSpec(document)
                 self._check_room()
+                self.machine.fence.check(spec)
                 self._lease(spec)
             except SpecError as error:
                 refused.append((attempt_id, str(error)))

@@ -13,6 +13,8 @@ SERVER_FILE = "server.json"
 LOCK_FILE = "dais.lock"
 LOG_FILE = "server.log"
 
+ROOT_DATA_DIR = Path("/var/lib/dais")
+
 State = Literal["running", "starting", "unresponsive", "stopped"]
 
 
@@ -42,12 +44,16 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def default_data_dir() -> Path:
-    """DAIS_DATA_DIR, else the platform's data directory of this user for "dais"."""
+    """DAIS_DATA_DIR, else the platform's data directory of this user for "dais".
+
+    Root's is /var/lib/dais, which another user may enter, unless there is an installation at the other place already.
+    """
     if named := os.environ.get("DAIS_DATA_DIR"):
         return Path(named).expanduser().absolute()
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("dais"))
+    own = Path(platformdirs.user_data_dir("dais"))
+    return ROOT_DATA_DIR if os.geteuid() == 0 and not own.exists() else own
 
 
 def read_info(data_dir: Path) -> ServerInfo | None:

@@ -16,7 +16,7 @@ from dais.node import Leasing
 from tests.support.needs import needs_bwrap, needs_root
 from tests.support.supervisor import Control, Node
 
-OWNER, COUNT = 61_300, 3
+OWNER, GROUP, COUNT = 61_300, 61_301, 3
 RANGES = itertools.count(61_400, COUNT)
 SLEEP = "echo ready; sleep 1000"
 
@@ -32,7 +32,7 @@ def leasing(node: Node, first: int) -> Control:
     """A supervisor that leases uids, where the machine has id-mapped mounts."""
     needs_root()
     needs_bwrap()
-    control = node.start(leasing=Leasing(OWNER, first, COUNT))
+    control = node.start(leasing=Leasing(OWNER, GROUP, first, COUNT))
     why = control.hello["isolation"]["uid_lease"]
     if why is not True:
         pytest.skip(f"needs id-mapped mounts: {why}")
@@ -49,7 +49,7 @@ def _spec(node: Node, script: str, folder: Path | None = None, *, read_only: boo
 def _folder(node: Node) -> Path:
     folder = node.directory.parent / "folder"
     folder.mkdir()
-    os.chown(folder, OWNER, OWNER)
+    os.chown(folder, OWNER, GROUP)
     return folder
 
 
@@ -104,7 +104,7 @@ def test_a_uid_that_still_has_a_process_is_not_leased(node: Node, leasing: Contr
 def test_at_its_end_whatever_has_its_uid_is_killed(node: Node, leasing: Control, first: int) -> None:
     spec = _spec(node, "echo ready; read line < /data/pipe", folder := _folder(node))
     os.mkfifo(folder / "pipe")
-    os.chown(folder / "pipe", OWNER, OWNER)
+    os.chown(folder / "pipe", OWNER, GROUP)
     leasing.launch(spec)
     node.wait_log(spec["attempt_id"], b"ready")
     with _process_of(_uid_of(leasing, spec)) as escaped, _process_of(first + 1) as other:
@@ -124,7 +124,7 @@ def test_after_a_kill_whatever_has_a_leased_uid_is_killed(
     with _process_of(_uid_of(leasing, spec)) as escaped, _process_of(first + 1) as other:
         node.kill()
         if not guarded:
-            after = node.start(leasing=Leasing(OWNER, first, COUNT))
+            after = node.start(leasing=Leasing(OWNER, GROUP, first, COUNT))
             assert after.record(spec["attempt_id"])["reason"] == "lost"
         assert escaped.wait() == -9
         assert other.poll() is None
@@ -138,7 +138,7 @@ def test_files_are_the_owner_s_on_disk_and_the_job_s_inside(node: Node, leasing:
     node.wait_log(one["attempt_id"], b"ready")
     assert node.log(one["attempt_id"]).startswith(2 * f"{first}:{first}\n".encode())
     for path in (folder / "d", folder / "d/f", folder / "d/l"):
-        assert (path.lstat().st_uid, path.lstat().st_gid) == (OWNER, OWNER), path
+        assert (path.lstat().st_uid, path.lstat().st_gid) == (OWNER, GROUP), path
     # Another job, another uid, while the first still runs: what one has closed to others is the next one's, too.
     two = _spec(node, "id -u; cat /data/d/f; echo two >> /data/d/f; rm /data/d/l; stat -c %u /data/d/f", folder)
     assert leasing.run(two)["exit_code"] == 0, node.log(two["attempt_id"])
@@ -173,7 +173,7 @@ def test_setuid_and_devices_are_worth_nothing(node: Node, leasing: Control, firs
         os.chown(folder / name, uid, uid)
         (folder / name).chmod(0o6755)
     os.mknod(folder / "null", 0o20666, os.makedev(1, 3))
-    os.chown(folder / "null", OWNER, OWNER)
+    os.chown(folder / "null", OWNER, GROUP)
     script = """
         cp /usr/bin/id /data/own; chmod 6755 /data/own
         for name in owner root own; do /data/$name -u; /data/$name -g; done

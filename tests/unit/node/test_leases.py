@@ -10,7 +10,7 @@ import pytest
 
 from dais.node.leases import Leases, Leasing, NoUid, Register
 
-LEASING = Leasing(1_999_000_000 - 1, 1_999_000_000, 3)
+LEASING = Leasing(1_999_000_000 - 1, 1_999_000_000 - 1, 1_999_000_000, 3)
 
 
 def other_supervisor(path: str, pipe: Connection) -> None:

@@ -19,7 +19,8 @@ data_dir_option = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where this installation keeps everything (DAIS_DATA_DIR; default: the user's data directory for dais).",
+    help="Where this installation keeps everything (DAIS_DATA_DIR; default: the user's data directory for dais, "
+    "for root /var/lib/dais).",
 )
 
 config_option = click.option(

@@ -20,7 +20,8 @@ from dais.cli.problems import complain
 from dais.sdk.installation import LOG_FILE
 
 if TYPE_CHECKING:
-    from dais.app import Ready
+    from dais.app.serve import Ready
+    from dais.app.standing import Standing
 
 START_SECONDS = 120.0
 LOG_LINES = 15
@@ -83,8 +84,19 @@ def up(
     if detach:
         flags = [flag for flag, given in (("--insecure", insecure), ("--new-token", new_token)) if given]
         return _detached(directory, host, port, config, flags, as_json)
+    if config is not None:
+        config = config.absolute()
+    standing: Standing | None = None
+    if os.geteuid() == 0:
+        directory = Path(os.path.realpath(directory))
+        stands = _step_apart(directory, config, ready_fd)
+        if isinstance(stands, int):
+            return stands
+        standing = stands
     try:
-        from dais.app import DaisError, Options, serve
+        from dais.app import DaisError
+        from dais.app.serve import Options, serve
+        from dais.app.standing import Standing
     except ModuleNotFoundError as error:
         platform_missing(error)
     options = Options(
@@ -92,11 +104,12 @@ def up(
         host=host,
         port=port,
         insecure=insecure,
-        config=config.absolute() if config is not None else None,
+        config=config,
         terminal=ready_fd is None,
         new_token=new_token,
+        standing=standing or Standing(),
     )
-    if ready_fd is not None:
+    if ready_fd is not None and not options.standing.apart:
         os.chdir("/")  # keep no directory of the user's busy
     try:
         serve(options, lambda ready: _ready(_started(ready), as_json, ready_fd))
@@ -104,6 +117,25 @@ def up(
         complain(error.message)
         return 1
     return 0
+
+
+def _step_apart(directory: Path, config: Path | None, ready_fd: int | None) -> Standing | int:
+    """Started as root: the server is another user's process where that can be, and this one its keeper."""
+    try:
+        from dais.app import DaisError
+        from dais.app.keeper import step_apart
+    except ModuleNotFoundError as error:
+        platform_missing(error)
+    if ready_fd is not None:
+        os.chdir("/")
+    try:
+        return step_apart(directory, config, ready_fd)
+    except DaisError as error:
+        complain(error.message)
+        return 1
+    except OSError as error:
+        complain(f"the data directory {directory} cannot be used: {error}; choose another with --data-dir")
+        return 1
 
 
 def _started(ready: Ready) -> Started:

@@ -1,10 +1,11 @@
 """The local engine: containers on this machine, held by the node supervisor, which outlives the server."""
 
-from dais.engines.local.engine import LocalEngine, leasing
+from dais.engines.local.engine import LocalEngine
 from dais.engines.local.interpreter import Interpreter, NoInterpreter, find_interpreter
 from dais.engines.local.link import SupervisorUnreachable
 from dais.engines.local.seccomp import filter_program
 from dais.engines.local.settings import LocalSettings
+from dais.engines.local.users import data_owner, leasing
 
 __all__ = [
     "Interpreter",
@@ -12,6 +13,7 @@ __all__ = [
     "LocalSettings",
     "NoInterpreter",
     "SupervisorUnreachable",
+    "data_owner",
     "filter_program",
     "find_interpreter",
     "leasing",

@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,25 @@ from dais.engines.local.machine import cores, memory
 from dais.engines.local.roots import add_root, remove_root
 from dais.engines.local.seccomp import filter_problem, filter_program
 from dais.engines.local.settings import LocalSettings
+from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox
-from dais.node import MAX_FRAME, Leasing, end, log_directory, read, start_supervisor
+from dais.node import MAX_FRAME, end, log_directory, read, start_supervisor
 
 _FRAME_ROOM = 64
 """Bytes of a launch frame beside its specs, generously."""
 
 
 class LocalEngine:
-    """Talks to the supervisor of `node_dir`, which it starts when there is none. One object per directory at a time."""
+    """Talks to the supervisor of `node_dir`, which it starts when there is none. One object per directory at a time.
+
+    `starter` starts one in its stead (blocking; raises OSError), where this process is not the one who can.
+    """
 
     name = "local"
 
-    def __init__(self, node_dir: Path, settings: LocalSettings | None = None) -> None:
+    def __init__(
+        self, node_dir: Path, settings: LocalSettings | None = None, starter: Callable[[], None] | None = None
+    ) -> None:
         self._node_dir = node_dir
         self._settings = settings or LocalSettings()
         self._node = platform.node() or "localhost"
@@ -67,7 +73,7 @@ class LocalEngine:
         self._link = Link(
             node_dir,
             timeout=self._settings.start_timeout,
-            starter=self._start_supervisor,
+            starter=starter or self._start_supervisor,
             on_message=self._hear,
             on_ready=self._catch_up,
             on_lost=self._fail_requests,
@@ -175,7 +181,7 @@ class LocalEngine:
         # Without a sandbox a job needs whatever directories lead to its files, which another user may not enter.
         drop = os.geteuid() == 0 and self._isolation() == "sandbox"
         user, group = (settings.job_uid, settings.job_gid) if drop else (None, None)
-        owner, owner_group = (settings.data_uid, settings.data_uid) if drop and lease else (user, group)
+        owner, owner_group = data_owner(settings) if drop and lease else (user, group)
         if drop and lease:
             user = group = settings.first_job_uid
         wanted = [settings.interpreter] if settings.interpreter else None
@@ -345,13 +351,6 @@ class LocalEngine:
         if self._isolation() == "sandbox" and probed.get("seccomp") is not True:
             missing.append(f"jobs may make every system call: {probed.get('seccomp')}")
         return tuple(missing)
-
-
-def leasing(settings: LocalSettings) -> str | None:
-    """What a supervisor of this user is told to lease; only root's can."""
-    if os.geteuid() != 0:
-        return None
-    return str(Leasing(settings.data_uid, settings.first_job_uid, settings.job_uids))
 
 
 def _launch_frame(bodies: Sequence[bytes]) -> bytes:

@@ -27,8 +27,8 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.Meta(
             ge=1000,
             lt=2**31,
-            description="User and group id that folders and staged files belong to when Dais was started as root; no "
-            "job ever has it",
+            description="User and group id of the server and of all its files when Dais was started as root, unless "
+            "there is a user named dais; no job ever has it",
         ),
     ] = 13010
     job_uid: Annotated[

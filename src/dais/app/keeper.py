@@ -1,0 +1,210 @@
+"""The keeper: what stays root of `dais up`, beside the node supervisor.
+
+It starts the server as another user, passes signals to it and its exit code on, and starts the supervisor again when
+the server asks. That is all it takes from the server; while the server starts, also the profile of its administrator,
+which goes into the profile file of whoever said `dais up`. It imports the standard library and what is imported anyway.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dais.app.kept import become_server
+from dais.app.standing import Profiles, ServerLock, Standing, address
+from dais.kit.errors import DaisError
+from dais.sdk.errors import DaisError as ClientError
+from dais.sdk.profiles import Profile
+
+_passed_on = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_most_bytes = 64 << 10
+_pause = 0.2
+"""Seconds between two starts of the supervisor, at least."""
+
+
+def step_apart(data_dir: Path, config: Path | None, told: int | None) -> Standing | int:
+    """Called by root. Returns in the process that is to be the server how it stands; in the keeper, once the server
+    has ended, its exit code.
+
+    `told` is a descriptor that is the server's alone. Raises Conflict where a server runs already, and Unavailable.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = ServerLock(data_dir)
+    lock.take()
+    found = _in_child(lambda: _lay_out(data_dir, config))
+    if "uid" not in found:
+        return Standing(lock=lock, obstacle=found.get("obstacle") or found["error"])
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    signals = {*_passed_on, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return become_server(data_dir, config, found["uid"], found["gid"], lock, theirs)
+    theirs.close()
+    keeper = Keeper(pid, ours, signals, data_dir / "node", found["lease"])
+    obstacle = keeper.obstacle()
+    if obstacle is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return Standing(lock=lock, obstacle=obstacle)
+    lock.let_go()
+    if told is not None:
+        os.close(told)
+    return keeper.run()
+
+
+class Keeper:
+    """The process that stays. The server has one child's place here, and one connection."""
+
+    def __init__(self, pid: int, server: socket.socket, signals: set[signal.Signals], node: Path, lease: str) -> None:
+        self._pid = pid
+        self._server = server
+        self._signals = _signal_descriptor(signals)
+        self._node = node
+        self._lease = lease
+        self._ready = False
+        self._started = 0.0
+
+    def obstacle(self) -> str | None:
+        """The server's first word: why it cannot be, if it cannot; that process has ended then."""
+        body = self._server.recv(_most_bytes)
+        problem = json.loads(body).get("unfit") if body else None
+        if problem is None:
+            return None
+        os.waitpid(self._pid, 0)
+        self._server.close()
+        os.close(self._signals)
+        return str(problem)
+
+    def run(self) -> int:
+        """Keep the server until it ends; its exit code. One that a signal ended is followed by that signal."""
+        waiting = select.poll()
+        waiting.register(self._signals, select.POLLIN)
+        waiting.register(self._server, select.POLLIN)
+        while True:
+            for fd, _ in waiting.poll():
+                if fd == self._signals:
+                    code = self._on_signal()
+                    if code is not None:
+                        return code
+                elif not self._on_request():
+                    waiting.unregister(self._server)
+
+    def _on_signal(self) -> int | None:
+        number, _, code = struct.unpack_from("<Iii", os.read(self._signals, 128))
+        if number != signal.SIGCHLD:
+            # What the kernel sent (a terminal's Ctrl-C) has reached the server as well.
+            if code <= 0:
+                os.kill(self._pid, number)
+            return None
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if not pid:
+            return None
+        ended = os.waitstatus_to_exitcode(status)
+        if ended < 0:
+            if -ended != signal.SIGKILL:
+                signal.signal(-ended, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {-ended})
+            os.kill(os.getpid(), -ended)
+        return abs(ended)
+
+    def _on_request(self) -> bool:
+        """Answer one request; False once the server has closed the connection."""
+        try:
+            body = self._server.recv(_most_bytes)
+        except OSError:
+            return False
+        if not body:
+            return False
+        try:
+            answer = self._answer(json.loads(body))
+        except (ValueError, KeyError, TypeError) as error:
+            answer = {"error": f"no such request: {error}"}
+        self._server.send(json.dumps(answer).encode())
+        return True
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] == "supervisor":
+            if time.monotonic() < self._started + _pause:
+                return {"error": "one was just started"}
+            answer = _in_child(self._start_supervisor)
+            self._started = time.monotonic()
+            return answer
+        if request["op"] == "ready":
+            self._ready = True
+            return {}
+        if request["op"] == "profile" and not self._ready:
+            name = str(request["name"])
+            account = request["account"]
+            profile = Profile(str(request["url"]), str(request["token"]), None if account is None else str(account))
+            return _in_child(lambda: _write_profile(name, profile))
+        raise ValueError(request["op"])
+
+    def _start_supervisor(self) -> dict[str, Any]:
+        from dais.app.privileges import start_apart
+
+        start_apart(self._node, self._lease)
+        return {}
+
+
+def _write_profile(name: str, profile: Profile) -> dict[str, Any]:
+    """A new name, or one whose token is known: nobody's access to another server is lost."""
+    profiles = Profiles()
+    known = profiles.read().get(name)
+    if known is not None and known.token is not None and known.token != profile.token and not _same(known, profile):
+        raise ValueError(f"profile {name} is for another server")
+    return {"path": str(profiles.write(name, profile))}
+
+
+def _same(one: Profile, other: Profile) -> bool:
+    return address(one.url) == address(other.url)
+
+
+def _in_child(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `action` answers, in a process of its own: what it imports is not kept."""
+    heard, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            answer = action()
+        except (OSError, ValueError, DaisError, ClientError) as error:
+            answer = {"error": str(error)}
+        except BaseException as error:
+            answer = {"error": repr(error)}
+        os.write(told, json.dumps(answer).encode()[:_most_bytes])
+        os._exit(0)
+    os.close(told)
+    with os.fdopen(heard, "rb") as file:
+        body = file.read()
+    os.waitpid(pid, 0)
+    found: dict[str, Any] = json.loads(body) if body else {"error": "it ended without an answer"}
+    return found
+
+
+def _lay_out(data_dir: Path, config: Path | None) -> dict[str, Any]:
+    from dais.app.privileges import Obstacle, lay_out
+
+    try:
+        found = lay_out(data_dir, config)
+    except (Obstacle, OSError) as error:
+        return {"obstacle": str(error)}
+    return {"uid": found.uid, "gid": found.gid, "lease": found.lease}
+
+
+def _signal_descriptor(signals: set[signal.Signals]) -> int:
+    """A descriptor that tells of these signals, with who has sent them."""
+    mask = sum(1 << (number - 1) for number in signals).to_bytes(128, "little")
+    fd = int(ctypes.CDLL(None, use_errno=True).signalfd(-1, ctypes.c_char_p(mask), os.O_CLOEXEC))
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "signalfd")
+    return fd
