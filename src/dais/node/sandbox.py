@@ -222,7 +222,7 @@ class Plan:
         self._etc_file("group", f"root:x:0:\ndais:x:{self._gid}:\n")
         hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n"
         if spec.network == "internet":
-            self._etc_file("resolv.conf", f"nameserver {NAME_SERVER}\n")
+            self._etc_file("resolv.conf", f"nameserver {NAME_SERVER}\noptions edns0\n")
         if spec.network == "host":
             hosts = _content("/etc/hosts") or hosts
             self._etc_file("resolv.conf", _content("/etc/resolv.conf"))
