@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -47,6 +47,13 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
     finishing_limit: Annotated[
         float, msgspec.Meta(gt=0, description="Seconds after which a log that cannot be stored is given up.")
     ] = 600.0
+    build_network: Annotated[
+        Literal["auto", "internet", "host"],
+        msgspec.Meta(
+            description="The network in which environments are built: internet, host (the machine's own), or auto: "
+            "internet where the machine can do it and has no package index, proxy or certificate of its own configured."
+        ),
+    ] = "auto"
     parallel_preparations: Annotated[
         int, msgspec.Meta(ge=1, description="Runs that are prepared at the same time.")
     ] = 4

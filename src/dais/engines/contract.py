@@ -188,7 +188,8 @@ class HostTools(msgspec.Struct, frozen=True, kw_only=True):
     `interpreter` is a Python that a job's uid can execute, `version` what it says of itself; `paths` are host paths
     outside `/usr` that it needs, bound read-only at the same place. `uid` and `gid` are whose files in folders and
     working directories must be (None: the server's own). With `lease` each job runs as a user of its own, who sees them
-    as its own; else jobs run as that user. `missing` says what is not isolated, and why.
+    as its own; else jobs run as that user. `internet`: the network of that name can be had. `missing` says what is not
+    isolated, and why.
     """
 
     interpreter: str
@@ -198,6 +199,7 @@ class HostTools(msgspec.Struct, frozen=True, kw_only=True):
     uid: int | None = None
     gid: int | None = None
     lease: bool = False
+    internet: bool = False
     missing: tuple[str, ...] = ()
 
 

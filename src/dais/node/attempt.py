@@ -8,7 +8,7 @@ import resource
 import time
 
 from dais.node import logs, processes
-from dais.node.egress import Egress
+from dais.node.egress import Egress, close
 from dais.node.launch import LaunchFailed
 from dais.node.leases import kill_user
 from dais.node.loop import READ
@@ -103,13 +103,14 @@ class Attempt:
         elif self.state == QUEUED:
             self.fail("launch-failed", str(problem))
 
-    def _close_way(self) -> None:
-        if self._egress is not None:
-            self._egress.close()
-
     def fail(self, reason: str, detail: str) -> None:
         """End an attempt of which nothing was started."""
-        self._end({"reason": reason, "exit_code": None, "signal": None, "detail": detail})
+        outcome = {"reason": reason, "exit_code": None, "signal": None, "detail": detail}
+        if self._egress is not None and self._egress.alive:
+            self.state = DRAINING
+            self._egress.close(lambda: self._end(outcome))
+        else:
+            self._end(outcome)
 
     def _started(self, pid: int) -> None:
         launched = self.launched
@@ -251,7 +252,7 @@ class Attempt:
                 if timer is not None:
                     timer.cancel()
             self._keeper.end_execs(self)
-            self._close_way()
+            close(self._egress)
             self._deadline = time.monotonic() + TREE_SECONDS
         self.advance()
 
@@ -366,7 +367,7 @@ class Attempt:
 
     def _end(self, outcome: dict[str, Any]) -> None:
         self.state = ENDED
-        self._close_way()
+        close(self._egress)
         if self._output is not None:
             self._output.close()
         if self.launched is not None:

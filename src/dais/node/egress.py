@@ -46,17 +46,22 @@ class Egress:
             raise LaunchFailed(f"no way to the internet on this machine: {machine.pasta_reason}")
         self.namespaces: tuple[int, int] | None = None
         """The job's network namespace and the user namespace that owns it, once they are there: (user, net)."""
+        self._keeper = keeper
         self._loop = keeper.loop
         self._on_done = on_done
-        self.pid, self._status = _start(machine, machine.pasta, *machine.user_of(spec), spec.attempt_id)
+        self._then: Callable[[], None] | None = None
+        self._uid, gid = machine.user_of(spec)
+        self.pid, self._status = _start(machine, machine.pasta, self._uid, gid, spec.attempt_id)
         self.alive = True
+        keeper.count_user(self._uid, 1)
         keeper.on_other_child[self.pid] = self._on_exit
         self._status.setblocking(False)
         self._loop.watch(self._status.fileno(), READ, lambda _events: self._on_status())
         self._timer = self._loop.later(SECONDS, lambda: self._done(f"it was not there within {SECONDS:g} s"))
 
-    def close(self) -> None:
-        """End it; namespaces that a container uses live as long as that. More than once is fine."""
+    def close(self, then: Callable[[], None] | None = None) -> None:
+        """End it, and call `then` when nothing of it runs any more. More than once is fine."""
+        self._then = then or self._then
         self._timer.cancel()
         if self._status.fileno() >= 0:
             self._loop.unwatch(self._status.fileno())
@@ -72,6 +77,9 @@ class Egress:
 
     def _on_exit(self) -> None:
         self.alive = False
+        self._keeper.count_user(self._uid, -1)
+        if self._then is not None:
+            self._then()
 
     def _on_status(self) -> None:
         told = _read(self._status)
@@ -91,6 +99,12 @@ class Egress:
         for fd in self.namespaces or ():
             os.close(fd)
         self.namespaces = None
+
+
+def close(way: Egress | None) -> None:
+    """End a way, if there is one."""
+    if way is not None:
+        way.close()
 
 
 def why_not(machine: Machine, pasta: str | None, uid: int | None, gid: int | None) -> bool | str:

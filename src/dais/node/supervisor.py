@@ -175,19 +175,23 @@ class Supervisor:
         self._draining.discard(attempt)
         for pid in (attempt.launched.pid, attempt.init):
             self._owners.pop(pid, None)
-        uid = attempt.launched.uid
-        if uid is not None and not attempt.launched.sandboxed:
-            self._uids[uid] -= 1
-            if not self._uids[uid]:
-                del self._uids[uid]
+        if not attempt.launched.sandboxed:
+            self.count_user(attempt.launched.uid, -1)
 
     def adopt(self, pid: int, attempt: Attempt) -> None:
         """A process of an attempt that will be reaped here: its main one, later bwrap's init."""
         self._owners[pid] = attempt
         self._strays = None
         launched = attempt.launched
-        if launched is not None and launched.uid is not None and not launched.sandboxed:
-            self._uids[launched.uid] = self._uids.get(launched.uid, 0) + 1
+        if launched is not None and not launched.sandboxed:
+            self.count_user(launched.uid, 1)
+
+    def count_user(self, uid: int | None, change: int) -> None:
+        """Something that runs outside a sandbox as this user has begun (1) or ended (-1)."""
+        if uid is not None:
+            self._uids[uid] = self._uids.get(uid, 0) + change
+            if not self._uids[uid]:
+                del self._uids[uid]
 
     def uid_in_use(self, uid: int) -> bool:
         """Whether a process of this user can see the supervisor; what is in a sandbox cannot."""

@@ -57,7 +57,7 @@ async def log_of(world: World, job_id: str) -> str:
         position = part.position
 
 
-async def expire(world: World, **settings: int) -> int:
+async def expire(world: World, **settings: Any) -> int:
     world.settings = type(world.settings)(**{"log_days": 0, **settings})
     return await Retention(world.db, world.blobs, world.settings).expire()
 

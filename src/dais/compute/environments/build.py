@@ -77,7 +77,7 @@ def build_spec(
         workdir=SOURCE if sandboxed else str(source),
         binds=tuple(binds) if sandboxed else (),
         ro_host=(*host.paths, *_configuration_paths(passed_on)) if sandboxed else (),
-        network="host",
+        network=build_network(host, settings, configured=bool(passed_on) or Path("/etc/pip.conf").exists()),
         hostname="dais-environment",
         uid=None if host.lease else host.uid,
         gid=None if host.lease else host.gid,
@@ -85,6 +85,13 @@ def build_spec(
         limits=Limits(log=64 << 20, time=settings.preparation_limit, grace=5.0),
         isolation=host.isolation,
     )
+
+
+def build_network(host: HostTools, settings: ComputeSettings, *, configured: bool) -> str:
+    """The network for a build. What is `configured` for packages on the machine may lie in its own network."""
+    if settings.build_network != "auto":
+        return settings.build_network
+    return "internet" if host.internet and not configured else "host"
 
 
 def _pip_directory() -> Path | None:

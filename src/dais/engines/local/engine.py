@@ -197,6 +197,7 @@ class LocalEngine:
             uid=owner,
             gid=owner_group,
             lease=lease,
+            internet=self._isolation() == "sandbox" and self._probed().get("internet") is True,
             missing=self._missing(),
         )
 
