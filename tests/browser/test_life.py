@@ -16,8 +16,10 @@ BROKEN = ("WebSocket", "ERR_CONNECTION_REFUSED")
 
 AT_END = """() => {
   const log = document.getElementById("log");
-  return log.scrollHeight - log.scrollTop - log.clientHeight < 2;
+  const last = log.querySelector(".rows").lastElementChild;
+  return Math.abs(last.getBoundingClientRect().bottom - log.getBoundingClientRect().bottom) < 24;
 }"""
+LINES = "#log .line .text"
 
 
 async def test_the_list_follows_and_holds_still_under_the_pointer(browser: Browser, site: Site) -> None:
@@ -71,11 +73,11 @@ async def test_a_log_appears_as_it_is_printed(browser: Browser, site: Site) -> N
         page = shown.page
         await page.goto(f"/jobs/{job}")
         await expect(page.locator("#log")).to_contain_text("begins")
-        await expect(page.locator("#facts")).to_contain_text("just now")
+        await expect(page.locator("#lasting")).to_contain_text("just now")
         await site.prints(job, "\x1b[31mred\x1b[0m and <b>bold</b>\n10%\r")
         await expect(page.locator("#log")).to_contain_text("red and <b>bold</b>")
         await site.prints(job, "100%\n")
-        await expect(page.locator("#log .line")).to_have_text(["begins", "red and <b>bold</b>", "100%"])
+        await expect(page.locator(LINES)).to_have_text(["begins", "red and <b>bold</b>", "100%"])
         world.machine.advance(60)
         await expect(page.locator("#summary")).to_contain_text("failed")
         await expect(page).to_have_title("✕ train · Dais")
@@ -98,7 +100,7 @@ async def test_following_is_one_key(browser: Browser, site: Site) -> None:
         await page.mouse.wheel(0, -600)
         await expect(follow).to_have_attribute("aria-pressed", "false")
         await site.prints(job, "news\n")
-        await expect(page.locator("#log")).to_contain_text("news")
+        await expect(page.locator("#log-note")).to_have_text("301 lines")
         assert not await page.evaluate(AT_END)
         await page.keyboard.press("f")
         await expect(follow).to_have_attribute("aria-pressed", "true")
@@ -125,7 +127,7 @@ async def test_a_lost_connection_shows_and_mends_without_losing_a_line(browser: 
         await site.start()
         await expect(page.locator("#log")).to_contain_text("four")
         await expect(page.locator("#connection")).to_be_hidden()
-        await expect(page.locator("#log .line")).to_have_text(["one", "two", "three", "four"])
+        await expect(page.locator(LINES)).to_have_text(["one", "two", "three", "four"])
         shown.complaints = [text for text in shown.complaints if not any(word in text for word in BROKEN)]
         await shown.check("mended")
 
@@ -163,3 +165,89 @@ async def test_everything_can_be_read_and_done_without_javascript(browser: Brows
         await page.reload()
         await expect(page.locator("#summary")).to_contain_text("cancelled")
         assert shown.complaints == []
+
+
+async def test_a_very_long_log_is_read_with_few_elements(browser: Browser, site: Site) -> None:
+    lines = 450_000  # more than rows can be stacked in an element
+    job = await site.world.submit("sleep-forever", name="long")
+    await site.world.state(job, "RUNNING")
+    for start in range(0, lines, 5_000):
+        text = "".join(f"line {n} \x1b[36mloss\x1b[0m {'x' * (n % 50)}\n" for n in range(start, start + 5_000))
+        await site.prints(job, text)
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.goto(f"/jobs/{job}")
+        await expect(page.locator("#log-note")).to_have_text("450,000 lines")
+        await expect(page.locator(LINES).last).to_contain_text(f"line {lines - 1} ")
+        await page.evaluate(GO_DOWN)
+        seen = await page.evaluate("() => window.seen")
+        assert seen["most"] < 500
+        assert seen["wrong"] == []
+        assert seen["rows"] > 1_000
+        await expect(page.locator(LINES).last).to_contain_text(f"line {lines - 1} ")
+        await page.locator("#log").press("Home")
+        await expect(page.locator(LINES).first).to_contain_text("line 0 ")
+        await page.get_by_label("Go to a line or a time").fill("123457")
+        await page.get_by_label("Go to a line or a time").press("Enter")
+        await page.wait_for_url("**#L123457")
+        await expect(page.locator(".line.target .text")).to_contain_text("line 123456 ")
+        await page.get_by_role("button", name="Wrap").click()
+        await expect(page.locator(".line.target .text")).to_be_visible()
+        await page.locator("#log").press("End")
+        await page.wait_for_function(AT_END)
+        assert shown.complaints == []
+
+
+GO_DOWN = """async () => {
+  const log = document.getElementById("log");
+  const seen = window.seen = { most: 0, wrong: [], rows: 0 };
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  const most = log.scrollHeight - log.clientHeight;
+  for (let step = 0; step <= 60; step++) {
+    log.scrollTop = (most * step) / 60;
+    await frame();
+    seen.most = Math.max(seen.most, log.querySelectorAll("*").length);
+    for (const row of log.querySelectorAll(".line")) {
+      const number = Number(row.querySelector(".n").textContent) - 1;
+      const text = row.querySelector(".text").textContent;
+      seen.rows += 1;
+      if (text && !text.startsWith(`line ${number} `)) seen.wrong.push(text);
+    }
+  }
+}"""
+
+
+async def test_a_log_is_searched_and_its_lines_have_addresses(browser: Browser, site: Site) -> None:
+    job = await site.world.submit("sleep-forever", name="sought")
+    await site.world.state(job, "RUNNING")
+    await site.prints(job, "".join(f"step {n} {'Needle' if n % 100 == 50 else 'hay'}\n" for n in range(1_000)))
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.goto(f"/jobs/{job}")
+        await expect(page.locator("#log-note")).to_have_text("1,000 lines")
+        await page.locator("body").press("/")
+        await page.keyboard.type("needle")
+        found = page.locator("#log-found")
+        await expect(found).to_have_text("1 of 10")
+        await page.keyboard.press("Enter")
+        await expect(found).to_have_text("2 of 10")
+        await expect(page.locator(".line.now mark")).to_have_text("Needle")
+        await expect(page.locator(".line.now .n")).to_have_text("151")
+        await page.keyboard.press("Shift+Enter")
+        await page.keyboard.press("Shift+Enter")
+        await expect(found).to_have_text("10 of 10")
+        await shown.check("log-search")
+        await site.prints(job, "one more Needle\n")
+        await expect(found).to_have_text("10 of 11")
+        await page.get_by_role("button", name="Aa").click()
+        await expect(found).to_have_text("none")
+        await page.get_by_label("Find in the log").fill("Needle")
+        await expect(found).to_contain_text("of 11")
+        await page.locator(".line.now .n").click()
+        address = page.url
+        assert "q=Needle" in address
+        assert "#L" in address
+        await page.goto("/jobs")
+        await page.goto(address)
+        await expect(page.locator(".line.target")).to_be_visible()
+        await expect(found).to_contain_text("of 11")

@@ -15,6 +15,7 @@ from dais.compute.jobs.types import Work
 from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
 from dais.compute.logs import Position, decode_segments, read_shipped
 from dais.compute.loops.staging import tree_size
+from dais.compute.meter import SAMPLE_SECONDS, Sample
 from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal_signing, set_targets
 from dais.compute.notify.notifier import Notifier
 from dais.compute.notify.settings import NotifySettings
@@ -28,6 +29,8 @@ from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
 
 __all__ = [
+    "SAMPLE_SECONDS",
+    "Sample",
     "FINAL",
     "Compute",
     "ComputeSettings",

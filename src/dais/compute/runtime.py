@@ -19,6 +19,7 @@ from dais.compute.logbook import Logbook
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
 from dais.compute.loops.staging import give_to_jobs, staged
+from dais.compute.meter import Meter
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import (
@@ -57,6 +58,7 @@ class Compute:
     ) -> None:
         self.settings = settings
         self.logbook = Logbook(db, engines, blobs)
+        self.meter = Meter(self.usage, db.clock)
         self.groups: dict[str, Group] = {}
         self._parts = (db, blobs, folders, data_dir, vault)
         self._engines = engines

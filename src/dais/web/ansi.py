@@ -14,6 +14,7 @@ _sequence = re.compile(
     r"|[PX^_][^\x1b]*\x1b\\"  # device control and other strings
     r"|[ -/]*[0-~])"
 )
+_byte_sequence = re.compile(_sequence.pattern.encode())
 _unfinished = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[PX^_][^\x1b]*\x1b?|[ -/]*)?\Z")
 
 _controls = {code: 0x2400 + code for code in range(32)} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
@@ -92,6 +93,29 @@ def line_html(text: str, style: Style) -> tuple[str, Style]:
             style = _styled(style, found["parameters"])
     _add(pieces, text[start:], style, returned)
     return "".join(pieces), style
+
+
+def style_after(text: str, style: Style) -> Style:
+    """The style after a line."""
+    if "\x1b" not in text:
+        return style
+    text, _ = split_unfinished(text)
+    for found in _sequence.finditer(text):
+        if found["final"] == "m":
+            style = _styled(style, found["parameters"])
+    return style
+
+
+def plain_text(text: str) -> str:
+    """A line as it is read: without sequences, and without what a carriage return overwrote."""
+    if "\x1b" in text:
+        text = _sequence.sub("", split_unfinished(text)[0])
+    return text.rstrip("\r").rpartition("\r")[2] if "\r" in text else text
+
+
+def without_sequences(data: bytes) -> bytes:
+    """Bytes of output, as they are read."""
+    return _byte_sequence.sub(b"", data)
 
 
 def _add(pieces: list[str], text: str, style: Style, returned: bool) -> bool:

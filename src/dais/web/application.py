@@ -17,7 +17,7 @@ from dais.web import transfers
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
-from dais.web.pages import cluster, files, folders, job, jobs, palette, settings, sign_in, style, submit
+from dais.web.pages import cluster, files, folders, job, jobs, log, palette, settings, sign_in, style, submit
 
 Page = Callable[[Request, Frame], Awaitable[Response]]
 
@@ -74,7 +74,10 @@ PAGES: tuple[tuple[str, str, Page], ...] = (
     # Last, for they begin with names that users choose: a page's first word is found before it.
     ("GET", f"{JOBS}", jobs.show_jobs),
     ("GET", f"{JOBS}/{{ref}}", job.show_job),
-    ("GET", f"{JOBS}/{{ref}}/log", job.download_log),
+    ("GET", f"{JOBS}/{{ref}}/log", log.download_log),
+    ("GET", f"{JOBS}/{{ref}}/log/lines", log.lines),
+    ("GET", f"{JOBS}/{{ref}}/log/search", log.search),
+    ("GET", f"{JOBS}/{{ref}}/log/at", log.at),
     ("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill),
     ("POST", f"{JOBS}/{{ref}}/kill", job.kill),
     ("POST", f"{JOBS}/{{ref}}/retry", job.retry),

@@ -16,6 +16,7 @@ from dais.web import places, view
 from dais.web.ansi import visible
 from dais.web.assets import Assets
 from dais.web.guard import Visitor
+from dais.web.log_index import LogIndexes
 
 THEME_COOKIE = "dais_theme"
 THEMES = ("system", "light", "dark")
@@ -56,6 +57,7 @@ class Frame:
         self.services = services
         self._known = frozenset(known)
         self.assets = Assets()
+        self._logs: LogIndexes | None = None
         self._templates = Environment(
             loader=PackageLoader("dais.web"),
             autoescape=True,
@@ -72,6 +74,7 @@ class Frame:
             "tab_icon": view.icon,
             "nothing": view.NOTHING,
             "sections": self.sections,
+            "knows": self.knows,
             "version": dais.__version__,
         }
 
@@ -96,6 +99,13 @@ class Frame:
     def part(self, template: str, name: str, *args: Any) -> str:
         """What a macro of a template makes of these arguments, for a page that is open."""
         return str(getattr(self._templates.get_template(template).module, name)(*args))
+
+    @property
+    def logs(self) -> LogIndexes:
+        """Where the lines of logs are."""
+        if self._logs is None:
+            self._logs = LogIndexes(self.services.compute.logbook)
+        return self._logs
 
     def sections(self, account: str | None) -> list[tuple[str, str, str]]:
         """The rail's entries: name, word and address; jobs and folders are of the account that the page is about."""

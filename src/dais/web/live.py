@@ -18,16 +18,15 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dais.api import describe
-from dais.compute import JobLog, get_job, job_log, position_from
-from dais.engines.contract import Frame as Output
-from dais.kit.errors import DaisError, TooMany, Unauthenticated
+from dais.compute import SAMPLE_SECONDS, JobLog, get_job, job_log, running_work
+from dais.kit.errors import Conflict, DaisError, TooMany, Unauthenticated
 from dais.kit.outbox import NUMBERED
 from dais.web import view
 from dais.web.frame import Frame
 from dais.web.guard import Visitor, check_origin, visitor
-from dais.web.lines import LineWriter
-from dais.web.pages.job import log_tail, parts_of
+from dais.web.pages.job import parts_of
 from dais.web.pages.jobs import Wanted, read_jobs
+from dais.web.pages.log import log_message, wire_line
 
 log = logging.getLogger(__name__)
 
@@ -41,25 +40,31 @@ PAUSE_SECONDS = 0.2
 """The least time between two messages about the same thing."""
 CHECK_SECONDS = 10.0
 """How often a log that is followed asks whether the reader still may."""
-BEHIND_BYTES = 128 << 10
-"""A log that grows by more than this between two messages is shown from its newest lines on."""
+FOLLOW_SECONDS = 0.1
+"""How often a log that is followed is looked at."""
+PROGRESS_SECONDS = 0.5
+"""How often a page is told how far the lines of a long log have been counted."""
+NEWEST_LINES = 200
+"""Lines that a message about a log carries at most; the page asks for others where it shows them."""
 
 GONE, RESTARTS, SIGNED_OUT, REFUSED = 1000, 1012, 4401, 4400
-LEFT_OUT = (
-    '<div class="line sys">… lines were left out here, for they came too fast: the whole log can be downloaded</div>'
-)
 
 Message = dict[str, Any]
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a page shows. `query` and `account` are the list's, `ref` the job's, `cursor` the place in its log."""
+    """What a page shows. `query` and `account` are the list's, `ref` is the job's.
 
-    watch: Literal["jobs", "job", "log"]
+    Of a log `run` and `stream` (None: the latest, all), and in `total` how many of its lines the page has.
+    """
+
+    watch: Literal["jobs", "job", "log", "usage"]
     query: str = ""
     account: str = ""
     ref: str = ""
-    cursor: str = ""
+    run: int | None = None
+    stream: int | None = None
+    total: int = 0
 
 
 _read = msgspec.json.Decoder(Watch).decode
@@ -143,6 +148,7 @@ class _Tab:
             "jobs": self._jobs,
             "job": self._job,
             "log": self._log,
+            "usage": self._usage,
         }
         try:
             async with aclosing(watchers[watch.watch](watch)) as messages:  # type: ignore[type-var]
@@ -187,7 +193,7 @@ class _Tab:
             mark = view.mark(job.state)
             yield {
                 "kind": "job",
-                "parts": parts_of(self._frame, job),
+                "parts": parts_of(self._frame, job, self._who.form_token),
                 "title": f"{mark.shape} {view.name_of(job)} · Dais",
                 "icon": self._frame.assets.address(view.icon(job.state)),
                 "run": job.run_index,
@@ -209,55 +215,53 @@ class _Tab:
 
     async def _log(self, watch: Watch) -> AsyncIterator[Message]:
         place: JobLog = await self._look(job_log, watch.ref)
-        writer = LineWriter()
-        position = position_from(watch.cursor, None)
-        if position is None:
-            lines, cut, position = await log_tail(self._frame, place, None, writer)
-            yield _log_message(lines.done, lines.open, str(position), reset=True, cut=cut)
-            place = await self._services.compute.logbook.refresh(place)
-        run = position.run
+        run = place.run_index if watch.run is None else watch.run
+        index = self._frame.logs.of(place.job_id, run, watch.stream)
+        told = watch.total
+        before: object = None
         loop = asyncio.get_running_loop()
         checked = loop.time()
-        async with aclosing(self._services.compute.logbook.follow(place, position)) as parts:  # type: ignore[type-var]
-            async for part in parts:
-                if loop.time() - checked > CHECK_SECONDS:
-                    await self._look(job_log, watch.ref)
-                    checked = loop.time()
-                done: list[str] = []
-                if part.start.run != run:
-                    run = part.start.run
-                    done = [*writer.end(), f'<div class="line sys">run {run} begins here</div>']
-                frames, behind = _newest(part.frames)
-                if behind:
-                    done += [*writer.end(), LEFT_OUT]
-                lines = writer.add(frames)
-                yield _log_message(done + lines.done, lines.open, str(part.position), end=part.eof)
+        with self._services.db.hints.subscribe("scheduler") as hint:
+            while True:
+                whole = await index.extend(place, PROGRESS_SECONDS)
+                message = log_message(index, whole=whole)
+                if message != before:
+                    before = message
+                    first = max(told, index.total - NEWEST_LINES)
+                    lines = await index.lines(place, first, NEWEST_LINES)
+                    told = first + len(lines)
+                    yield {"kind": "log", **message, "first": first, "lines": [wire_line(line) for line in lines]}
+                if index.over:
+                    return
                 await asyncio.sleep(PAUSE_SECONDS)
+                if whole:
+                    await hint.wait(FOLLOW_SECONDS)
+                if loop.time() - checked > CHECK_SECONDS:
+                    place = await self._look(job_log, watch.ref)
+                    checked = loop.time()
+                else:
+                    place = await self._services.compute.logbook.refresh(place)
 
-
-def _log_message(
-    done: list[str], open_: list[str], cursor: str, *, reset: bool = False, cut: bool = False, end: bool = False
-) -> Message:
-    """`done` lines stay, `open` ones are replaced by the next message. Only with none open can be gone on from here."""
-    return {
-        "kind": "log",
-        "done": "".join(done),
-        "open": "".join(open_),
-        "cursor": None if open_ else cursor,
-        "reset": reset,
-        "cut": cut,
-        "end": end,
-    }
-
-
-def _newest(frames: list[Output]) -> tuple[list[Output], bool]:
-    """The newest frames of at most BEHIND_BYTES together, and whether others were left out."""
-    room = BEHIND_BYTES
-    for index in range(len(frames) - 1, -1, -1):
-        room -= len(frames[index].data)
-        if room < 0 and index < len(frames) - 1:
-            return frames[index + 1 :], True
-    return frames, False
+    async def _usage(self, watch: Watch) -> AsyncIterator[Message]:
+        """What a job uses: all that is remembered of its latest run, then each sample as it is taken."""
+        meter = self._services.compute.meter
+        told, run = 0, -1
+        while True:
+            job = await self._look(get_job, watch.ref)
+            if job.run_index != run:
+                told, run = 0, job.run_index
+            if job.state == "RUNNING":
+                try:
+                    samples = await meter.watch(await self._look(running_work, job.id, "job:get"))
+                except Conflict:  # it has ended meanwhile
+                    samples = []
+            else:
+                samples = meter.kept(job.runs[-1].id) if job.runs else []
+            news = [sample for sample in samples if sample.at > told]
+            if news:
+                yield {"kind": "usage", "run": run, "fresh": told == 0, "samples": news}
+                told = news[-1].at
+            await asyncio.sleep(SAMPLE_SECONDS)
 
 
 def _problem(watch: str | None, error: Exception) -> str:

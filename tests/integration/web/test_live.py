@@ -16,6 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dais.compute import SAMPLE_SECONDS, retry_job
 from dais.engines.contract import STDERR
 from dais.identity import create_sign_in_link, create_user, end_session
 from dais.kit.clock import ManualClock
@@ -39,27 +40,30 @@ class Tab:
         self.socket = socket
         self.ended = False
         """Whether it was told that the log is all said."""
+        self.total = 0
+        """How many complete lines the log had when it was last told of."""
 
-    async def watch(self, kind: str, **fields: str) -> None:
+    async def watch(self, kind: str, **fields: Any) -> None:
         await self.socket.send(json.dumps({"watch": kind, **fields}))
 
     async def next(self, kind: str) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
             while True:
                 message: dict[str, Any] = json.loads(await self.socket.recv())
-                self.ended = self.ended or bool(message.get("end"))
+                self.ended = self.ended or bool(message.get("over"))
                 if message["kind"] == kind:
                     return message
 
-    async def log_until(self, text: str) -> tuple[list[str], str | None]:
-        """The log's lines as the page would show them, once the text is among them; and the cursor after them."""
-        done: list[str] = []
+    async def log_until(self, text: str, before: tuple[str, ...] = ()) -> list[str]:
+        """The log's lines as the page would show them, once the text is among them; `before` are those it had."""
+        done: dict[int, str] = dict(enumerate(before))
         while True:
             message = await self.next("log")
-            done = ([] if message["reset"] else done) + _texts(message["done"])
-            lines = done + _texts(message["open"])
+            done |= dict(enumerate(map(_text, message["lines"]), message["first"]))
+            self.total = message["total"]
+            lines = [done[number] for number in sorted(done)] + [_text(line) for line in message["open"]]
             if any(text in line for line in lines):
-                return lines, message["cursor"]
+                return lines
 
     async def closed(self) -> int:
         """The code with which the server closes, or has closed, the connection."""
@@ -71,8 +75,8 @@ class Tab:
         return self.socket.close_code
 
 
-def _texts(html: str) -> list[str]:
-    return [re.sub(r"<[^>]+>", "", line) for line in html.split("</div>")[:-1]]
+def _text(line: tuple[int, int, str]) -> str:
+    return re.sub(r"<[^>]+>", "", line[2])
 
 
 @asynccontextmanager
@@ -109,10 +113,9 @@ async def test_a_job_and_its_log_follow_to_the_end(site: Site) -> None:
         await site.prints(job, "\x1b[32mpart")
         await page.log_until("part")
         await site.prints(job, "ly\x1b[0m\n")
-        assert (await page.log_until("partly"))[0] == ["partly"]
+        assert await page.log_until("partly") == ["partly"]
         site.world.machine.advance(10)
-        lines, _ = await page.log_until("ends")
-        assert lines[-1] == "ends"
+        assert (await page.log_until("ends"))[-1] == "ends"
         while not page.ended:
             await page.next("log")
         while (message := await other.next("job"))["alive"]:
@@ -128,21 +131,20 @@ async def test_a_reader_resumes_without_a_gap_or_a_repetition(site: Site) -> Non
     async with site.signed_in() as client:
         async with tab(site, client) as page:
             await page.watch("log", ref=job)
-            _, cursor = await page.log_until("one")
-        assert cursor is not None
+            await page.log_until("one")
+            had = page.total
         await site.prints(job, "two\nthree")
         async with tab(site, client) as page:
-            await page.watch("log", ref=job, cursor=cursor)
-            lines, unsound = await page.log_until("three")
-        assert (lines, unsound) == (["two", "three"], None)
+            await page.watch("log", ref=job, total=had)
+            assert await page.log_until("three") == ["two", "three"]
+            had = page.total
         await site.prints(job, " and more\n")
         async with tab(site, client) as page:
-            await page.watch("log", ref=job, cursor=cursor)
-            lines, _ = await page.log_until("three and more")
-        assert lines == ["two", "three and more"]
+            await page.watch("log", ref=job, total=had)
+            assert await page.log_until("three and more") == ["three and more"]
 
 
-async def test_a_log_that_comes_too_fast_is_shown_from_its_newest_lines(site: Site) -> None:
+async def test_of_a_log_that_comes_fast_the_newest_lines_are_sent_and_the_others_can_be_had(site: Site) -> None:
     job = await site.world.submit("print", "first", ";", "sleep-forever")
     await site.world.state(job, "RUNNING")
     async with site.signed_in() as client, tab(site, client) as page:
@@ -150,10 +152,42 @@ async def test_a_log_that_comes_too_fast_is_shown_from_its_newest_lines(site: Si
         await page.log_until("first")
         await site.prints(job, "".join(f"{number:07}\n" for number in range(100_000)))
         await site.prints(job, "careful\n", STDERR)
-        lines, _ = await page.log_until("careful")
-        assert any("left out" in line for line in lines)
+        lines = await page.log_until("careful")
         assert "0099999" in lines
-        assert len(lines) < 60_000
+        assert len(lines) < 1_000
+        found = (await client.get(f"/local/joe/jobs/{job}/log/lines?from=50002&count=2")).json()
+        assert [_text(line) for line in found["lines"]] == ["0050000", "0050001"]
+
+
+async def test_one_stream_and_an_earlier_run_have_lines_of_their_own(site: Site) -> None:
+    world = site.world
+    job = await world.submit("print", "out", ";", "error", "bad", ";", "exit", "1")
+    await world.finished(job)
+    await world.db.write(retry_job, world.actor, job)
+    await world.finished(job)
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.watch("log", ref=job, run=0, stream=STDERR)
+        assert await page.log_until("bad") == ["bad"]
+        await page.watch("log", ref=job, run=1)
+        assert await page.log_until("bad") == ["out", "bad"]
+        assert page.ended
+
+
+async def test_what_a_running_job_uses_is_told_as_it_is_sampled(site: Site) -> None:
+    job = await site.world.submit("sleep-forever")
+    await site.world.state(job, "RUNNING")
+    async with site.signed_in() as client, tab(site, client) as page:
+        await page.watch("usage", ref=job)
+        message = await page.next("usage")
+        assert (message["run"], message["fresh"]) == (0, True)
+        (sample,) = message["samples"]
+        assert (sample["memory"], sample["pids"], sample["cpu"]) == (1 << 20, 1, None)
+        site.world.clock.advance(SAMPLE_SECONDS)
+        (sample,) = (await page.next("usage"))["samples"]
+        assert sample["cpu"] == 0
+        async with tab(site, client) as other:
+            await other.watch("usage", ref=job)
+            assert len((await other.next("usage"))["samples"]) == 2
 
 
 async def test_only_these_pages_may_connect(site: Site) -> None:

@@ -10,18 +10,11 @@ from hypothesis import strategies as st
 
 from dais.engines.contract import STDERR, STDOUT, SYSTEM, Frame
 from dais.web.ansi import PLAIN, Style, line_html
-from dais.web.lines import MAX_LINE, Lines, LineWriter, last_lines
+from dais.web.lines import MAX_LINE, Line, LineWriter, last_lines
 
 
 def shown(text: str) -> str:
     return line_html(text, PLAIN)[0]
-
-
-def inner(html: str) -> str:
-    """What stands in a line."""
-    found = re.fullmatch(r'<div class="line[a-z ]*" data-t="\d\d:\d\d:\d\d\.\d{3}">(.*)</div>', html, re.DOTALL)
-    assert found is not None, html
-    return found[1]
 
 
 def frame(data: bytes, stream: int = STDOUT) -> Frame:
@@ -58,7 +51,7 @@ def test_a_line_keeps_its_colours_and_loses_what_acts(text: str, html: str) -> N
 
 def test_a_colour_lasts_until_it_is_reset_also_over_lines() -> None:
     lines = LineWriter().add([frame(b"\x1b[31mone\ntwo\x1b[0m\nthree\n")])
-    assert [inner(line) for line in lines.done] == [
+    assert [line.html for line in lines] == [
         '<span class="a-f1">one</span>',
         '<span class="a-f1">two</span>',
         "three",
@@ -69,15 +62,15 @@ def test_a_colour_lasts_until_it_is_reset_also_over_lines() -> None:
 def test_streams_are_told_apart_and_each_keeps_its_unfinished_line() -> None:
     writer = LineWriter()
     first = writer.add([frame(b"out"), frame(b"error\n", STDERR), frame(b"note\n", SYSTEM)])
-    assert [line.partition(" data")[0] for line in first.done] == ['<div class="line err"', '<div class="line sys"']
-    assert [inner(line) for line in first.open] == ["out"]
+    assert [line.row().partition(" data")[0] for line in first] == ['<div class="line err"', '<div class="line sys"']
+    assert [line.html for line in writer.open()] == ["out"]
     second = writer.add([frame(b"put\n")])
-    assert ([inner(line) for line in second.done], second.open) == (["output"], [])
+    assert ([line.html for line in second], writer.open()) == (["output"], [])
 
 
 def test_a_line_that_never_ends_is_broken_where_no_colour_is_cut() -> None:
     lines = LineWriter().add([frame(b"x" * (MAX_LINE - 2) + b"\x1b[31m" + b"y" * MAX_LINE + b"\n")])
-    first, second, third = (inner(line) for line in lines.done)
+    first, second, third = (line.html for line in lines)
     assert first == "x" * (MAX_LINE - 2)
     assert re.fullmatch('<span class="a-f1">y+</span>', second)
     assert re.fullmatch('<span class="a-f1">y+</span>', third)
@@ -87,25 +80,16 @@ def test_a_line_that_never_ends_is_broken_where_no_colour_is_cut() -> None:
 def test_a_progress_bar_without_end_keeps_its_newest_state() -> None:
     writer = LineWriter()
     for step in range(5_000):
-        lines = writer.add([frame(f"\r{step:4} of 5000".encode())])
-    assert lines == Lines([], lines.open)
-    assert inner(lines.open[0]) == "4999 of 5000"
-
-
-def test_the_end_of_a_run_closes_what_was_open() -> None:
-    writer = LineWriter()
-    writer.add([frame(b"no newline")])
-    assert [inner(line) for line in writer.end()] == ["no newline"]
-    assert writer.end() == []
+        assert writer.add([frame(f"\r{step:4} of 5000".encode())]) == []
+    assert writer.open()[0].html == writer.open()[0].plain == "4999 of 5000"
 
 
 def test_only_the_newest_lines_are_kept() -> None:
     lines = LineWriter().add([frame(b"".join(b"%d\n" % number for number in range(50)) + b"open")])
     kept, cut = last_lines(lines, 3, 10_000)
-    assert ([inner(line) for line in kept.done], cut) == (["47", "48", "49"], True)
-    assert kept.open == lines.open
-    kept, cut = last_lines(lines, 1000, 3 * len(lines.done[-1]))
-    assert (len(kept.done), cut) == (3, True)
+    assert ([line.html for line in kept], cut) == (["47", "48", "49"], True)
+    kept, cut = last_lines(lines, 1000, 3 * len(lines[-1].row(0)))
+    assert (len(kept), cut) == (3, True)
     assert last_lines(lines, 50, 100_000) == (lines, False)
 
 
@@ -115,14 +99,29 @@ def test_however_the_bytes_are_cut_the_lines_are_the_same(data: bytes, cuts: lis
     for cut in cuts:
         pieces.append(rest[:cut])
         rest = rest[cut:]
-    whole, parts = LineWriter().add([frame(data)]), LineWriter()
-    done: list[str] = []
-    opened: list[str] = []
+    whole, parts = LineWriter(), LineWriter()
+    lines = whole.add([frame(data)])
+    done: list[Line] = []
     for piece in [*pieces, rest]:
-        lines = parts.add([frame(piece)])
-        done += lines.done
-        opened = lines.open
-    assert (done, opened) == (whole.done, whole.open)
+        done += parts.add([frame(piece)])
+    assert (done, parts.open()) == (lines, whole.open())
+
+
+OUTPUT = st.lists(
+    st.sampled_from(
+        [b"word", b"\n", b"\r", b"\x1b[31m", b"\x1b[0m", b"\x1b[1", b"\xc3", b"\xa9", b"\x1b]0;x", b"x" * 9_000]
+    ),
+    max_size=12,
+)
+
+
+@given(st.lists(st.tuples(OUTPUT, st.sampled_from([STDOUT, STDERR])), max_size=8))
+def test_lines_that_are_skipped_are_counted_and_what_follows_is_the_same(frames: list[tuple[list[bytes], int]]) -> None:
+    first = [frame(b"".join(pieces), stream) for pieces, stream in frames]
+    then = [frame(b" and more\n"), frame(b" and more\n", STDERR)]
+    reading, skipping = LineWriter(), LineWriter()
+    assert skipping.skip(first) == len(reading.add(first))
+    assert skipping.copy().add(then) == reading.add(then) == skipping.add(then)
 
 
 @given(st.text(max_size=200))
