@@ -144,3 +144,16 @@ def _jobs(installed: Installation) -> dict[int, list[str]]:
         if "n" in job.tags:
             found.setdefault(int(job.tags["n"]), []).append(job.id)
     return found
+
+
+def test_who_submits_too_much_is_told_when_to_come_back(tmp_path: Path) -> None:
+    with installation(tmp_path, settings={"DAIS_LIMITS_SUBMITS_PER_MINUTE": "2"}) as running:
+        answers = [running.ask("POST", "/v1/jobs", {"command": ["true"]}) for _ in range(3)]
+        assert [answer.status for answer in answers] == [201, 201, 429]
+        assert answers[2].json["code"] == "too-many-submits"
+        assert 1 <= int(answers[2].headers["retry-after"]) <= 30
+        assert running.ask("POST", "/v1/jobs?dry_run=true", {"command": ["true"]}).status == 200
+        said = running.dais("job", "submit", "--", "true")
+        assert said.returncode == 1
+        assert b"2 submits in a minute, which is the limit; slow down" in said.stderr
+        assert running.ask("GET", "/v1/jobs").json["items"], "reading goes on"

@@ -6,6 +6,7 @@ from dais.api.context import Context, Parts, Services
 from dais.api.downloads import Head, attachment, opened_file, send_file, send_pieces
 from dais.api.errors import Disconnected, HttpProblem, describe
 from dais.api.files import disk
+from dais.api.limits import UserLimits
 from dais.api.rest import all_routes
 from dais.api.rest.folders import make_folder
 from dais.api.rest.jobs import check_job, make_job
@@ -25,6 +26,7 @@ __all__ = [
     "Routes",
     "ServerEvent",
     "Services",
+    "UserLimits",
     "all_routes",
     "attachment",
     "check_job",

@@ -7,6 +7,7 @@ import difflib
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -17,9 +18,9 @@ from dais.api.access import AccessLog, RequestIds
 from dais.api.context import Context, Services
 from dais.api.errors import Disconnected, HttpProblem, describe, encode
 from dais.api.meter import RouteMeter
-from dais.api.routing import Receive, Route, Scope, Send, empty
+from dais.api.routing import Receive, Route, Scope, Send, drain, empty
 from dais.identity import Actor
-from dais.kit.errors import Invalid, NotFound, Unavailable
+from dais.kit.errors import Invalid, NotFound, TooMany, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -95,10 +96,16 @@ class Application:
                 return
             meter = node.meters[method]
             actor = None if route.public else await self._authenticator.actor(scope["headers"])
-            if meter.timed:
+            if actor is not None:  # known before it is counted: the access log names who was refused
+                self.services.limits.request(actor.id)
+            if route.kind == "json":
                 await route.run(Context(self.services, actor), scope, receive, watched, values)
             else:
-                with meter:
+                with ExitStack() as held:
+                    if actor is not None:
+                        await self._hold(held, actor.id, route, scope, receive)
+                    if not meter.timed:
+                        held.enter_context(meter)
                     await route.run(Context(self.services, actor), scope, receive, watched, values)
         except Disconnected:
             return
@@ -118,6 +125,18 @@ class Application:
             meter.note(status, seconds)
             self._access.note(meter, status, seconds, request_id, actor)
 
+    async def _hold(self, held: ExitStack, user_id: str, route: Route, scope: Scope, receive: Receive) -> None:
+        """Count what takes long until it has ended. Raises TooMany."""
+        limits = self.services.limits
+        if route.kind == "events":
+            held.enter_context(limits.stream(user_id))
+        elif route.method in ("PUT", "POST"):
+            try:
+                held.enter_context(limits.upload(user_id, _content_length(scope)))
+            except TooMany:
+                await drain(receive)  # else the client may see a broken connection, and not why
+                raise
+
     async def _without_route(
         self, node: _Node, scope: Scope, receive: Receive, send: Send, values: Sequence[str]
     ) -> None:
@@ -125,6 +144,8 @@ class Application:
         get = node.methods.get("GET")
         if scope["method"] == "HEAD" and get is not None and get.kind in ("json", "raw"):
             actor = None if get.public else await self._authenticator.actor(scope["headers"])
+            if actor is not None:
+                self.services.limits.request(actor.id)
             await get.run(Context(self.services, actor), scope, receive, _headless(send), values)
             return
         if get is not None:
@@ -168,7 +189,8 @@ class Application:
                 raise NotFound(f"{scope['path'][:200]} is not for WebSockets", code="no-such-path")
             meter = node.meters["WEBSOCKET"]
             actor = await self._authenticator.actor(scope["headers"])
-            with meter:
+            self.services.limits.request(actor.id)
+            with self.services.limits.stream(actor.id), meter:
                 await route.run(Context(self.services, actor), scope, receive, watched, values)
         except Disconnected:
             return
@@ -207,6 +229,12 @@ class Application:
         near = difflib.get_close_matches(path, {route.path for route in self.routes}, 1)
         hint = f"; did you mean {near[0]}?" if near else "; GET /v1/openapi.json lists what there is"
         return NotFound(f"there is nothing at {path}{hint}", code="no-such-path")
+
+
+def _content_length(scope: Scope) -> int:
+    """Bytes that the body is said to have; 0 where nothing is said."""
+    value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    return int(value) if value.isdigit() else 0
 
 
 def _walk(node: _Node, parts: Sequence[str], at: int, values: list[str]) -> _Node | None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dais.api.limits import UserLimits
 from dais.api.meter import RequestMeter
+from dais.api.settings import LimitSettings
 from dais.identity import Actor
 from dais.kit.clock import Clock
 from dais.kit.database import Database
@@ -42,6 +44,7 @@ class Services:
     schema: str | None = None
     probed: tuple[float, dict[str, str]] = (float("-inf"), {})
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    limits: UserLimits = field(default_factory=lambda: UserLimits(LimitSettings()))
     parts: Parts = field(default_factory=lambda: Parts())
 
     @property

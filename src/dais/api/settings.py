@@ -35,3 +35,22 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="What goes to the server's log.")
     ] = "info"
+
+
+@settings("limits")
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one user may ask of one server process; 0 is no limit."""
+
+    requests_per_minute: Annotated[
+        int, msgspec.Meta(ge=0, description="Requests in a minute, as many at once after a quiet minute.")
+    ] = 60_000
+    submits_per_minute: Annotated[
+        int, msgspec.Meta(ge=0, description="Jobs submitted or retried in a minute, as many at once after a quiet one.")
+    ] = 6_000
+    streams: Annotated[
+        int, msgspec.Meta(ge=0, description="Streams open at the same time: events, followed logs, commands in jobs.")
+    ] = 1_000
+    uploads: Annotated[int, msgspec.Meta(ge=0, description="Uploads under way at the same time.")] = 64
+    upload_bytes: Annotated[
+        int, msgspec.Meta(ge=0, description="Bytes of all uploads under way together; one alone is always taken.")
+    ] = 1 << 30

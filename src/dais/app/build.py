@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dais import web
-from dais.api import Application, Authenticator, Parts, Services, all_routes, tokens_in_address
+from dais.api import Application, Authenticator, Parts, Services, UserLimits, all_routes, tokens_in_address
 from dais.api.settings import ServerSettings
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
@@ -123,6 +123,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
         engines=engines,
         settings=loaded,
         schema=newest_step(),
+        limits=UserLimits(loaded["limits"]),
         parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier),
     )
     api = Application(all_routes(), services)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from dais.sdk.errors import DaisError, Unavailable, Unreachable
+from dais.sdk.errors import DaisError, TooMany, Unavailable, Unreachable
 from dais.sdk.flow import Backoff, Emit, Flow, Items, Pause, Request, Resource, decode
 from dais.sdk.stream import Parser, ServerEvent, next_events, open_events
 from dais.wire.answers import JobDetail, LogFrame
@@ -63,7 +63,7 @@ def follow_log(resource: Resource, request: Request, *, ending: bool = True) -> 
                     if isinstance(item, JobDetail):
                         return
             problem: DaisError = Unreachable("the server ended the stream", sent=True)
-        except Unavailable as error:
+        except (Unavailable, TooMany) as error:
             problem = error
         yield from connection.broke(problem)
 
@@ -76,7 +76,7 @@ def wait_for(resource: Resource, job: JobDetail, timeout: float | None) -> Flow[
         try:
             job = yield from _listen(resource, job, until, connection)
             problem: DaisError = Unreachable("the server ended the stream", sent=True)
-        except Unavailable as error:
+        except (Unavailable, TooMany) as error:
             problem = error
         if job.alive:
             if until is not None and time.monotonic() >= until:

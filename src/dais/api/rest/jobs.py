@@ -88,6 +88,7 @@ async def check_job(services: Services, actor: Actor, spec: JobSpec) -> DryRun:
 async def make_job(services: Services, actor: Actor, spec: JobSpec, key: str | None) -> answers.JobDetail:
     """Submit a job, once for each idempotency key. Raises as `submit_job` does, and NotFound `no-such-source`."""
     await _check(services, spec)
+    services.limits.submit(actor.id)
 
     def make(uow: UnitOfWork) -> answers.JobDetail:
         return get_job(uow, actor, submit_job(uow, actor, spec, services.compute.settings, key=key))
@@ -145,6 +146,8 @@ async def kill(ctx: Context, ref: str, account: str | None = None) -> answers.Jo
 
 @routes.post("/v1/jobs/{ref}/retry", summary="Run a finished job again, with the next run index")
 async def retry(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
+    ctx.services.limits.submit(ctx.actor.id)
+
     def verb(uow: UnitOfWork) -> answers.JobDetail:
         return get_job(uow, ctx.actor, retry_job(uow, ctx.actor, ref, account=account))
 
