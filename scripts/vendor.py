@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import subprocess
 import sys
 import tarfile
@@ -20,10 +21,15 @@ from pathlib import Path
 STATIC = Path(__file__).parent.parent / "src/dais/web/static"
 SUMS = STATIC / "vendored.sha256"
 
+_comment = re.compile(rb"\A/\*!.*?\*/\s*", re.DOTALL)
+
 
 @dataclass(frozen=True)
 class Package:
-    """One package: `integrity` as npm tells it, `files` by their path in it: their name here, and what is added."""
+    """One package: `integrity` as npm tells it, `files` by their path in it: their name here, and what is added.
+
+    Comments at the beginning of a file are left out: what they say of rights stands in the package's licence.
+    """
 
     name: str
     version: str
@@ -32,6 +38,12 @@ class Package:
 
 
 PACKAGES = (
+    Package(
+        "hash-wasm",
+        "4.13.0",
+        "sha512-GrWl7wsV46fKIXQZB5ebskLZLAmKL6d9RS0fspCxDeQyjoNu1AfTJTMLPOJyfzaQm0ldFiwFN21/w+sE/kgEFQ==",
+        {"dist/blake3.umd.min.js": ("blake3.js", ""), "LICENSE": ("blake3.LICENSE", "")},
+    ),
     Package(
         "uplot",
         "1.6.32",
@@ -76,7 +88,7 @@ def _files(package: Package) -> dict[str, bytes]:
                 member = files.extractfile(f"package/{path}")
                 if member is None:
                     raise SystemExit(f"{package.name} {package.version} has no file {path}")
-                found[name] = member.read() + addition.encode()
+                found[name] = _comment.sub(b"", member.read()) + addition.encode()
         return found
 
 

@@ -13,7 +13,7 @@ from dais.data import safe_paths
 from dais.data.durable import flush_directories
 from dais.data.errors import disk_errors
 from dais.data.folder_store import FolderStore
-from dais.data.reading import entry_of, scan
+from dais.data.reading import entry_of, look_at, names_in, scan
 from dais.data.types import Entry
 from dais.kit.errors import Conflict, Invalid
 from dais.wire.paths import check_path, clean_path, shown
@@ -21,12 +21,11 @@ from dais.wire.paths import check_path, clean_path, shown
 _digits = re.compile(r"([0-9]+)")
 
 _keys: dict[str, Callable[[Entry], Any]] = {
-    "name": lambda entry: (),
     "size": lambda entry: entry.size,
     "changed": lambda entry: entry.modified_at,
 }
 
-ORDERS = tuple(_keys)
+ORDERS = ("name", *_keys)
 """By what a directory can be sorted."""
 
 
@@ -78,15 +77,22 @@ def list_directory(
     with disk_errors(path), store.opened(folder_id) as root:
         clean = clean_path(path)
         with safe_paths.directory(root, clean):
-            pass  # `scan` would answer nothing for what is no directory
-        found = scan(root, clean)
-    sought = match.casefold()
-    kept = [entry for entry in found if sought in name_of(entry.path).casefold()] if sought else found
-    kept.sort(key=lambda entry: natural(name_of(entry.path)), reverse=descending and order == "name")
-    if order != "name":
-        kept.sort(key=_keys[order], reverse=descending)
-    kept.sort(key=lambda entry: entry.kind != "directory")
-    return Listing(kept[start : start + limit], len(kept), len(found))
+            pass  # of what is no directory, `scan` would tell nothing
+        sought, end = match.casefold(), start + limit
+        if order != "name":
+            found = scan(root, clean)
+            kept = [entry for entry in found if sought in name_of(entry.path).casefold()]
+            kept.sort(key=lambda entry: natural(name_of(entry.path)))
+            kept.sort(key=_keys[order], reverse=descending)
+            kept.sort(key=lambda entry: entry.kind != "directory")
+            return Listing(kept[start:end], len(kept), len(found))
+        # By name, only what is shown has to be looked at.
+        with safe_paths.directory(root, clean) as fd:
+            names = names_in(fd)
+            wanted = [name for name in names if sought in name.casefold()]
+            wanted.sort(key=natural, reverse=descending)
+            wanted.sort(key=lambda name: not names[name])
+            return Listing(look_at(fd, clean, wanted[start:end]), len(wanted), len(names))
 
 
 def make_directory(store: FolderStore, folder_id: str, path: str) -> str:

@@ -215,19 +215,30 @@ def walk(root: int, top: str, recursive: bool = True, after: str = "") -> Iterat
 
 def scan(root: int, path: str, first: str = "") -> list[Entry]:
     """The entries of one directory from the name `first` on, by name; none when it is gone or became something else."""
-    found: list[Entry] = []
     try:
-        with safe_paths.directory(root, path) as fd, os.scandir(fd) as entries:
-            for name in sorted(name for entry in entries if (name := entry.name) >= first or not _plain(name)):
-                try:
-                    info = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
-                entry = entry_of(fd, name, f"{path}/{name}" if path else name, info)
-                if entry is not None:
-                    found.append(entry)
+        with safe_paths.directory(root, path) as fd:
+            return look_at(fd, path, sorted(name for name in names_in(fd) if name >= first or not _plain(name)))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def names_in(fd: int) -> dict[str, bool]:
+    """The names in an open directory, and whether each is that of a directory."""
+    with os.scandir(fd) as entries:
+        return {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+
+
+def look_at(fd: int, path: str, names: Sequence[str]) -> list[Entry]:
+    """What has these names in an open directory, which is at `path`; what is gone is left out."""
+    found: list[Entry] = []
+    for name in names:
+        try:
+            info = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        entry = entry_of(fd, name, f"{path}/{name}" if path else name, info)
+        if entry is not None:
+            found.append(entry)
     return found
 
 

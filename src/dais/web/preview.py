@@ -30,7 +30,6 @@ IMAGES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
-    (b"BM", "image/bmp"),
 )
 
 _mark = re.compile(r'"(?:\\.|[^"\\])*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
@@ -50,6 +49,8 @@ def image_type(head: bytes) -> str | None:
     for magic, kind in IMAGES:
         if head.startswith(magic):
             return kind
+    if head[:2] == b"BM" and head[6:10] == bytes(4):  # two letters alone begin many a text
+        return "image/bmp"
     return "image/webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
 
 

@@ -47,9 +47,9 @@ def submit_words(spec: JobSpec) -> list[str]:
     return [*words, "--", *spec.command]
 
 
-def submit_line(spec: JobSpec) -> str:
-    """The line as one types it into a shell, properly quoted."""
-    return shlex.join(submit_words(spec))
+def submit_line(spec: JobSpec) -> list[str]:
+    """The same words, each quoted as one types it into a shell; with spaces between them they are the line."""
+    return [shlex.quote(word) for word in submit_words(spec)]
 
 
 def mount_text(mount: Mount) -> str:

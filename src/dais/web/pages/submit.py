@@ -37,7 +37,8 @@ OFFERED = 500
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the form means now: the line and the YAML, what is wrong by field, what should be known."""
 
-    line: str = ""
+    line: list[str] = []
+    """The words of the command line, each as it is quoted for a shell."""
     yaml: str = ""
     words: list[str] = []
     room: dict[str, str] = {}
@@ -122,7 +123,12 @@ async def _judge(frame: Frame, who: Visitor, form: JobForm) -> Verdict:
     if read.spec is None:
         return Verdict(wrong=read.wrong, note=read.note)
     spec = read.spec
-    verdict = Verdict(line=submit_line(spec), yaml=view.spec_text(spec), words=list(spec.command), note=read.note)
+    verdict = Verdict(
+        line=submit_line(spec),
+        yaml=view.spec_text(spec),
+        words=list(spec.command),
+        note=read.note,
+    )
     try:
         checked = await check_job(frame.services, who.actor, spec)
         await frame.services.db.read(_check_name, who.actor, spec, checked.account)

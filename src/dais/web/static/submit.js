@@ -55,7 +55,7 @@ async function look() {
 function show({ line, yaml, words, room, wrong, warnings, note }) {
   const keys = Object.keys(wrong);
   tell(wrong);
-  state(keys.length ? (command.value.trim() ? `Something is wrong; it is told at its field.${line ? "" : " The line is that of before."}` : "") : "It can be submitted.");
+  state(keys.length ? (command.value.trim() ? `Something is wrong; it is told at its field.${line.length ? "" : " The line is that of before."}` : "") : "It can be submitted.");
   document.getElementById("words").replaceChildren(...words.map((word) => element("code", word)));
   const shell = document.getElementById("command-note");
   shell.textContent = note;
@@ -64,12 +64,12 @@ function show({ line, yaml, words, room, wrong, warnings, note }) {
   list.replaceChildren(...warnings.map((warning) => element("li", warning)));
   list.hidden = warnings.length === 0;
   for (const [name, text] of Object.entries(room)) hint(name, text);
-  if (line) {
-    fill("line", line, "the command line");
+  if (line.length) {
+    fill("line", line.join(" "), "the command line", line);
     fill("yaml", yaml, "the job as YAML");
     document.getElementById("yaml-part").hidden = false;
   }
-  document.getElementById("line").classList.toggle("old", !line);
+  document.getElementById("line").classList.toggle("old", !line.length);
 }
 
 // What is wrong, at its field; what is right again is not told any more.
@@ -132,12 +132,14 @@ function hint(name, text) {
   if (last?.nodeType === Node.TEXT_NODE) last.data = text;
 }
 
-function fill(id, text, label) {
+function fill(id, text, label, words = null) {
   const place = document.getElementById(id);
   if (place.querySelector("pre")?.textContent === text) return;
   const made = document.getElementById("listing").content.cloneNode(true);
   const [pre, button] = [made.querySelector("pre"), made.querySelector("button")];
-  pre.textContent = text;
+  // Words are not broken at their hyphens.
+  if (words) pre.append(...words.flatMap((word, index) => [...(index ? [" "] : []), element("span", word)]));
+  else pre.textContent = text;
   pre.setAttribute("aria-label", label);
   button.dataset.copy = text;
   button.title = `Copy: ${label}`;
