@@ -336,3 +336,18 @@ async def test_lists_are_sorted_filtered_and_cut_into_pages(site: Site) -> None:
             assert (await client.get(f"/local/joe/folders/Digits?{wrong}")).status_code == 400
         assert (await client.get("/local/joe/folders/Digits?page=99")).status_code == 200
         assert (await client.get("/local/nobody/folders")).status_code == 404
+
+
+async def test_a_directory_of_ten_thousand_entries_stays_small(site: Site) -> None:
+    root = await site.folder("digits")
+    for number in range(10_000):
+        (root / f"a-name-of-usual-length-{number}.txt").touch()
+    async with site.signed_in() as client:
+        page = await client.get(HERE)
+        names = {name for name in re.findall(r'"(/static/[^"]+)"', page.text) if not name.endswith("hasher.js")}
+        files = [await client.get(name) for name in names]
+        base = next(name for name in names if name.endswith("files.js"))
+        files += [await client.get(base.replace("files.js", name)) for name in ("lists.js", "upload.js", "given.js")]
+    assert "10,000 entries; 1 to 100 are shown" in page.text
+    assert all(file.status_code == 200 for file in files)
+    assert len(page.content) + sum(len(file.content) for file in files) < 300_000

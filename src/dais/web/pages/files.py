@@ -43,7 +43,7 @@ from dais.web.places import folder_address, named
 from dais.web.preview import MAX_TEXT, image_type, preview_of
 from dais.web.transfers import FileAnswer, PiecesAnswer
 
-PAGE = 200
+PAGE = 100
 """Entries on one page of a directory."""
 ACTS = ("directory", "move", "remove")
 
