@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dais.sdk.client import Client
 
 COLUMNS = ("id", "name", "full_name", "organization", "parent")
+LIMITED = (*COLUMNS, "log_days", "log_bytes")
 
 
 @click.group()
@@ -52,7 +53,7 @@ def get(client: Client, output: Output, ref: str | None) -> None:
       dais account get
       dais account get acme.vision --field urn
     """
-    output.one(client.accounts.get(ref or client.account or client.me().account), COLUMNS)
+    output.one(client.accounts.get(ref or client.account or client.me().account), LIMITED)
 
 
 @account.command("set")
@@ -80,4 +81,4 @@ def set_(client: Client, output: Output, ref: str, log_days: str | None, log_byt
         change["log_bytes"] = None if log_bytes == "default" else 0 if zero else parse_size(log_bytes, "--log-bytes")
     if not change:
         raise click.UsageError("say what to change: --log-days or --log-bytes")
-    output.one(client.accounts.set(ref, change), (*COLUMNS, "log_days", "log_bytes"))
+    output.one(client.accounts.set(ref, change), LIMITED)

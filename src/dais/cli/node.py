@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import connected, note
 from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Node
 
@@ -37,4 +37,9 @@ def ls(client: Client, output: Output) -> None:
       dais node ls
       dais node ls --fields name,freeCpu,freeMem
     """
-    output.many(Node, client.nodes(), COLUMNS)
+    found = list(client.nodes())
+    output.many(Node, found, COLUMNS)
+    if output.for_people:
+        for one in found:
+            for warning in one.warnings:
+                note(f"warning: {warning}")

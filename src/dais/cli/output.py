@@ -52,7 +52,7 @@ FIELD_ALIASES = {
 WORDS = {"command", "argv"}
 """Fields that are one list of words, not a value for each run."""
 
-SIZES = {"mem", "free_mem", "size", "memory_peak", "log_bytes"}
+SIZES = {"mem", "free_mem", "size", "memory_peak", "log_bytes", "disk_free", "disk_size"}
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.compute import LogLimitsChange, get_log_limits, set_log_limits
-from dais.identity import Account, Actor, create_account, list_accounts, resolve_account, urn
+from dais.compute import LogLimits, LogLimitsChange, get_log_limits, set_log_limits
+from dais.identity import Account, create_account, list_accounts, resolve_account, urn
 from dais.kit.database import UnitOfWork
 from dais.wire import answers
 
@@ -30,8 +32,12 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 @routes.get("/v1/accounts", summary="List the accounts that you may use")
 async def accounts(ctx: Context, limit: int = 100, cursor: str | None = None) -> answers.Page[answers.Account]:
-    page = await ctx.db.read(list_accounts, ctx.actor, limit=limit, cursor=cursor)
-    return answers.Page(items=[_answer(account) for account in page.items], cursor=page.cursor)
+    def read(uow: UnitOfWork) -> answers.Page[answers.Account]:
+        page = list_accounts(uow, ctx.actor, limit=limit, cursor=cursor)
+        return answers.Page(items=_shown(uow, page.items), cursor=page.cursor)
+
+    found: answers.Page[answers.Account] = await ctx.db.read(read)
+    return found
 
 
 @routes.post("/v1/accounts", status=201, summary="Make an account")
@@ -45,8 +51,11 @@ async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
 
 @routes.get("/v1/accounts/{ref}", summary="Show an account")
 async def account(ctx: Context, ref: str) -> answers.Account:
-    shown: answers.Account = await ctx.db.glance(_shown, ctx.actor, ref)
-    return shown
+    def read(uow: UnitOfWork) -> answers.Account:
+        return _shown(uow, [resolve_account(uow, ctx.actor, ref)])[0]
+
+    found: answers.Account = await ctx.db.glance(read)
+    return found
 
 
 @routes.patch("/v1/accounts/{ref}", summary="Change how long an account's logs are kept")
@@ -55,19 +64,20 @@ async def change_account(ctx: Context, ref: str, body: AccountChange) -> answers
 
     def change(uow: UnitOfWork) -> answers.Account:
         limits = LogLimitsChange(days=body.log_days, bytes=body.log_bytes)
-        return _shown(uow, ctx.actor, set_log_limits(uow, ctx.actor, ref, limits))
+        changed = set_log_limits(uow, ctx.actor, ref, limits)
+        return _shown(uow, [resolve_account(uow, ctx.actor, changed)])[0]
 
     changed: answers.Account = await ctx.db.write(change)
     return changed
 
 
-def _shown(uow: UnitOfWork, actor: Actor, ref: str) -> answers.Account:
-    found = resolve_account(uow, actor, ref)
-    limits = get_log_limits(uow, found.id)
-    return msgspec.structs.replace(_answer(found), log_days=limits.days, log_bytes=limits.bytes)
+def _shown(uow: UnitOfWork, accounts: Sequence[Account]) -> list[answers.Account]:
+    """Accounts with their own limits of logs."""
+    limits = get_log_limits(uow, [account.id for account in accounts])
+    return [_answer(account, limits.get(account.id)) for account in accounts]
 
 
-def _answer(account: Account) -> answers.Account:
+def _answer(account: Account, limits: LogLimits | None = None) -> answers.Account:
     return answers.Account(
         id=account.id,
         name=account.name,
@@ -75,4 +85,6 @@ def _answer(account: Account) -> answers.Account:
         urn=urn(account.organization_id, account.id),
         organization=account.organization,
         parent=account.parent_id,
+        log_days=limits.days if limits else None,
+        log_bytes=limits.bytes if limits else None,
     )

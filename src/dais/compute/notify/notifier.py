@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 PAUSES = (10.0, 60.0, 300.0, 1800.0)
 """Seconds before the second, third, … try; the last one holds for all that follow."""
 LOOK_SECONDS = 10.0
+HOLD_SECONDS = 60.0
+"""The lease is long, for every renewal is a flush of the disk, also where nobody is told of anything."""
 FORGET_SECONDS = 3600.0
 
 
@@ -47,7 +49,9 @@ class Notifier:
         self._allowed = Allowed.of(settings.internal_hosts)
         self._forgot = 0
         self.base_url = settings.base_url.rstrip("/")
-        self.loop = LeasedLoop(db, "notifications", self._step, topic=WAITING, interval=LOOK_SECONDS)
+        self.loop = LeasedLoop(
+            db, "notifications", self._step, topic=WAITING, interval=LOOK_SECONDS, seconds=HOLD_SECONDS
+        )
 
     def check(self, targets: Sequence[str]) -> None:
         """Refuse what can never be told from this installation. Raises Invalid `bad-target`."""

@@ -6,7 +6,7 @@ is known of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy import BigInteger, and_, bindparam, delete, func, insert, not_, select, update
@@ -46,7 +46,7 @@ _expire = Statement(
     .values(log_expired_at=bindparam("now"), log_segments="[]")
 )
 _limits = Statement(select(log_limits))
-_limits_of = Statement(select(log_limits).where(log_limits.c.account_id == bindparam("account_id")))
+_limits_of = Statement(select(log_limits).where(in_list(log_limits.c.account_id, "ids")))
 _set = Statement(
     insert(log_limits), suffix="ON CONFLICT (account_id) DO UPDATE SET days = excluded.days, bytes = excluded.bytes"
 )
@@ -67,10 +67,10 @@ class LogLimitsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     bytes: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
-def get_log_limits(uow: UnitOfWork, account_id: str) -> LogLimits:
-    """The limits that are the account's own; whoever may see the account may see them."""
-    row = uow.one(_limits_of, account_id=account_id)
-    return LogLimits() if row is None else LogLimits(days=row.days, bytes=row.bytes)
+def get_log_limits(uow: UnitOfWork, account_ids: Sequence[str]) -> dict[str, LogLimits]:
+    """The limits that are the accounts' own, of those that have any; whoever may see an account may see them."""
+    rows = uow.all(_limits_of, ids=account_ids)
+    return {row.account_id: LogLimits(days=row.days, bytes=row.bytes) for row in rows}
 
 
 def set_log_limits(uow: UnitOfWork, actor: Actor, account: str, change: LogLimitsChange) -> str:
@@ -80,7 +80,7 @@ def set_log_limits(uow: UnitOfWork, actor: Actor, account: str, change: LogLimit
     """
     found = resolve_account(uow, actor, account)
     require(uow, actor, "account:set")
-    before = get_log_limits(uow, found.id)
+    before = get_log_limits(uow, [found.id]).get(found.id) or LogLimits()
     days = before.days if change.days is msgspec.UNSET else change.days
     size = before.bytes if change.bytes is msgspec.UNSET else change.bytes
     if days is not None and not 0 <= days <= MAX_DAYS:
