@@ -26,6 +26,11 @@ CSV = "epoch,loss,accuracy,comment\n" + "".join(f"{n},{2.3 / n:.4f},{1 - 0.9 / n
 TEXT = "".join(f"    step {n:3} of training, loss {2.3 / n:.5f}\n" for n in range(1, 60))
 
 
+UNDRAWN = """() => [...document.querySelectorAll("use")].map((use) => use.getAttribute("href"))
+  .filter((icon) => !document.querySelector(`${icon} path`))"""
+"""Icons that rows use and nobody drew."""
+
+
 def png(width: int, height: int) -> bytes:
     """A picture in one colour."""
 
@@ -67,6 +72,7 @@ async def test_every_page(browser: Browser, site: Site, theme: Literal["light", 
         await shown.check(f"folders-{kind}")
         await page.get_by_role("link", name="digits").click()
         await expect(page.locator("#files tbody tr")).to_have_count(19)
+        assert await page.evaluate(UNDRAWN) == []
         await shown.check(f"files-{kind}")
         for name in HOSTILE:
             (root / "test" / name).touch()
