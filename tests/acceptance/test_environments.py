@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.support.installation import Installation, installation
+from tests.support.needs import needs_bwrap
+from tests.support.roots import python_root
 from tests.support.supervisor import until
 
 NAME = "dais_acceptance_thing"
@@ -104,6 +106,22 @@ def test_a_kill_in_the_midst_of_a_build_fails_no_job(offline: Installation, sour
     (environment,) = _environments(offline)
     assert environment["state"] == "READY"
     offline.wait_nothing_left(*map(offline.client().jobs.get, jobs))
+
+
+def test_an_image_s_own_python_gets_its_own_environment(offline: Installation, source: Path, tmp_path: Path) -> None:
+    needs_bwrap()
+    root = python_root(tmp_path / "image")
+    assert offline.dais("image", "add", "small", str(root)).returncode == 0
+    (source / "main.py").write_text(f"{PROGRAM}import os; print(os.path.exists('/bin/busybox'))\n")
+    for _ in range(2):
+        run = offline.dais("run", "--image", "small", "--", "python", "main.py", cwd=source)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert run.stdout.splitlines()[-2:] == [b"found /opt/dais/env", b"True"]
+    assert offline.wait(_submit(offline, source)).state == "SUCCEEDED"
+    of_image, of_host = sorted(_environments(offline), key=lambda one: "image" not in one["interpreter"])
+    assert "of image small" in of_image["interpreter"]
+    assert of_host["interpreter"].startswith("/")
+    assert of_image["id"] != of_host["id"]
 
 
 def _submit(installed: Installation, source: Path) -> str:

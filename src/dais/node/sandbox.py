@@ -195,14 +195,16 @@ class Plan:
     def _image_root(self, spec: LaunchSpec) -> None:
         # Entry by entry, and not the whole: mount points can then be made beside them.
         self._image_entries(spec.root, "", _OWN)
-        # Our files must have a place in /etc: over those of the image, else beside them.
+        # What is given must have a place in /etc: over the image's own, else beside it.
         etc, ours = f"{spec.root}/etc", self._etc_names(spec)
         if os.path.islink(etc) or not os.path.isdir(etc):
             return
-        if all(os.path.isfile(f"{etc}/{name}") and not os.path.islink(f"{etc}/{name}") for name in ours):
+        given = (*spec.ro_host, *(bind.target for bind in spec.binds), *(file.target for file in spec.files))
+        others = [path.split("/")[2] for path in given if path.startswith("/etc/")]
+        if not others and all(os.path.isfile(f"{etc}/{name}") and not os.path.islink(f"{etc}/{name}") for name in ours):
             self._bind(etc, "/etc", read_only=True, follow=False)
         else:
-            self._image_entries(spec.root, "/etc", ours)
+            self._image_entries(spec.root, "/etc", (*ours, *others))
 
     def _image_entries(self, root: str, directory: str, apart: Collection[str]) -> None:
         for name in sorted(os.listdir(root + directory)):

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from dais.node.roots import resolve
-from tests.support.needs import needs_bwrap, needs_program, needs_root
+from tests.support.needs import needs_bwrap, needs_root
+from tests.support.roots import SYSTEM, small_root
 from tests.support.supervisor import Control, Node
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A directory that could be a root file system: it has a shell, made of nothing but busybox."""
-    busybox = needs_program("busybox", "busybox-static")
-    made = tmp_path / "image"
-    (made / "bin").mkdir(parents=True)
-    shutil.copy(busybox, made / "bin" / "busybox")
-    for name in ("sh", "cat", "ls", "id", "readlink"):
-        (made / "bin" / name).symlink_to("/bin/busybox")
-    (made / "etc").mkdir()
-    (made / "etc" / "os-release").write_text('NAME=x\nPRETTY_NAME="A small system"\n')
-    return made
+    """A directory that could be a root file system."""
+    return small_root(tmp_path / "image")
 
 
 def test_a_root_is_registered_looked_at_and_remembered(node: Node, control: Control, root: Path) -> None:
     needs_bwrap()
     control.sync()
     answer = node.root(root)
-    assert answer == {"op": "root", "path": str(root), "system": "A small system", "python": None}
+    assert answer == {"op": "root", "path": str(root), "system": SYSTEM, "python": None}
     node.kill()
     control = node.start()
     spec = node.spec("sh", "-c", "cat /etc/os-release; id -un; ls /", isolation="sandbox", root=str(root))
     assert control.run(spec)["exit_code"] == 0
     text = node.log(spec["attempt_id"]).decode().split("\n")
-    assert text[1:3] == ['PRETTY_NAME="A small system"', "dais"]
+    assert text[1:3] == [f'PRETTY_NAME="{SYSTEM}"', "dais"]
     assert "usr" not in text
     node.root(root, remove=True)
     assert "not registered" in control.run({**spec, "attempt_id": "again"})["detail"]

@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from dais.compute.launch import ENVIRONMENT
 from dais.compute.settings import ComputeSettings
 from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits
@@ -41,10 +43,24 @@ fi
 """
 
 
+def image_tools(host: HostTools, image: str, python: str) -> HostTools:
+    """The tools of a registered image, in place of the machine's own."""
+    return msgspec.structs.replace(host, interpreter=python, version=f"of image {image}", paths=())
+
+
 def build_spec(
-    attempt_id: str, directory: Path, source: Path, main: str, host: HostTools, settings: ComputeSettings
+    attempt_id: str,
+    directory: Path,
+    source: Path,
+    main: str,
+    host: HostTools,
+    settings: ComputeSettings,
+    root: str | None = None,
 ) -> LaunchSpec:
-    """The container that builds into `directory` from the requirement files in `source`."""
+    """The container that builds into `directory` from the requirement files in `source`.
+
+    `root` is the root directory of an image; `host` are its tools then.
+    """
     sandboxed = host.isolation == "sandbox"
     uv = shutil.which("uv")
     pip = _pip_directory()
@@ -76,7 +92,8 @@ def build_spec(
         env=passed_on | variables,
         workdir=SOURCE if sandboxed else str(source),
         binds=tuple(binds) if sandboxed else (),
-        ro_host=(*host.paths, *_configuration_paths(passed_on)) if sandboxed else (),
+        root=root or "host",
+        ro_host=(*host.paths, *_configuration_paths(passed_on, image=root is not None)) if sandboxed else (),
         network=build_network(host, settings, configured=bool(passed_on) or Path("/etc/pip.conf").exists()),
         hostname="dais-environment",
         uid=None if host.lease else host.uid,
@@ -100,14 +117,19 @@ def _pip_directory() -> Path | None:
     return Path(found.origin).parent if found is not None and found.origin else None
 
 
-def _configuration_paths(passed_on: Mapping[str, str]) -> tuple[str, ...]:
-    """Files that the machine's package configuration names: without them the builder would look elsewhere."""
+def _configuration_paths(passed_on: Mapping[str, str], *, image: bool) -> tuple[str, ...]:
+    """Files that the machine's package configuration names: without them the builder would look elsewhere.
+
+    An image lacks the machine's certificates; they are given to the build whole, in place of its own.
+    """
     candidates = ["/etc/pip.conf", "/etc/uv"]
     for name in ("PIP_CERT", "PIP_FIND_LINKS", "PIP_CONFIG_FILE", "UV_FIND_LINKS", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         candidates += passed_on.get(name, "").split()
     candidates += [path for line in _lines("/etc/pip.conf") for path in re.findall(r"(?:file://)?(/[\w./-]+)", line)]
     known = ("/usr/", "/etc/ssl/")
     kept = [path for path in candidates if path.startswith("/") and not path.startswith(known) and Path(path).exists()]
+    if image and any(path.startswith("/etc/ssl/") for path in candidates):
+        kept.append("/etc/ssl")
     return tuple(dict.fromkeys(kept))
 
 

@@ -57,8 +57,9 @@ def check_image(uow: UnitOfWork, spec: JobSpec, group: Row, nodes: Sequence[Row]
     """Refuse an image that is not known or cannot be used here; what the job's owner should know of a good one."""
     if spec.image in (None, group.default_image):
         return ()
-    names = image_names(uow, group.name)
-    if spec.image not in names:
+    found = uow.one(_one, group=group.name, name=spec.image)
+    if found is None:
+        names = image_names(uow, group.name)
         known = ", ".join([group.default_image, *names[:20]])
         raise Invalid(
             f"there is no image {spec.image!r} in group {group.name}; there are: {known}. An administrator registers "
@@ -71,14 +72,14 @@ def check_image(uow: UnitOfWork, spec: JobSpec, group: Row, nodes: Sequence[Row]
                 f"image {spec.image!r} needs a sandbox, which {node.name} cannot make; leave the image out",
                 code="image-needs-sandbox",
             )
-    if spec.requirements:
+    if found.python is None and spec.requirements:
         raise Invalid(
-            f"{spec.requirements} cannot be installed for image {spec.image!r}: environments are built for the image "
-            f"{group.default_image!r} only. Have the packages in the image, or leave the image out",
+            f"{spec.requirements} cannot be installed for image {spec.image!r}: no Python was found in it. Put one "
+            f"there and register it anew, or use the image {group.default_image!r}",
             code="requirements-with-image",
         )
-    if spec.source is not None and spec.requirements is None:
-        return (f"requirements files are not installed with image {spec.image!r}: its own packages are there",)
+    if found.python is None and spec.source is not None and spec.requirements is None:
+        return (f"requirements files are not installed with image {spec.image!r}: it has no Python",)
     return ()
 
 

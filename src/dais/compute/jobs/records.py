@@ -34,6 +34,7 @@ _columns = (
     jobs.c.owner_id,
     jobs.c.cancel_reason,
     images.c.path.label("root"),
+    images.c.python,
 )
 _joined = runs.join(jobs, jobs.c.id == runs.c.job_id).outerjoin(
     images, (images.c.group_name == jobs.c.group_name) & (images.c.name == jobs.c.image)
@@ -77,6 +78,7 @@ def _decode(uow: UnitOfWork, rows: Sequence[Row]) -> list[Work]:
             mounts=_mounts.decode(row.mounts),
             image=row.image,
             root=row.root,
+            python=row.python,
             organization_id=accounts[row.account_id].organization_id,
             account_id=row.account_id,
             account=accounts[row.account_id].full_name,

@@ -41,6 +41,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     root: str | None
     """The root directory of a registered image; None for the group's own."""
+    python: str | None
+    """The path of that image's Python, if it has one."""
     organization_id: str
     account_id: str
     account: str

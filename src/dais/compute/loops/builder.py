@@ -9,7 +9,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from dais.compute.environments.build import build_spec
+from dais.compute.environments.build import build_spec, image_tools
 from dais.compute.environments.commands import (
     Claim,
     build_again,
@@ -24,7 +24,7 @@ from dais.compute.jobs.types import Work
 from dais.compute.logs import read_tail, ship
 from dais.compute.loops.group import Group
 from dais.compute.loops.staging import tree_size
-from dais.engines.contract import TOLD_BEFORE, Phase, Status
+from dais.engines.contract import TOLD_BEFORE, HostTools, Phase, Status
 from dais.kit.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,11 @@ class Builder:
     async def ensure(self, work: Work, requirements: Requirements) -> Path:
         """The directory of the environment, once it is built. Raises BuildFailed."""
         group = self._group
-        host = group.host
-        key = requirements.digest(host.interpreter, host.version, platform.machine(), host.isolation)
+        host, root = group.host, work.root
+        context: tuple[str, ...] = ()
+        if root is not None and work.python is not None:
+            host, context = image_tools(host, work.image, work.python), (root,)
+        key = requirements.digest(host.interpreter, host.version, platform.machine(), host.isolation, *context)
         claim: Claim = await group.db.write(
             claim_environment,
             work.organization_id,
@@ -75,7 +78,7 @@ class Builder:
         await group.db.write(store_environment, work.run_id, claim.id)
         with group.db.hints.subscribe("environments") as hint:
             while claim.state == "BUILDING":
-                self._go_on(claim, requirements)
+                self._go_on(claim, requirements, host, root)
                 await hint.wait(POLL_SECONDS)
                 now: Claim | None = await group.db.read(read_claim, claim.id)
                 if now is None:
@@ -85,14 +88,14 @@ class Builder:
             raise BuildFailed(claim.detail or "the builder said nothing")
         return group.environment_directory(claim.id)
 
-    def _go_on(self, claim: Claim, requirements: Requirements) -> None:
+    def _go_on(self, claim: Claim, requirements: Requirements, host: HostTools, root: str | None) -> None:
         """See to it that somebody builds; a build that was interrupted is taken up again."""
         if claim.id not in self._builds:
-            task = asyncio.create_task(self._build(claim, requirements), name=f"build {claim.id}")
+            task = asyncio.create_task(self._build(claim, requirements, host, root), name=f"build {claim.id}")
             self._builds[claim.id] = task
             task.add_done_callback(lambda _: self._builds.pop(claim.id, None))
 
-    async def _build(self, claim: Claim, requirements: Requirements) -> None:
+    async def _build(self, claim: Claim, requirements: Requirements, host: HostTools, root: str | None) -> None:
         group = self._group
         directory = group.environment_directory(claim.id)
         source = group.data_dir / "envs" / f".{claim.id}.requirements"
@@ -100,7 +103,7 @@ class Builder:
         self._ended[claim.attempt_id] = ended
         try:
             await asyncio.to_thread(_lay_out, directory, source, requirements, group.host.uid, group.host.gid)
-            spec = build_spec(claim.attempt_id, directory, source, requirements.main, group.host, group.settings)
+            spec = build_spec(claim.attempt_id, directory, source, requirements.main, host, group.settings, root)
             (handle,) = await group.engine.launch([spec])
             group.handles[claim.attempt_id] = handle
             await group.db.write(store_build_handle, claim.id, handle)

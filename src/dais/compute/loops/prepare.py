@@ -79,6 +79,6 @@ class Preparer:
 def _requirements(group: Group, work: Work) -> Requirements | None:
     source = work.spec.source
     assert source is not None
-    if work.root is not None:  # the image brings its own packages; the submit has refused requirements
+    if work.root is not None and work.python is None:  # the submit has refused requirements, and warned of found ones
         return None
     return find_requirements(lambda path: source_file(group.blobs, source, path), work.spec.requirements)
