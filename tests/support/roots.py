@@ -20,7 +20,7 @@ def small_root(place: Path) -> Path:
     (place / "bin").mkdir(parents=True)
     (place / "etc").mkdir()
     shutil.copy(busybox, place / "bin" / "busybox")
-    for name in ("sh", "cat", "ls", "id", "rm", "env"):
+    for name in ("sh", "cat", "ls", "id", "rm", "env", "sleep"):
         (place / "bin" / name).symlink_to("/bin/busybox")
     (place / "etc" / "os-release").write_text(f'NAME=x\nPRETTY_NAME="{SYSTEM}"\n')
     return place
