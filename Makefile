@@ -43,8 +43,12 @@ system: ## Install the system packages that make the sandbox strong (as root; el
 	@scripts/system.sh
 
 .PHONY: test
-test: system setup-dev ## Run the tests; what was skipped is listed with its reason at the end
-	@$(BIN)/python -m pytest -ra $(TESTS)
+test: system setup-dev ## Run the tests (a quarter of an hour); what was skipped is listed with its reason at the end
+	@$(BIN)/python -m pytest -ra $(if $(TESTS),$(TESTS),-m 'not slow')
+
+.PHONY: test-slow
+test-slow: system setup-dev ## Run the tests that take long, one by one
+	@$(BIN)/python -m pytest -ra -m slow
 
 .PHONY: chaos
 chaos: system setup-dev ## Kill, fill, cut and jump at random, and check that nothing was lost (SEEDS=N, SEED=N, POINTS=1)
