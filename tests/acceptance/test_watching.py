@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.installation import Installation, installation
+from tests.support.installation import PATIENCE, Installation, installation
 from tests.support.supervisor import until
 
 SECRET = "watch-" + "w" * 40
@@ -144,3 +145,25 @@ def test_ready_says_that_the_engine_is_away(own: Installation, tmp_path: Path) -
     os.kill(pid, signal.SIGKILL)
     until(lambda: "default" in own.ask("GET", "/v1/ready", token="").body.decode(), "the engine cannot be reached")
     assert figures(own)["dais_engine_connected", "default"] == 0
+
+
+def test_a_service_manager_hears_of_ready_alive_and_stopping_and_the_log_is_begun_anew(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE)
+        settings = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        with installation(tmp_path / "own", settings=settings) as own:
+            for wanted in (b"READY=1\n", b"WATCHDOG=1"):
+                while not manager.recv(4096).startswith(wanted):
+                    pass
+            job = own.run("env")
+            assert b"NOTIFY_SOCKET" not in own.output(job.id)
+            own.data.joinpath("server.log").rename(own.data / "server.log.moved")
+            assert own.server is not None
+            own.server.send_signal(signal.SIGUSR1)
+            until(lambda: (own.data / "server.log").exists(), "the log is begun anew")
+            assert own.is_well()
+            assert own.stop() == 0
+            while not manager.recv(4096).startswith(b"STOPPING=1\n"):
+                pass
+            assert '"event":"stopped"' in own.log()

@@ -21,6 +21,7 @@ from dais.api.settings import ServerSettings
 from dais.app.access import give_access
 from dais.app.build import App, build, load_settings
 from dais.app.schema import ensure_schema
+from dais.app.service import ServiceManager
 from dais.app.standing import ServerLock, Standing
 from dais.engines.contract import LaunchRefused
 from dais.kit import outbox
@@ -29,7 +30,7 @@ from dais.kit.data_directory import prepare, refuse_unfinished_restore, unwritab
 from dais.kit.database import Database, open_database
 from dais.kit.errors import Invalid, Unavailable
 from dais.kit.ids import go_on_after
-from dais.kit.logging import set_up_logging
+from dais.kit.logging import reopen_logs, set_up_logging
 from dais.sdk.installation import LOG_FILE, SERVER_FILE, ServerInfo, read_info
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
     """
     data_dir = options.data_dir
     standing = options.standing
+    manager = ServiceManager()
     loaded = load_settings(data_dir, options.config, standing.configuration)
     server: ServerSettings = loaded["server"]
     host = options.host if options.host is not None else server.host
@@ -102,13 +104,15 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
         def ready() -> None:
             _write_info(data_dir, info)
             log.info("ready", extra={"pid": info.pid, "url": info.url, "version": info.version})
+            manager.ready(f"at {info.url}")
             on_ready(Ready(server=info, log=str(data_dir / LOG_FILE), notes=notes, warnings=app.warnings()))
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(app, sock, Server(app.asgi, stop_seconds=server.stop_seconds, on_ready=ready), info))
+            uvicorn = Server(app.asgi, stop_seconds=server.stop_seconds, on_ready=ready)
+            runner.run(_run(app, sock, uvicorn, info, manager))
 
 
-async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo) -> None:
+async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo, manager: ServiceManager) -> None:
     stopping = app.services.stopping
     server_file = Path(info.data_dir) / SERVER_FILE
 
@@ -116,9 +120,12 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo) 
         if stopping.is_set():  # told twice: do not wait for requests under way
             server.force_exit = True
         stopping.set()
+        manager.stopping()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, reopen_logs)
+    alive = asyncio.create_task(manager.keep_alive(), name="watchdog")
     try:
         try:
             await app.start()
@@ -131,6 +138,7 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo) 
         await server.run_until(sock, stopping)
     finally:
         await app.stop()
+        alive.cancel()
         if read_info(server_file.parent) == info:
             server_file.unlink(missing_ok=True)
         log.info("stopped", extra={"pid": info.pid})

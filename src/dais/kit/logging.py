@@ -5,8 +5,10 @@ Everything logs through the standard library's `logging`; what is given as `extr
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import logging.handlers
+import os
 import sys
 import traceback
 from contextvars import ContextVar
@@ -59,6 +61,55 @@ class ShortFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}{tail}"
 
 
+class LogFile(logging.handlers.RotatingFileHandler):
+    """Turned over by itself at its size, also when several processes write it; found again when somebody moved it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._moved():
+            self.reopen()
+        super().emit(record)
+
+    def reopen(self) -> None:
+        """Close the file, and open what has its name now."""
+        if self.stream is not None:
+            self.stream.close()
+        self.stream = self._open()
+
+    def doRollover(self) -> None:  # noqa: N802 (the standard library's name)
+        """Turn it over, unless another process has done so since."""
+        if self.stream is None:
+            return
+        held = os.dup(self.stream.fileno())  # the lock lasts until this is closed, too: beyond the renaming
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if self._moved():
+                self.reopen()
+            else:
+                super().doRollover()
+        finally:
+            os.close(held)
+
+    def _moved(self) -> bool:
+        if self.stream is None:
+            return True
+        try:
+            found, ours = Path(self.baseFilename).stat(), os.fstat(self.stream.fileno())
+        except (OSError, ValueError):
+            return True
+        return (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino)
+
+
+def reopen_logs() -> None:
+    """Open the log files anew; for who moves them by other means (SIGUSR1)."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile):
+            handler.acquire()
+            try:
+                handler.reopen()
+            finally:
+                handler.release()
+
+
 def set_up_logging(file: Path | None, *, level: int = logging.INFO, terminal: bool = True) -> None:
     """Send the log to `file` as JSON lines, and warnings and worse to stderr in short. Call once for each process.
 
@@ -66,7 +117,7 @@ def set_up_logging(file: Path | None, *, level: int = logging.INFO, terminal: bo
     """
     handlers: list[logging.Handler] = []
     if file is not None:
-        to_file = logging.handlers.RotatingFileHandler(
+        to_file = LogFile(
             file, maxBytes=FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8", errors="backslashreplace"
         )
         to_file.setFormatter(JsonFormatter())

@@ -8,6 +8,7 @@ from dais.cli.base import Entry, LazyGroup
 
 COMMANDS = {
     "migrate-to": Entry("dais.cli.admin.migrate:migrate_to", "Move this installation's rows into another database."),
+    "systemd": Entry("dais.cli.admin.systemd:systemd", "Print a unit for systemd, or install it."),
 }
 
 
@@ -18,4 +19,5 @@ def admin() -> None:
     \b
     Examples:
       dais admin migrate-to postgresql://dais@localhost/dais
+      dais admin systemd --install
     """
