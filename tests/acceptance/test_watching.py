@@ -149,9 +149,10 @@ def test_ready_says_that_the_engine_is_away(own: Installation, tmp_path: Path) -
 
 def test_a_service_manager_hears_of_ready_alive_and_stopping_and_the_log_is_begun_anew(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(tmp_path / "notify"))
+        name = f"dais-test-{os.getpid()}"
+        manager.bind(f"\0{name}")  # which the server's user can reach, too
         manager.settimeout(PATIENCE)
-        settings = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        settings = {"NOTIFY_SOCKET": f"@{name}", "WATCHDOG_USEC": "200000"}
         with installation(tmp_path / "own", settings=settings) as own:
             for wanted in (b"READY=1\n", b"WATCHDOG=1"):
                 while not manager.recv(4096).startswith(wanted):

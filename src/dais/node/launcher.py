@@ -29,8 +29,9 @@ def start_supervisor(
     ends at once. With `allow_root` a root supervisor also starts unsandboxed containers that stay root, which an
     operator who is root and has no sandbox cannot do without. `lease` are the uids that a root supervisor leases, as
     `Leasing` is written; with `apart` their owner is the server, which is not root, and the directory must be there.
-    `filter_program` is the filter of system calls for the sandboxes. `scope` is the command that gives it a scope of its
-    own (None: as `scope_command` finds); where that fails it is started without. Raises OSError if it cannot be started.
+    `filter_program` is the filter of system calls for the sandboxes. `scope` is the command that gives it a scope of
+    its own (None: as `scope_command` finds); where that fails it is started without. Raises OSError if it cannot be
+    started.
     """
     if not apart:
         os.makedirs(node_dir, mode=0o700, exist_ok=True)
