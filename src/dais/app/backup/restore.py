@@ -75,8 +75,10 @@ def restore(options: Options, tell: OnProgress | None = None) -> Restored:
             code="schema-newer",
         )
     data_dir = options.data_dir
-    prepare(data_dir)
+    if not data_dir.exists():
+        prepare(data_dir)
     with _lock(data_dir):
+        prepare(data_dir)  # not before: the directory of a server that runs may be laid out for its user
         old = _what_is_there(data_dir, options.force)
         aside = data_dir / RESTORING
         if aside.exists():
