@@ -14,6 +14,7 @@ from dais.engines.fake import FakeEngine, FakeMachine
 from dais.identity import Actor, authenticate, bootstrap
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
+from dais.kit.database.work import NUMBERED, WRITTEN
 from dais.kit.vault import KEY_FILE, Vault
 from dais.wire.answers import JobDetail
 from dais.wire.spec import JobSpec, Resources
@@ -104,7 +105,8 @@ class World:
         story: Callable[[], Awaitable[object]] | None = None,
     ) -> T:
         """Wait, looking whenever something is committed, and fail loudly after a while."""
-        with self.db.hints.subscribe("events") as events, contextlib.suppress(TimeoutError):
+        topic = NUMBERED if self.db.dialect == "sqlite" else WRITTEN
+        with self.db.hints.subscribe(topic) as events, contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 while True:
                     found = await condition()

@@ -1,8 +1,9 @@
 """Reading events in an order that never changes behind a reader's back.
 
-Events are written with their verb (`UnitOfWork.emit`) without a number. The relay, one leased loop, numbers committed
-rows; readers see numbered rows only. So a row that was committed late gets a later number, and whoever resumes from
-a number misses nothing. Rows live seven days; a reader that asks for older ones must start anew.
+Events are written with their verb (`UnitOfWork.emit`). On SQLite, where one transaction at a time writes, each is
+written with its number. On PostgreSQL it has none yet: the relay, one leased loop, numbers committed rows; readers see
+numbered rows only. So a row that was committed late gets a later number, and whoever resumes from a number misses
+nothing. Rows live seven days; a reader that asks for older ones must start anew.
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ from sqlalchemy import bindparam, delete, func, or_, select, update
 
 from dais.kit.clock import SECOND
 from dais.kit.database import Database, Row, Statement, UnitOfWork, in_list
-from dais.kit.database.work import events
+from dais.kit.database.work import NUMBERED as NUMBERED
+from dais.kit.database.work import WRITTEN, events
 from dais.kit.leases import Lease, LeasedLoop, check
-
-NUMBERED = "events.numbered"
-"""The topic that is hinted when readers may find more."""
 
 KEPT_SECONDS = 7 * 86_400
 BATCH = 2_000
@@ -127,7 +126,7 @@ def relay(db: Database) -> LeasedLoop:
         while await db.write(number_events, lease) == BATCH:
             pass
 
-    return LeasedLoop(db, "outbox-relay", step, topic="events", interval=2.0, pause=RELAY_PAUSE)
+    return LeasedLoop(db, "outbox-relay", step, topic=WRITTEN, interval=2.0, pause=RELAY_PAUSE)
 
 
 def purger(db: Database) -> LeasedLoop:

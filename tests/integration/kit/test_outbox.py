@@ -28,8 +28,11 @@ def names(database: Database, seq: int = 0, **filters: object) -> list[str]:
 
 def test_readers_see_numbered_events_only(database: Database) -> None:
     database.write_sync(emit, "x", "y")
-    assert names(database) == []
-    assert database.write_sync(number_events) == 2
+    if database.dialect == "sqlite":  # one writer at a time: they are written with their numbers
+        assert database.write_sync(number_events) == 0
+    else:
+        assert names(database) == []
+        assert database.write_sync(number_events) == 2
     found = database.read_sync(after, 0)
     assert [(event.seq, event.subject_id, event.data) for event in found] == [
         (1, "x", {"name": "x"}),
@@ -103,7 +106,7 @@ def test_numbering_stops_when_the_lease_is_lost(database: Database, clock: Manua
     with pytest.raises(Conflict) as caught:
         database.write_sync(number_events, lease)
     assert caught.value.code == "lease-lost"
-    assert names(database) == []
+    assert names(database) == (["x"] if database.dialect == "sqlite" else [])
 
 
 @pytest.mark.anyio

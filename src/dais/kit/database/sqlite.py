@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -59,6 +60,7 @@ class SqliteDatabase:
         self.meter = DatabaseMeter()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._memory: dict[str, Any] = {}
+        self._log = f"{path}-wal"
         self._closed = False
         self._writer_connection = _connect(path)
         self._writer = threading.Thread(target=self._write_forever, name="dais-writer", daemon=True)
@@ -207,7 +209,7 @@ class SqliteDatabase:
     def _checkpoint(self) -> None:
         """Keep the write-ahead log short; SQLite's own checkpoint cannot shrink it while readers come and go."""
         try:
-            if self.path.with_name(self.path.name + "-wal").stat().st_size < WAL_TRUNCATE_BYTES:
+            if os.stat(self._log).st_size < WAL_TRUNCATE_BYTES:  # noqa: PTH116 (after every commit: it must be quick)
                 return
             self._writer_connection.execute("PRAGMA busy_timeout = 50")
             self._writer_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

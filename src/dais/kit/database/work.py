@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Index, String, Table, insert
+from sqlalchemy import BigInteger, Column, Index, String, Table, bindparam, func, insert, select
 
 from dais.kit.clock import Clock
 from dais.kit.database.statement import Statement
 from dais.kit.database.tables import Document, Id, Instant, metadata
 from dais.kit.ids import new_id
+
+WRITTEN = "events"
+"""The topic that is hinted when there are events to be numbered."""
+NUMBERED = "events.numbered"
+"""The topic that is hinted when readers may find more events."""
 
 Row = Any
 """A named tuple with one field per selected column."""
@@ -21,7 +26,8 @@ events = Table(
     "events",
     metadata,
     Column("id", Id, primary_key=True),
-    # Numbered by the relay after the commit: readers see only numbered rows, in the order of `seq`.
+    # Readers see only numbered rows, in the order of `seq`. On SQLite a row is written with its number; elsewhere the
+    # relay numbers it after the commit.
     Column("seq", BigInteger, unique=True),
     Column("at", Instant, nullable=False),
     Column("kind", String(64), nullable=False),
@@ -32,7 +38,10 @@ events = Table(
     Index("ix_events_subject_id_seq", "subject_id", "seq"),
 )
 
-_insert_event = Statement(insert(events))
+_columns: dict[str, Any] = {column.name: bindparam(column.name) for column in events.c if column.name != "seq"}
+_insert_event = Statement(insert(events).values(_columns))
+_next_number = select(func.coalesce(func.max(events.c.seq), 0) + 1).scalar_subquery()
+_insert_numbered_event = Statement(insert(events).values({**_columns, "seq": _next_number}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,6 @@ class UnitOfWork:
         self._events.append(
             {
                 "id": new_id(),
-                "seq": None,
                 "at": self.now,
                 "kind": event.kind,
                 "subject_type": event.subject_type,
@@ -119,10 +127,14 @@ class UnitOfWork:
 
     def flush(self) -> set[str]:
         """Write the buffered events; the topics to wake after the commit. Called by the edge only."""
-        if self._events:
+        if self._events and self.dialect == "sqlite":
+            # There is one writer at a time, so that transactions are committed in the order of their numbers.
+            self.many(_insert_numbered_event, self._events)
+            self._hints.add(NUMBERED)
+        elif self._events:
             self.many(_insert_event, self._events)
-            self._hints.add("events")
-            self._events = []
+            self._hints.add(WRITTEN)
+        self._events = []
         return self._hints
 
     def _execute(self, statement: Statement, values: dict[str, Any]) -> Any:
