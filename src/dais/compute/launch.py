@@ -9,7 +9,7 @@ from pathlib import Path
 from dais.compute.jobs.types import Work
 from dais.compute.secrets.types import Given
 from dais.compute.settings import ComputeSettings
-from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits, Terminal
+from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits, Slots, Terminal
 from dais.wire.spec import Resources
 
 WORK = "/home/work"
@@ -74,6 +74,7 @@ def launch_spec(
             time=time_limit,
             grace=settings.stop_grace,
         ),
+        slots=Slots(cpu_millis=int(resources.cpu * 1000), memory=resources.mem),
         isolation=host.isolation,
     )
 

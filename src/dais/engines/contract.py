@@ -64,6 +64,13 @@ class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     term: str = "xterm-256color"
 
 
+class Slots(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container holds of its node while it runs, as the scheduler counts: thousandths of a core, and bytes."""
+
+    cpu_millis: int = 0
+    memory: int = 0
+
+
 class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that an engine needs to start one container.
 
@@ -92,6 +99,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     lease: bool = False
     pty: Terminal | None = None
     limits: Limits = Limits()
+    slots: Slots = Slots()
     isolation: str = "sandbox"
 
 
@@ -290,6 +298,16 @@ class Engine(Protocol):
 
     async def host_tools(self) -> HostTools:
         """What the image `host` is here. Raises LaunchRefused when there is no Python that jobs could execute."""
+        ...
+
+
+@runtime_checkable
+class Backfills(Protocol):
+    """Engines that may be given more than fits on a node: each container starts, in order, once its slots are free."""
+
+    @property
+    def backfills(self) -> bool:
+        """Whether it does so now; what runs the containers may be older than the server."""
         ...
 
 

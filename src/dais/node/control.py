@@ -10,7 +10,7 @@ from dais.node.connection import Connection, peer_uid
 from dais.node.execs import ExecSession
 from dais.node.loop import READ
 from dais.node.roots import RootError
-from dais.node.spec import SpecError
+from dais.node.spec import SpecError, slots
 from dais.node.wireframes import PROTOCOL, FrameError, parse
 
 TYPE_CHECKING = False
@@ -144,6 +144,7 @@ class Server:
                 "boot_id": _kernel_random("boot_id"),
                 "isolation": self._isolation,
                 "attempts": attempts,
+                "backfills": True,
                 "queued": [attempt.id for attempt in supervisor.queue if attempt.state == "queued"],
             }
         )
@@ -163,6 +164,8 @@ class Server:
     # The operations.
 
     def _launch(self, _connection: Connection, message: dict[str, Any]) -> None:
+        if message.get("slots"):
+            self._supervisor.slots.resize(*slots(message))
         self._supervisor.launch(_list(message, "specs"))
 
     def _stop(self, _connection: Connection, message: dict[str, Any]) -> None:

@@ -148,7 +148,7 @@ class LaunchSpec:
 
     __slots__ = (
         "argv", "attempt_id", "binds", "binds_optional", "devices", "env", "files", "gid", "hostname", "isolation",
-        "lease", "limits", "network", "pty", "ro_host", "root", "uid", "workdir",
+        "lease", "limits", "network", "pty", "ro_host", "root", "slots", "uid", "workdir",
     )  # fmt: skip
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -174,9 +174,18 @@ class LaunchSpec:
         pty = document.get("pty")
         self.pty = None if pty is None else Pty(pty)
         self.limits = Limits(document.get("limits") or {})
+        self.slots = slots(document)
         self.isolation = _choice(document, "isolation", ("sandbox", "process"), "sandbox")
         if self.lease and (self.uid is not None or self.gid is not None or self.isolation != "sandbox"):
             raise SpecError("lease: a leased uid is for a sandbox, and leaves out uid and gid")
+
+
+def slots(document: dict[str, Any]) -> tuple[int, int]:
+    """Thousandths of a core, and bytes of memory; zeros when it names none."""
+    named = document.get("slots") or {}
+    if not isinstance(named, dict):
+        raise SpecError(f"slots: expected an object, got {named!r}")
+    return _whole(named, "cpu_millis", 0) or 0, _whole(named, "memory", 0) or 0
 
 
 def _choice(document: dict[str, Any], name: str, allowed: tuple[str, ...], default: str) -> str:

@@ -15,6 +15,7 @@ from dais.node.journal import Journal
 from dais.node.leases import NoUid
 from dais.node.loop import Loop, report
 from dais.node.records import Idle, Records, now
+from dais.node.slots import Slots
 from dais.node.spec import LaunchSpec, SpecError, valid_id
 
 TYPE_CHECKING = False
@@ -49,6 +50,7 @@ class Supervisor:
         self.attempts: dict[str, Attempt] = {}
         self.ended: dict[str, str] = {}
         self.queue: deque[Attempt] = deque()
+        self.slots = Slots()
         self.execs: set[ExecSession] = set()
         self.control: Connection | None = None
         self.finished = False
@@ -162,6 +164,7 @@ class Supervisor:
         if record["kind"] != "ended":
             return
         attempt_id = record["attempt_id"]
+        self.slots.give_back(attempt_id)
         self.ended[attempt_id] = record["reason"]
         if len(self.ended) > MOST_REMEMBERED:
             del self.ended[next(iter(self.ended))]
@@ -278,7 +281,7 @@ class Supervisor:
         """Serve until told to end, or until nobody has needed us for long."""
         self._check_idle()
         while not (self.finished and not self.attempts and not self.queue):
-            self.loop.turn(wait=not self.queue)
+            self.loop.turn(wait=not self.queue or self.slots.full)
             if self.end_requested and not self._closing:
                 self.shut_down(kill=True)
             if self.loop.child_exited:
@@ -291,7 +294,10 @@ class Supervisor:
 
     def _start_some(self) -> None:
         for _ in range(min(SPAWNS_PER_TURN, len(self.queue))):
-            attempt = self.queue.popleft()
+            attempt = self.queue[0]
+            if attempt.state == QUEUED and not self.slots.take(attempt.spec):
+                return
+            self.queue.popleft()
             if attempt.state != QUEUED:
                 continue
             try:

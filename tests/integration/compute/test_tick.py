@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, update
 from dais.compute.groups.commands import register_group, update_nodes
 from dais.compute.jobs.tables import jobs
 from dais.compute.loops import tick as tick_module
-from dais.compute.loops.tick import look, tick
+from dais.compute.loops.tick import SHORT, look, tick
 from dais.engines.contract import NodeInfo, Phase, Status
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork
@@ -74,6 +74,23 @@ async def test_what_cannot_be_stops_no_other_job(world: World, caplog: pytest.Lo
     job = await world.job(first)
     assert (job.state, job.started_at) == ("SCHEDULED", None), "nothing of it is written"
     assert "cannot happen to a job that is SCHEDULED" in caplog.text
+
+
+@pytest.mark.parametrize("backfills,took,launched_then", [(True, 10, 2), (False, 10, 1), (True, SHORT, 1)])
+async def test_after_short_runs_work_is_handed_over_ahead_of_free_slots(
+    world: World, backfills: bool, took: int, launched_then: int
+) -> None:
+    whole = Resources(cpu=4, mem=1 << 20)
+    for _ in range(4):
+        await world.submit("x", resources=whole)
+    outcome = await world.db.write(tick, GROUP, [], [], backfills=backfills)
+    (first,) = outcome.launches
+    ended = Status(attempt_id=first.run_id, phase=Phase.ENDED, reason="exit-code", exit_code=0, started_at=3,
+                   ended_at=3 + took)  # fmt: skip
+    outcome = await world.db.write(tick, GROUP, [ended], [], backfills=backfills)
+    assert len(outcome.launches) == launched_then
+    outcome = await world.db.write(tick, GROUP, [], [], backfills=backfills)
+    assert outcome.launches == [], "only what short runs gave back is given out twice, and once only"
 
 
 async def test_what_passes_within_one_tick_is_remembered_and_told_once(world: World) -> None:

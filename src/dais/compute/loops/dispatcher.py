@@ -37,7 +37,7 @@ from dais.compute.loops.staging import (
 from dais.compute.loops.tick import Outcome, needs_preparation, tick
 from dais.compute.secrets.queries import open_secrets
 from dais.compute.secrets.types import Given, Refused
-from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Batch, Handle, LaunchSpec, Phase, Status
+from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Backfills, Batch, Handle, LaunchSpec, Phase, Status
 from dais.kit.clock import SECOND
 from dais.kit.database import Hint
 from dais.kit.errors import DaisError
@@ -257,7 +257,8 @@ class Dispatcher:
         handles, self._handles = self._handles, []
         statuses = [status for batch in batches for status in batch.statuses]
         try:
-            outcome: Outcome = await group.db.write(tick, group.name, statuses, handles)
+            backfills = isinstance(group.engine, Backfills) and group.engine.backfills
+            outcome: Outcome = await group.db.write(tick, group.name, statuses, handles, backfills=backfills)
         except BaseException:
             self._inbox = batches + self._inbox
             self._handles = handles + self._handles

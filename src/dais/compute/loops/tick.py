@@ -22,13 +22,17 @@ from dais.compute.jobs.runs import run_rows, store_facts, store_handles, store_l
 from dais.compute.jobs.tables import is_waiting, jobs, runs
 from dais.compute.jobs.types import Work
 from dais.compute.scheduler import NodeState, Snapshot, Waiting, plan
-from dais.engines.contract import Handle, Phase, Status
+from dais.engines.contract import Handle, Phase, Slots, Status
+from dais.kit.clock import SECOND
 from dais.kit.database import Row, Statement, UnitOfWork
 
 log = logging.getLogger(__name__)
 
 HEAD = 256
 """How many waiting jobs one tick looks at. In strict order those behind cannot start before them."""
+
+SHORT = SECOND
+"""A run that takes less (µs) is likely to be followed by others that do, too."""
 
 _placed = ("SCHEDULED", "PREPARING", "RUNNING")
 
@@ -83,14 +87,28 @@ class Outcome(msgspec.Struct, kw_only=True):
     """Runs that ended without a word: nothing to ship, only to clean up."""
     strangers: list[Status] = []
     """Statuses of attempts that are no job's run."""
+    returned: dict[str, Slots] = {}
+    """By node, the slots of runs that were over within a moment."""
 
 
-def tick(uow: UnitOfWork, group: str, statuses: Sequence[Status], handles: Sequence[tuple[str, Handle]]) -> Outcome:
-    """Apply what the engine told, then start what fits. Idempotent: a status told twice changes nothing."""
+def tick(
+    uow: UnitOfWork,
+    group: str,
+    statuses: Sequence[Status],
+    handles: Sequence[tuple[str, Handle]],
+    *,
+    backfills: bool = False,
+) -> Outcome:
+    """Apply what the engine told, then start what fits. Idempotent: a status told twice changes nothing.
+
+    An engine that `backfills` is given work ahead: the slots that short runs gave back are given out twice, so that the
+    next run starts as soon as one ends, without a round through here. Long runs are not followed by any that wait with
+    the engine, where no priority reaches them.
+    """
     outcome = Outcome()
     store_handles(uow, handles)
     _apply_statuses(uow, statuses, outcome)
-    placed = _place(uow, group)
+    placed = _place(uow, group, outcome.returned if backfills else {})
     ready = [row.id for row in uow.all(_ready, group=group)]
     stops = [row.id for row in uow.all(_cancelled, group=group)]
     found = {work.run_id: work for work in works(uow, [*placed, *ready, *stops])}
@@ -132,12 +150,23 @@ def _apply_once(uow: UnitOfWork, statuses: Mapping[str, Status], outcome: Outcom
                 log.error("what the engine says of run %s is left aside: all others must go on", row.id, exc_info=what)
                 continue
             ended = Action.SHIP in what.actions
+        if ended and _was_short(row, status):
+            before = outcome.returned.get(row.node, Slots())
+            outcome.returned[row.node] = Slots(
+                cpu_millis=before.cpu_millis + row.cpu_millis, memory=before.memory + row.mem
+            )
         if ended and _has_log(status):
             outcome.ships.append(row.id)
         elif ended:
             closed.append(row.id)
     store_shipped(uow, closed)
     outcome.empty += closed
+
+
+def _was_short(row: Row, status: Status) -> bool:
+    """Whether a run that has ended ran for less than SHORT."""
+    started = status.started_at or row.started_at
+    return started is not None and status.ended_at is not None and status.ended_at - started < SHORT
 
 
 def _has_log(status: Status) -> bool:
@@ -179,8 +208,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     free_gpus: dict[str, list[str]] = {}
 
 
-def look(uow: UnitOfWork, group: str) -> Seen:
-    """The head of the queue and the free slots."""
+def look(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots] | None = None) -> Seen:
+    """The head of the queue and the free slots; those `ahead` of what is free count, too."""
     waiting = uow.all(_queue, group=group)
     if not waiting:
         return Seen(snapshot=Snapshot(queue=(), nodes=(), now=uow.now))
@@ -194,14 +223,15 @@ def look(uow: UnitOfWork, group: str) -> Seen:
         free_gpus = {name: [one for one in uuids if (name, one) not in taken] for name, uuids in gpus.items()}
     for node in rows:
         used = held.get(node.name)
+        more = (ahead or {}).get(node.name, Slots())
         nodes.append(
             NodeState(
                 name=node.name,
                 cpu_millis=node.cpu_millis,
                 mem=node.mem,
                 gpu=len(gpus[node.name]),
-                free_cpu_millis=node.cpu_millis - (used.cpu_millis if used else 0),
-                free_mem=node.mem - (used.mem if used else 0),
+                free_cpu_millis=max(0, node.cpu_millis - (used.cpu_millis if used else 0) + more.cpu_millis),
+                free_mem=max(0, node.mem - (used.mem if used else 0) + more.memory),
                 free_gpu=len(free_gpus.get(node.name, ())),
                 full=node.no_room,
             )
@@ -214,9 +244,9 @@ def look(uow: UnitOfWork, group: str) -> Seen:
     )
 
 
-def _place(uow: UnitOfWork, group: str) -> list[str]:
+def _place(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots]) -> list[str]:
     """Give slots to the head of the queue; the runs that were made."""
-    seen = look(uow, group)
+    seen = look(uow, group, ahead)
     if not seen.snapshot.queue:
         return []
     decided = plan(seen.snapshot)

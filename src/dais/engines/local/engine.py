@@ -26,6 +26,7 @@ from dais.engines.contract import (
     NodeInfo,
     Phase,
     RootFacts,
+    Slots,
     Status,
     Terminal,
     Usage,
@@ -45,7 +46,7 @@ from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox
 from dais.node import MAX_FRAME, end, log_directory, read, start_supervisor
 
-_FRAME_ROOM = 64
+_FRAME_ROOM = 160
 """Bytes of a launch frame beside its specs, generously."""
 
 
@@ -69,6 +70,7 @@ class LocalEngine:
         self._usage: deque[asyncio.Future[dict[str, Used]]] = deque()
         self._hello: Message | None = None
         self._acknowledged = 0
+        self._slots = b"null"  # the supervisor goes by what it was told before, if anything
         self._untold: list[tuple[Status, int]] = []
         self._link = Link(
             node_dir,
@@ -88,6 +90,11 @@ class LocalEngine:
     def connected(self) -> bool:
         """Whether the supervisor can be reached now."""
         return self._link.ready
+
+    @property
+    def backfills(self) -> bool:
+        """Whether the supervisor keeps what does not fit yet until it does."""
+        return self._hello is not None and self._hello.backfills
 
     async def start(self) -> None:
         """Connect; raises SupervisorUnreachable with the supervisor's own words when it cannot be started."""
@@ -159,11 +166,13 @@ class LocalEngine:
 
     async def nodes(self) -> list[NodeInfo]:
         gpus = await asyncio.to_thread(self._gpus.look)
+        cpu, room = cores(), memory(self._settings.reserve_memory)
+        self._slots = msgspec.json.encode(Slots(cpu_millis=int(cpu * 1000), memory=room))
         return [
             NodeInfo(
                 name=self._node,
-                cpu=cores(),
-                memory=memory(self._settings.reserve_memory),
+                cpu=cpu,
+                memory=room,
                 gpus=tuple(gpu.uuid for gpu in gpus),
                 isolation={
                     **self._probed(),
@@ -233,13 +242,13 @@ class LocalEngine:
             if body is None:
                 continue
             if size + len(body) + 1 > MAX_FRAME:
-                frames.append(_launch_frame(bodies))
+                frames.append(_launch_frame(self._slots, bodies))
                 bodies, size = [], _FRAME_ROOM
             bodies.append(body)
             size += len(body) + 1
             sent.append(spec.attempt_id)
         if bodies:
-            frames.append(_launch_frame(bodies))
+            frames.append(_launch_frame(self._slots, bodies))
         return frames, sent
 
     def _encode(self, spec: LaunchSpec) -> bytes | None:
@@ -354,8 +363,8 @@ class LocalEngine:
         return tuple(missing)
 
 
-def _launch_frame(bodies: Sequence[bytes]) -> bytes:
-    return pack_body(b'{"op":"launch","specs":[' + b",".join(bodies) + b"]}")
+def _launch_frame(slots: bytes, bodies: Sequence[bytes]) -> bytes:
+    return pack_body(b'{"op":"launch","slots":' + slots + b',"specs":[' + b",".join(bodies) + b"]}")
 
 
 def _handle(spec: LaunchSpec) -> Handle:

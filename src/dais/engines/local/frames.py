@@ -58,6 +58,7 @@ class Message(msgspec.Struct, frozen=True):
     isolation: dict[str, Any] = {}
     attempts: dict[str, str] = {}
     queued: tuple[str, ...] = ()
+    backfills: bool = False
     records: tuple[Record, ...] = ()
     usage: dict[str, Used] = {}
     message: str = ""
