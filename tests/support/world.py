@@ -67,8 +67,8 @@ class World:
         """Submit a scripted job (see `dais.engines.fake.script`) that asks for a tenth of a core."""
         resources = fields.pop("resources", Resources(cpu=0.1, mem=1 << 20))
         spec = JobSpec(command=command, resources=resources, **fields)
-        job_id: str = await self.db.write(submit_job, self.actor, spec, self.settings, key=key)
-        return job_id
+        made: JobDetail = await self.db.write(submit_job, self.actor, spec, self.settings, key=key)
+        return made.id
 
     async def job(self, job_id: str) -> JobDetail:
         found: JobDetail = await self.db.read(get_job, self.actor, job_id)

@@ -90,10 +90,7 @@ async def make_job(services: Services, actor: Actor, spec: JobSpec, key: str | N
     await _check(services, spec)
     services.limits.submit(actor.id)
 
-    def make(uow: UnitOfWork) -> answers.JobDetail:
-        return get_job(uow, actor, submit_job(uow, actor, spec, services.compute.settings, key=key))
-
-    job: answers.JobDetail = await services.db.write(make)
+    job: answers.JobDetail = await services.db.write(submit_job, actor, spec, services.compute.settings, key=key)
     return job
 
 

@@ -160,6 +160,13 @@ def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = No
     return answers.JobDetail(**fields, spec=spec, history=history, warnings=warnings, notifications=told)
 
 
+def new_job(row: Row, spec: JobSpec, account: Account, owner: str, warnings: tuple[str, ...]) -> answers.JobDetail:
+    """What is known of a job that has just been made, from what it was made of: reading it again would cost as much."""
+    fields = _fields(row, spec, account, owner)
+    born = answers.Change(at=fields["created_at"], run=0, state=row.state)
+    return answers.JobDetail(**fields, spec=spec, history=[born], warnings=list(warnings))
+
+
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs a list shows. `states` as names, `alive`, `all`; `since` in µs; `tag` is `key` or `key=value`.
 

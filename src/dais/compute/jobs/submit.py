@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import SimpleNamespace
 
 import msgspec
 from sqlalchemy import bindparam, delete, func, insert, literal, select
@@ -10,6 +11,7 @@ from sqlalchemy import bindparam, delete, func, insert, literal, select
 from dais.compute.groups.queries import group_names, group_row, node_rows
 from dais.compute.images.queries import check_image
 from dais.compute.jobs import apply
+from dais.compute.jobs.queries import get_job, new_job
 from dais.compute.jobs.tables import SHORT_ID, idempotency_keys, job_tags, jobs
 from dais.compute.jobs.types import FolderMount
 from dais.compute.secrets.queries import check_uses
@@ -20,6 +22,7 @@ from dais.kit.clock import SECOND
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Forbidden, Invalid, TooMany
 from dais.kit.ids import new_id
+from dais.wire import answers
 from dais.wire.spec import JobSpec
 
 DEFAULT_GROUP = "default"
@@ -28,7 +31,7 @@ KEY_LIFE = 24 * 3600 * SECOND
 
 _insert_job = Statement(
     insert(jobs).inline().values({column.name: bindparam(column.name) for column in jobs.c if column.name != "number"}),
-    suffix="ON CONFLICT DO NOTHING",
+    suffix="ON CONFLICT DO NOTHING RETURNING number",
 )
 _insert_tag = Statement(insert(job_tags))
 _insert_key = Statement(insert(idempotency_keys), suffix="ON CONFLICT DO NOTHING")
@@ -65,8 +68,8 @@ class Checked(msgspec.Struct, frozen=True):
 
 def submit_job(
     uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSettings, *, key: str | None = None
-) -> str:
-    """Put a job in the queue; its id.
+) -> answers.JobDetail:
+    """Put a job in the queue; what is known of it, without a look at the queue.
 
     The same idempotency key with the same spec, within 24 h, gives the job that it made; with another spec it is a
     Conflict. Raises Invalid for what can never run here, Forbidden, NotFound (folder, account), Conflict (name).
@@ -75,11 +78,13 @@ def submit_job(
     if key is not None:
         earlier = _earlier(uow, actor, key, body)
         if earlier is not None:
-            return earlier
+            return get_job(uow, actor, earlier)
     checked = check_spec(uow, actor, spec, settings)
     _check_active(uow, actor, settings.max_active_jobs)
     job_id = new_id()
-    if not uow.run(_insert_job, **_row(uow, actor, spec, checked, job_id)):
+    row = _row(uow, actor, spec, checked, job_id)
+    row["number"] = uow.scalar(_insert_job, **row)
+    if row["number"] is None:
         raise Conflict(
             f"a job named {spec.name!r} is waiting or running in {checked.account.full_name}; choose another name, "
             "or use --enforce-name to have a suffix added",
@@ -90,7 +95,7 @@ def submit_job(
     if key is not None:
         uow.run(_insert_key, user_id=actor.id, key=key, body_hash=body, job_id=job_id, created_at=uow.now)
     apply.begin(uow, job_id, checked.account.id)
-    return job_id
+    return new_job(SimpleNamespace(**row), spec, checked.account, actor.name, checked.warnings)
 
 
 def _check_active(uow: UnitOfWork, actor: Actor, limit: int) -> None:

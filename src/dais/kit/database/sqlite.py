@@ -159,8 +159,9 @@ class SqliteDatabase:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for call in batch:
-                self._run_one(connection, call)
-            connection.execute("COMMIT")
+                self._run_one(connection, call, alone=len(batch) == 1)
+            if connection.in_transaction:
+                connection.execute("COMMIT")
             tallies = [tally for call in batch if call.error is None for tally in call.tallies]
             self.meter.committed(time.perf_counter() - begun, len(batch), tallies)
         except sqlite3.Error as error:
@@ -178,9 +179,11 @@ class SqliteDatabase:
         self._deliver(batch)
         self._checkpoint()
 
-    def _run_one(self, connection: sqlite3.Connection, call: _Call) -> None:
+    def _run_one(self, connection: sqlite3.Connection, call: _Call, *, alone: bool) -> None:
+        """Run a verb in a savepoint; one that is alone in its transaction needs none."""
         work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
-        connection.execute("SAVEPOINT verb")
+        if not alone:
+            connection.execute("SAVEPOINT verb")
         try:
             call.result = call.verb(work, *call.args, **call.kwargs)
             call.hints = work.flush()
@@ -188,9 +191,10 @@ class SqliteDatabase:
         except BaseException as error:
             if not connection.in_transaction:  # the whole transaction is gone (disk full, I/O error)
                 raise
-            connection.execute("ROLLBACK TO verb")
+            connection.execute("ROLLBACK" if alone else "ROLLBACK TO verb")
             call.error = translated(error) if isinstance(error, sqlite3.Error) else error
-        connection.execute("RELEASE verb")
+        if not alone:
+            connection.execute("RELEASE verb")
 
     def _deliver(self, batch: list[_Call]) -> None:
         """One wake-up per event loop for the whole batch."""
