@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +74,25 @@ def test_the_server_has_no_privileges_and_the_supervisor_is_root(apart: Installa
     for path in apart.data.iterdir():
         assert path.lstat().st_uid == (0 if path.name == "node" else SERVER), path
     assert (apart.data.stat().st_uid, apart.data.stat().st_mode & 0o7777) == (0, 0o1770)
+
+
+def _doctor(installed: Installation, name: str) -> dict[str, str]:
+    told = json.loads(installed.dais("doctor", "--json").stdout)
+    found: dict[str, str] = next(finding for finding in told["findings"] if finding["name"] == name)
+    return found
+
+
+def test_the_doctor_says_so_and_a_configuration_of_root_s_alone_is_used(apart: Installation) -> None:
+    assert _doctor(apart, "split")["state"] == "fine"
+    apart.stop()
+    assert _doctor(apart, "split")["state"] == "fine"
+    config = apart.data / "dais.toml"
+    config.write_text("[local]\nfirst_job_uid = 1700000000\n[compute]\nstop_grace = 3\n")
+    config.chmod(0o600)
+    until(lambda: not (apart.node / "supervisor.sock").exists(), "the idle supervisor has ended")
+    apart.start()
+    assert _uid(apart.pid) == SERVER
+    assert apart.output(apart.run("id", "-u").id) in (b"1700000000\n", b"1700000001\n")
 
 
 def test_two_jobs_are_two_users_and_files_in_a_folder_are_the_server_s(apart: Installation) -> None:
@@ -144,6 +165,40 @@ def _gone(fd: int) -> bool:
     return False
 
 
+def test_root_ends_no_process_that_the_server_s_user_has_made_up(apart: Installation) -> None:
+    lock = apart.data / "dais.lock"
+    before = lock.read_text()
+    with subprocess.Popen(["sleep", "1000"]) as other:
+        lock.write_text(f"{other.pid}\n")
+        done = apart.dais("down")
+        assert done.returncode == 1
+        assert b"it is not Dais" in done.stderr
+        assert other.poll() is None
+        other.kill()
+    lock.write_text(before)
+    assert apart.dais("down").returncode == 0
+    assert apart.server is not None
+    assert apart.server.wait(30) == 0
+    assert apart.server.stdout is not None
+    apart.server.stdout.close()
+    apart.server = None
+
+
+def test_root_never_serves_what_was_another_user_s(apart: Installation) -> None:
+    """Else who has taken the server over needs only to see to it that it cannot be apart the next time."""
+    apart.stop()
+    trap = apart.data / "server.log"
+    trap.unlink()
+    trap.symlink_to("/etc/dais-was-here")
+    refused = apart.dais("up", "--port", "0", DAIS_LOCAL_ISOLATION="process")
+    assert refused.returncode == 1
+    assert b"chown -hR root:root" in refused.stderr
+    assert not Path("/etc/dais-was-here").exists()
+    trap.unlink()
+    apart.start()
+    assert _uid(apart.pid) == SERVER
+
+
 @pytest.fixture
 def closed() -> Iterator[Path]:
     """A place that only root may enter, as a home of root's is."""
@@ -160,6 +215,8 @@ def test_where_it_cannot_be_apart_it_says_why_and_an_upgrade_hands_everything_ov
         said = answer.stdout.decode()
         assert f"may not enter {closed}" in said
         assert "--data-dir" in said
+        found = _doctor(installed, "split")
+        assert (found["state"], f"may not enter {closed}" in found["finding"]) == ("weak", True)
         installed.dais("down", "--data-dir", str(closed / "other"))
         folder = installed.folder("old")
         installed.put(folder, "file", b"of before\n")

@@ -21,7 +21,8 @@ from typing import Any
 
 from dais.app.kept import become_server
 from dais.app.standing import Profiles, ServerLock, Standing, address
-from dais.kit.errors import DaisError
+from dais.kit.data_directory import prepare
+from dais.kit.errors import DaisError, Invalid, Unavailable
 from dais.sdk.errors import DaisError as ClientError
 from dais.sdk.profiles import Profile
 
@@ -31,18 +32,26 @@ _pause = 0.2
 """Seconds between two starts of the supervisor, at least."""
 
 
-def step_apart(data_dir: Path, config: Path | None, told: int | None) -> Standing | int:
+def step_apart(data_dir: Path, config: Path | None, told: int | None, check: Callable[[], object]) -> Standing | int:
     """Called by root. Returns in the process that is to be the server how it stands; in the keeper, once the server
     has ended, its exit code.
 
-    `told` is a descriptor that is the server's alone. Raises Conflict where a server runs already, and Unavailable.
+    `told` is a descriptor that is the server's alone; `check` raises DaisError for what could not be served whoever the
+    server is. Raises Invalid then, Conflict where a server runs already, and Unavailable.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refused = _in_child(lambda: _checked(check))
+    if "missing" in refused:
+        raise ModuleNotFoundError(refused["missing"], name=refused["missing"])
+    if "error" in refused:
+        raise Invalid(refused["error"], code="refused")
+    if not data_dir.is_dir():
+        prepare(data_dir)
     lock = ServerLock(data_dir)
     lock.take()
+    was_apart = _in_child(lambda: _was_apart(data_dir))
     found = _in_child(lambda: _lay_out(data_dir, config))
     if "uid" not in found:
-        return Standing(lock=lock, obstacle=found.get("obstacle") or found["error"])
+        return _as_root(data_dir, lock, was_apart, found.get("obstacle") or found["error"])
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     signals = {*_passed_on, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -56,11 +65,22 @@ def step_apart(data_dir: Path, config: Path | None, told: int | None) -> Standin
     obstacle = keeper.obstacle()
     if obstacle is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return Standing(lock=lock, obstacle=obstacle)
+        return _as_root(data_dir, lock, was_apart, obstacle)
     lock.let_go()
     if told is not None:
         os.close(told)
     return keeper.run()
+
+
+def _as_root(data_dir: Path, lock: ServerLock, was_apart: dict[str, Any], obstacle: str) -> Standing:
+    """The server is root, but never with what another user could have prepared for it. Raises Unavailable."""
+    if was_apart.get("apart") is False:
+        return Standing(lock=lock, obstacle=obstacle)
+    raise Unavailable(
+        f"{data_dir} belongs to a server that is not root, and that cannot be now: {obstacle}. To let root have it "
+        f"again, if you trust what is in it: chown -hR root:root {data_dir} && chmod 0700 {data_dir}",
+        code="not-apart",
+    )
 
 
 class Keeper:
@@ -178,7 +198,7 @@ def _in_child(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         try:
             answer = action()
         except (OSError, ValueError, DaisError, ClientError) as error:
-            answer = {"error": str(error)}
+            answer = {"error": error.message if isinstance(error, DaisError) else str(error)}
         except BaseException as error:
             answer = {"error": repr(error)}
         os.write(told, json.dumps(answer).encode()[:_most_bytes])
@@ -189,6 +209,20 @@ def _in_child(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     os.waitpid(pid, 0)
     found: dict[str, Any] = json.loads(body) if body else {"error": "it ended without an answer"}
     return found
+
+
+def _checked(check: Callable[[], object]) -> dict[str, Any]:
+    try:
+        check()
+    except ModuleNotFoundError as error:
+        return {"missing": error.name}
+    return {}
+
+
+def _was_apart(data_dir: Path) -> dict[str, Any]:
+    from dais.app.privileges import is_apart
+
+    return {"apart": is_apart(data_dir)}
 
 
 def _lay_out(data_dir: Path, config: Path | None) -> dict[str, Any]:

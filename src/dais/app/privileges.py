@@ -15,7 +15,7 @@ import struct
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,16 @@ def lay_out(data_dir: Path, config: Path | None) -> Apart:
         refuse_unfinished_restore(data_dir)
     except DaisError as error:
         raise Obstacle(error.message) from error
+    found = whom(data_dir, config)
+    node = data_dir / NODE
+    _make_place(data_dir, node, found.gid)
+    _ensure_supervisor(node, found.uid, found.lease)
+    _give(data_dir, found.uid, found.gid)
+    return found
+
+
+def whom(data_dir: Path, config: Path | None) -> Apart:
+    """Who the server would be. Changes nothing; asked by root. Raises Obstacle where it would have to be root."""
     local = _settings(data_dir, config)
     if local.isolation == "process":
         raise Obstacle("DAIS_LOCAL_ISOLATION is process, and without a sandbox jobs run as the server")
@@ -69,14 +79,17 @@ def lay_out(data_dir: Path, config: Path | None) -> Apart:
     except ValueError as error:
         raise Obstacle(f"{error}; change DAIS_LOCAL_FIRST_JOB_UID or DAIS_LOCAL_DATA_UID") from error
     assert lease is not None, "root alone lays out"
-    problem = as_user(uid, gid, lambda: _unfit(data_dir))
+    code = list(_code())
+    problem = as_user(uid, gid, lambda: _unfit(data_dir, code))
     if problem:
         raise Obstacle(problem)
-    node = data_dir / NODE
-    _make_place(data_dir, node, gid)
-    _ensure_supervisor(node, uid, lease)
-    _give(data_dir, uid, gid)
     return Apart(uid=uid, gid=gid, lease=lease)
+
+
+def is_apart(data_dir: Path) -> bool:
+    """Whether a server that is not root had this directory. Then root must not open what is in it."""
+    status = data_dir.stat()
+    return status.st_uid == 0 and status.st_gid != 0 and bool(status.st_mode & stat.S_ISVTX)
 
 
 def start_apart(node: Path, lease: str) -> None:
@@ -120,10 +133,11 @@ def _trusted(path: Path) -> str | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
+    status = os.fstat(fd)
+    if status.st_uid != 0 or status.st_mode & 0o022 or not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        return None
     with os.fdopen(fd, encoding="utf-8", errors="surrogateescape") as file:
-        status = os.fstat(fd)
-        if status.st_uid != 0 or status.st_mode & 0o022 or not stat.S_ISREG(status.st_mode):
-            return None
         return file.read(1 << 20)
 
 
@@ -150,15 +164,17 @@ def as_user(uid: int, gid: int, question: Callable[[], str]) -> str:
     return answer
 
 
-def _unfit(data_dir: Path) -> str:
+def _unfit(data_dir: Path, code: Iterable[Path]) -> str:
     """Why this user could not be the server, in words; "" when it can. Asked as that user."""
     remedy = "choose a directory that everybody may enter, such as /var/lib/dais, with --data-dir"
     for path in reversed(data_dir.parents):
+        if not path.exists():
+            break  # root makes it
         if not os.access(path, os.X_OK):
             return f"user {os.getuid()} may not enter {path}, where the data directory is; {remedy}"
         if os.access(path, os.W_OK) and not path.stat().st_mode & stat.S_ISVTX:
             return f"user {os.getuid()} could put another directory in the place of {data_dir}; {remedy}"
-    for path in _code():
+    for path in code:
         for above in reversed(path.parents):
             if not os.access(above, os.X_OK):
                 return (

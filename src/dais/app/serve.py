@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvloop
@@ -62,15 +63,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str] = []
 
 
-def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
-    """Run a server on a data directory until it is told to stop (SIGTERM, SIGINT, SIGHUP). Jobs go on.
-
-    Raises DaisError, with one sentence that says what is wrong and what to do, before anything is half done.
-    """
-    data_dir = options.data_dir
-    standing = options.standing
-    manager = ServiceManager()
-    loaded = load_settings(data_dir, options.config, standing.configuration)
+def check(options: Options) -> dict[str, Any]:
+    """The settings, if they and the options can be acted by at all. Raises DaisError before anything is done."""
+    loaded = load_settings(options.data_dir, options.config, options.standing.configuration)
     server: ServerSettings = loaded["server"]
     host = options.host if options.host is not None else server.host
     if not is_loopback(host) and not options.insecure:
@@ -79,6 +74,20 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
             "listen on loopback behind a proxy that does, or say --insecure",
             code="insecure-address",
         )
+    return loaded
+
+
+def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
+    """Run a server on a data directory until it is told to stop (SIGTERM, SIGINT, SIGHUP). Jobs go on.
+
+    Raises DaisError, with one sentence that says what is wrong and what to do, before anything is half done.
+    """
+    data_dir = options.data_dir
+    standing = options.standing
+    manager = ServiceManager()
+    loaded = check(options)
+    server: ServerSettings = loaded["server"]
+    host = options.host if options.host is not None else server.host
     os.umask(0o022)  # what is staged for jobs must be readable by their user, whatever the operator's umask is
     prepare(data_dir, shared=standing.apart)
     with ExitStack() as held:

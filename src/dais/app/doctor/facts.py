@@ -11,6 +11,7 @@ from typing import Any
 
 from dais.app.build import load_settings
 from dais.app.doctor.types import Facts, Supervisor
+from dais.app.privileges import Obstacle, whom
 from dais.engines.local import LocalSettings, filter_program, leasing
 from dais.kit.errors import DaisError, Unavailable
 from dais.node import MAX_FRAME, PROTOCOL, connect, supervisor_command
@@ -32,16 +33,33 @@ def gather(data_dir: Path, config: Path | None) -> Facts:
         installation = find_installation(data_dir)
     except PermissionError:
         installation = None
+    if supervisor is not None and supervisor.isolation:
+        probed = supervisor.isolation
+    else:
+        probed = probe_now(data_dir, LocalSettings() if isinstance(settings, DaisError) else settings["local"])
+    if os.geteuid() == 0:
+        probed = {**probed, "split": _split(data_dir, config, probed, running=supervisor is not None)}
     return Facts(
         data_dir=data_dir,
         installation=installation,
         supervisor=supervisor,
-        probed=supervisor.isolation
-        if supervisor is not None and supervisor.isolation
-        else probe_now(data_dir, LocalSettings() if isinstance(settings, DaisError) else settings["local"]),
+        probed=probed,
         settings=settings,
         root=os.geteuid() == 0,
     )
+
+
+def _split(data_dir: Path, config: Path | None, probed: dict[str, Any], *, running: bool) -> bool | str:
+    """Whether the server of root's Dais is not root, now or when it is started; else why."""
+    if probed.get("server_uid") is not None:
+        return True
+    try:
+        whom(Path(os.path.realpath(data_dir)), config)
+    except Obstacle as error:
+        return str(error)
+    if probed.get("uid_lease") is not True:
+        return f"jobs cannot have users of their own here: {probed.get('uid_lease')}"
+    return "Dais was started before it could be another user; restart it once nothing runs" if running else True
 
 
 def probe_now(data_dir: Path, local: LocalSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import msgspec
 
 from dais.cli.admin.place import data_dir_of, data_dir_option
 from dais.cli.base import note
-from dais.sdk.installation import Installation, find_installation
+from dais.sdk.installation import LOCK_FILE, Installation, find_installation
 
 STOP_SECONDS = 60.0
 KILL_SECONDS = 60.0
@@ -42,22 +42,28 @@ def down(data_dir: Path | None, kill_jobs: bool, as_json: bool) -> None:
         return
     if kill_jobs:
         _kill_jobs(found)
-    _stop(found.pid)
+    _stop(found.pid, Path(found.data_dir) / LOCK_FILE)
     _say(msgspec.structs.replace(found, state="stopped"), as_json, f"Dais (pid {found.pid}) has stopped")
 
 
-def _stop(pid: int) -> None:
+def _stop(pid: int, lock: Path) -> None:
+    """`lock` is the file that named the pid: its owner could have written any, and root ends only that user's."""
     try:
         watched = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
+        owner = lock.stat().st_uid
+        if os.geteuid() == 0 and f"\nUid:\t{owner}\t" not in Path(f"/proc/{pid}/status").read_text():
+            raise click.ClickException(
+                f"pid {pid}, which {lock} names, is not user {owner}'s, whose that file is: it is not Dais"
+            )
         signal.pidfd_send_signal(watched, signal.SIGTERM)
         if not select.select([watched], [], [], STOP_SECONDS)[0]:
             raise click.ClickException(
                 f"Dais (pid {pid}) has not stopped within {STOP_SECONDS:g} s; `kill -9 {pid}` is safe: jobs go on"
             )
-    except ProcessLookupError:
+    except (ProcessLookupError, FileNotFoundError):
         return
     except PermissionError as error:
         raise click.ClickException(f"pid {pid} belongs to another user: stop it as that user") from error

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -89,7 +89,8 @@ def up(
     standing: Standing | None = None
     if os.geteuid() == 0:
         directory = Path(os.path.realpath(directory))
-        stands = _step_apart(directory, config, ready_fd)
+        fields = {"host": host, "port": port, "insecure": insecure, "config": config}
+        stands = _step_apart(directory, config, ready_fd, fields)
         if isinstance(stands, int):
             return stands
         standing = stands
@@ -119,7 +120,7 @@ def up(
     return 0
 
 
-def _step_apart(directory: Path, config: Path | None, ready_fd: int | None) -> Standing | int:
+def _step_apart(directory: Path, config: Path | None, ready_fd: int | None, fields: dict[str, Any]) -> Standing | int:
     """Started as root: the server is another user's process where that can be, and this one its keeper."""
     try:
         from dais.app import DaisError
@@ -129,13 +130,21 @@ def _step_apart(directory: Path, config: Path | None, ready_fd: int | None) -> S
     if ready_fd is not None:
         os.chdir("/")
     try:
-        return step_apart(directory, config, ready_fd)
+        return step_apart(directory, config, ready_fd, lambda: _check(directory, fields))
+    except ModuleNotFoundError as error:
+        platform_missing(error)
     except DaisError as error:
         complain(error.message)
         return 1
     except OSError as error:
         complain(f"the data directory {directory} cannot be used: {error}; choose another with --data-dir")
         return 1
+
+
+def _check(directory: Path, fields: dict[str, Any]) -> None:
+    from dais.app.serve import Options, check
+
+    check(Options(data_dir=directory, **fields))
 
 
 def _started(ready: Ready) -> Started:
