@@ -116,23 +116,31 @@ class Plan:
 
         Needs root. Raises SetupError.
         """
+        opened: list[int] = []
         try:
             kernel.unshare(kernel.CLONE_NEWNS)
             kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
-            opened = [(bound, self._open(bound)) for bound in self.bounds]
+            for bound in self.bounds:
+                opened.append(self._open(bound))
             kernel.mount("dais", STAGE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=0711,size=1m")
-            for bound, fd in opened:
-                assert bound.staged is not None
-                if stat.S_ISDIR(os.fstat(fd).st_mode):
-                    os.mkdir(bound.staged)
-                else:
-                    os.close(os.open(bound.staged, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
-                if bound.mapped:
-                    idmap.attach(fd, bound.staged, self._mapping, read_only=bound.read_only)
-                else:
-                    kernel.mount(f"/proc/self/fd/{fd}", bound.staged, None, kernel.MS_BIND | kernel.MS_REC)
+            for bound, fd in zip(self.bounds, opened, strict=True):
+                self._mount(bound, fd)
         except OSError as error:
             raise SetupError("mount", error) from None
+        finally:
+            for fd in opened:  # the caller may be the supervisor itself
+                os.close(fd)
+
+    def _mount(self, bound: Bound, fd: int) -> None:
+        assert bound.staged is not None
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            os.mkdir(bound.staged)
+        else:
+            os.close(os.open(bound.staged, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+        if bound.mapped:
+            idmap.attach(fd, bound.staged, self._mapping, read_only=bound.read_only)
+        else:
+            kernel.mount(f"/proc/self/fd/{fd}", bound.staged, None, kernel.MS_BIND | kernel.MS_REC)
 
     def _open(self, bound: Bound) -> int:
         return self._fence.open(bound.source, exact=bound.exact, uid=self._uid, gid=self._gid)

@@ -266,6 +266,22 @@ def test_what_protects_it_is_told(node: Node, control: Control) -> None:
     assert {"filesystem", "pid", "net"} <= set(control.record(bare["attempt_id"], "started")["missing"])
 
 
+def test_a_launch_leaves_no_descriptor_open_in_the_supervisor(node: Node, control: Control) -> None:
+    def count() -> int:
+        return len(list(Path(f"/proc/{control.hello['pid']}/fd").iterdir()))
+
+    link = node.directory.parent / "link"
+    link.symlink_to("/etc")
+    binds = [{"source": str(_owned(node.directory.parent / name)), "target": f"/{name}"} for name in ("one", "two")]
+    refused = [*binds, {"source": str(link), "target": "/three"}]
+    control.run(node.spec("true", isolation="sandbox", binds=binds))
+    before = count()
+    for _ in range(3):
+        assert control.run(node.spec("true", isolation="sandbox", binds=binds))["exit_code"] == 0
+        assert control.run(node.spec("true", isolation="sandbox", binds=refused))["reason"] == "launch-failed"
+    assert count() == before
+
+
 def test_python_runs_in_it(node: Node, control: Control) -> None:
     program = "import ssl, ctypes, sqlite3, tempfile, multiprocessing as m; print(m.Pool(2).map(abs, [-1, -2]))"
     spec = node.spec("python3", "-c", program, isolation="sandbox")
