@@ -191,8 +191,8 @@ class LocalEngine:
         drop = os.geteuid() == 0 and self._isolation() == "sandbox"
         user, group = (settings.job_uid, settings.job_gid) if drop else (None, None)
         owner, owner_group = data_owner(settings) if drop and lease else (user, group)
-        if drop and lease:
-            user = group = settings.first_job_uid
+        if drop and lease:  # the last is hardly ever a job's: the end of a job ends everything of its uid
+            user = group = settings.first_job_uid + settings.job_uids - 1
         wanted = [settings.interpreter] if settings.interpreter else None
         try:
             python = await asyncio.to_thread(find_interpreter, user, group, wanted)
