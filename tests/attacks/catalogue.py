@@ -175,6 +175,7 @@ MUTATIONS = (
     Mutation("write_read_only", ("read_only_mounts", "read_only_mapping")),
     Mutation("writable_mounts", ("read_only_root",)),
     Mutation("swap", ("opened_sources",)),
+    Mutation("swap", ("opened_sources",), "sandbox"),
     Mutation("devices", ("own_devices",)),
     Mutation("capabilities", ("no_capabilities",)),
     Mutation("mounts", ("no_capabilities", "call_filter", "no_nested_namespaces")),

@@ -94,6 +94,7 @@ class Machine:
         self.stage = False
         self.filter: Filter | None = None
         self.disable_userns = False
+        self.bind_fd = False
         self.roots: Roots | None = None
         self.pasta: str | None = None
         self.pasta_reason = "not tried"
@@ -188,6 +189,7 @@ class Machine:
             gid=gid,
             fence=self.fence,
             mapping=mapping,
+            by_descriptor=self.bind_fd,
             hardening=self._hardening(),
         )
         made.sandboxed = True

@@ -54,6 +54,7 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
         sandbox = "bubblewrap is not installed (the program bwrap is not found); install the package bubblewrap"
     else:
         machine.bwrap = bwrap
+        machine.bind_fd = "--bind-fd" in _said_by(bwrap, "--help")
         sandbox, filtered, nested = _harden(machine, program)
     if sandbox is not True:
         machine.bwrap, machine.bwrap_reason = None, str(sandbox)
@@ -66,6 +67,10 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
         "controllers": sorted(found.bases) if isinstance(found, cgroups.Cgroups) else [],
         "uid_drop": dropping,
         "bind_staging": staging,
+        "opened_sources": machine.stage
+        or machine.bind_fd
+        or "this bwrap mounts by path alone: while a folder is being "
+        "mounted, a job that can write into it could put a link in its place",
         "seccomp": filtered,
         "userns_disabled": nested,
         "idmapped_mounts": mapping,
@@ -110,6 +115,23 @@ def find_program(name: str) -> str | None:
         if os.access(path, os.X_OK):
             return path
     return None
+
+
+def _said_by(program: str, option: str) -> str:
+    """What a program prints when it is asked for this."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, write_end, 1)]
+        pid = os.posix_spawn(program, [program, option], {}, file_actions=actions)
+    except OSError:
+        os.close(read_end)
+        return ""
+    finally:
+        os.close(write_end)
+    with open(read_end, encoding="utf-8", errors="replace") as words:
+        said = words.read(1 << 16)
+    os.waitpid(pid, 0)
+    return said
 
 
 def _try_sandbox(machine: Machine) -> bool | str:

@@ -3,7 +3,8 @@
 bwrap runs as the job's user and sees only what it is given: a minimal root, the binds, `/tmp`, the home. What a job is
 given could lie below directories that its user may not traverse, and bwrap resolves every source by its path (also
 `--bind-fd`, also `/proc/self/fd/N`). A root supervisor therefore mounts each source in a mount namespace of its own,
-at a place that everybody can traverse, before it drops to the job's user.
+at a place that everybody can traverse, before it drops to the job's user. Without root, folders are opened first: bwrap
+then sees to it that what it mounts is what was opened (`--bind-fd`, bwrap 0.10 and distributions' fixes of 2024).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from dais.node import idmap, kernel
 from dais.node.fence import NO_FENCE, As
 from dais.node.gateway import NAME_SERVER
 from dais.node.processes import MARK
-from dais.node.spawn import SetupError
-from dais.node.spec import DEFAULT_PATH
+from dais.node.spawn import LOWEST_FREE, SetupError
+from dais.node.spec import DEFAULT_PATH, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Plan:
     """A command line for bwrap, with what must be staged and which data it reads from descriptors.
 
     `mapping` is the user namespace that ids of what lies within the fence are mapped by, -1 to map none.
+    `by_descriptor`: without staging, what jobs could swap for a link is opened first, and bwrap told to mount what was
+    opened.
     """
 
     def __init__(
@@ -77,15 +80,17 @@ class Plan:
         gid: int,
         fence: Fence = NO_FENCE,
         mapping: int = -1,
+        by_descriptor: bool = False,
         hardening: Sequence[str] = (),
     ) -> None:
         self._stage = stage
+        self._by_descriptor = by_descriptor and not stage
         self._uid = uid
         self._gid = gid
         self._fence = fence
         self._mapping = mapping
         self.bounds: list[Bound] = []
-        self._data: list[bytes] = []
+        self._data: list[bytes | Bound] = []
         self._options: list[str] = [*hardening]
         self._mounted: list[str] = []
         # What is looked at is looked at with the rights that it will be opened with.
@@ -99,11 +104,16 @@ class Plan:
         self.keep_word = keep_word
 
     def descriptors(self) -> dict[int, int]:
-        """Memory files for bwrap by number in the child; the caller closes them after the spawn."""
+        """What bwrap reads and mounts, by number in the child; the caller closes them afterwards. Raises SetupError."""
         options = "\0".join(self._options) + "\0"
         made = {ARGS_FD: _memory_file(options.encode("utf-8", "surrogateescape"))}
-        for index, data in enumerate(self._data):
-            made[DATA_FD + index] = _memory_file(data)
+        try:
+            for index, data in enumerate(self._data):
+                made[DATA_FD + index] = _memory_file(data) if isinstance(data, bytes) else self._open(data)
+        except OSError as error:
+            for fd in made.values():
+                os.close(fd)
+            raise SetupError("mount", error) from None
         return made
 
     @property
@@ -271,9 +281,18 @@ class Plan:
         path = os.path.realpath(source) if follow else source
         mapped = self._mapping >= 0 and self._fence.inside(path)
         bound = Bound(path, staged, exact=exact, mapped=mapped, read_only=read_only)
-        self.bounds.append(bound)
-        self._add("--ro-bind" if read_only else "--bind", bound.path, target)
+        option = "--ro-bind" if read_only else "--bind"
         self._mounted.append(target)
+        if self._by_descriptor and exact:
+            # Whoever can write into a folder could put a link there between our look and bwrap's.
+            number = DATA_FD + len(self._data)
+            if number >= LOWEST_FREE - 1:
+                raise SpecError(f"binds: more than {LOWEST_FREE - 1 - DATA_FD} cannot be mounted without root")
+            self._data.append(bound)
+            self._add(f"{option}-fd", str(number), target)
+            return
+        self.bounds.append(bound)
+        self._add(option, bound.path, target)
 
     def _device(self, source: str, target: str) -> None:
         staged = f"{STAGE}/{len(self.bounds)}" if self._stage else None

@@ -221,6 +221,13 @@ ISOLATION = (
                lambda _: "give Dais the capability CAP_SYS_ADMIN", only_root=True),
     ),
     Check(
+        "opened_sources",
+        "swapped folders",
+        probed("opened_sources", "what is mounted is what was checked, whatever jobs do to a folder meanwhile",
+               "two jobs of one user could together read files that only you should",
+               lambda _: install("bubblewrap") + " (0.10 or newer)"),
+    ),
+    Check(
         "seccomp",
         "system calls",
         probed("seccomp", "jobs cannot make the system calls that no job needs",
