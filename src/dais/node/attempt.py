@@ -357,10 +357,10 @@ class Attempt:
             reason = "signal"
         if self._out_of_memory and exit_code != 0:
             reason, detail = "out-of-memory", memory_words(self.spec.limits.memory)
-        if self._refusal is not None:
-            reason, detail = "launch-failed", self._refusal
-        elif self._cause is not None:
+        if self._cause is not None:  # also where its end came while it was let in
             reason, detail = self._cause, None
+        elif self._refusal is not None:
+            reason, detail = "launch-failed", self._refusal
         if self._left:
             detail = f"processes {self._left} could not be killed"
         return {"reason": reason, "exit_code": exit_code, "signal": number, "detail": detail}

@@ -131,6 +131,7 @@ def test_a_stop_at_any_moment_of_the_start_leaves_nothing(node: Node, control: C
             control.sync()
         control.send(op="stop", attempt_id=spec["attempt_id"], grace=0)
     for spec in specs:
-        assert control.record(spec["attempt_id"])["reason"] == "stopped"
+        ended = control.record(spec["attempt_id"])
+        assert ended["reason"] == "stopped", str(ended)
         assert not processes_with(f"DAIS_ATTEMPT={spec['attempt_id']}".encode())
         assert not cgroups_of(spec["attempt_id"])
