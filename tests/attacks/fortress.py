@@ -212,7 +212,7 @@ class Fortress:
         )
         work = Work(
             run_id=run_id, run_index=0, job_id=new_id(), job_name=None, job_number=1, group="default", node="here",
-            state="PREPARING", spec=job, mounts=(), image="host", root=None, organization_id=new_id(),
+            state="PREPARING", spec=job, mounts=(), image="host", root=None, python=None, organization_id=new_id(),
             account_id=new_id(), account="local.eve", user="eve",
         )  # fmt: skip
         staged = Staged(
