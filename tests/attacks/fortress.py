@@ -24,9 +24,9 @@ from dais.compute import ComputeSettings
 from dais.compute.jobs.types import Work
 from dais.compute.launch import Staged, launch_spec
 from dais.engines.contract import Bind, LaunchSpec, Phase
-from dais.engines.local import LocalEngine, LocalSettings
+from dais.engines.local import LocalEngine, LocalSettings, data_owner, filter_program, leasing
 from dais.kit.ids import new_id
-from dais.node import launcher
+from dais.node import launcher, start_supervisor
 from dais.wire.spec import JobSpec, Resources
 from tests.attacks.catalogue import Attack
 from tests.support.engines import Watcher, drain, output, printed, read_log, watching
@@ -71,14 +71,22 @@ class Outcome:
 class Engine(LocalEngine):
     """The local engine whose supervisor lacks some protections."""
 
-    def __init__(self, node_dir: Path, settings: LocalSettings, without: tuple[str, ...]) -> None:
+    def __init__(self, node_dir: Path, settings: LocalSettings, without: tuple[str, ...], *, apart: bool) -> None:
         super().__init__(node_dir, settings)
         self._without = without
+        self._apart = apart
+
+    def _start(self) -> None:
+        if self._apart:  # as for a server that is not root, which is what root's `dais up` starts
+            lease = leasing(self._settings)
+            start_supervisor(str(self._node_dir), lease=lease, apart=True, filter_program=filter_program())
+        else:
+            super()._start_supervisor()
 
     def _start_supervisor(self) -> None:
         if not self._without:
             with _starting:
-                super()._start_supervisor()
+                self._start()
             return
         code = f"import sys; sys.path[:0] = [{str(ROOT / 'src')!r}, {str(ROOT)!r}]; "
         code += "from tests.attacks.weaken import main; main()"
@@ -88,7 +96,7 @@ class Engine(LocalEngine):
                 python, "-I", "-S", "-c", code, "--without", ",".join(self._without)
             ]  # fmt: skip
             try:
-                super()._start_supervisor()
+                self._start()
             finally:
                 launcher.supervisor_command = strong
 
@@ -103,7 +111,9 @@ class Fortress:
         mode = "process" if level == "process" else "sandbox"
         if level == "shared":
             without = (*without, "own_user")
-        self.engine = Engine(self.data / "node", LocalSettings(isolation=mode), without)  # type: ignore[arg-type]
+        self._settings = settings = LocalSettings(isolation=mode)  # type: ignore[arg-type]
+        self._apart = level == "strong" and "own_user" not in without
+        self.engine = Engine(self.data / "node", settings, without, apart=self._apart)
         self.programs = os.environ.get(PROGRAMS, "")
         self._held = contextlib.AsyncExitStack()
         self._mark = (secrets.token_hex(8), secrets.token_hex(8))
@@ -119,9 +129,16 @@ class Fortress:
         return self
 
     async def _build(self) -> None:
-        for name in ("jobs", "folders", "tools", "node"):
+        for name in ("jobs", "folders", "host/bin", "node"):
             (self.data / name).mkdir(parents=True)
         self.data.chmod(0o700)
+        if self._apart:  # as root lays it out, for a server that then owns the rest
+            uid, gid = data_owner(self._settings)
+            for path in (self.data, self.data / "node"):
+                os.chown(path, 0, gid)
+                path.chmod(0o1770 if path == self.data else 0o2750)
+            for name in ("jobs", "folders", "host", "host/bin"):
+                os.chown(self.data / name, uid, gid)
         (self.directory / "forbidden").mkdir()
         for path in (self.directory / "public", self.directory / "forbidden" / "marker"):
             path.write_text("of the host")
@@ -133,7 +150,7 @@ class Fortress:
         self._held.push_async_callback(self.engine.close)
         self._held.push_async_callback(self._end)
         self.host = await self.engine.host_tools()
-        (self.data / "tools" / "python3").symlink_to(self.host.interpreter)
+        (self.data / "host/bin/python3").symlink_to(self.host.interpreter)
         for name in ("own", "read-only"):
             self._make(self.data / "folders" / name)
         self.watcher: Watcher = await self._held.enter_async_context(watching(self.engine))
@@ -216,7 +233,7 @@ class Fortress:
             account_id=new_id(), account="local.eve", user="eve",
         )  # fmt: skip
         staged = Staged(
-            work=self._make(self.data / "jobs" / run_id / "work"), tools=self.data / "tools", mounts=tuple(mounts)
+            work=self._make(self.data / "jobs" / run_id / "work"), tools=self.data / "host/bin", mounts=tuple(mounts)
         )
         spec = launch_spec(work, staged, self.host, ComputeSettings(log_limit=LOG_LIMIT))
         narrowed = msgspec.structs.replace(spec.limits, open_files=limits["open_files"], pids=limits["pids"])

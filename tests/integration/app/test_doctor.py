@@ -73,6 +73,18 @@ def test_a_database_that_does_not_answer_is_a_finding(operated: Operated) -> Non
     assert by_name(report)["database"]["state"] == "bad"
 
 
+def test_root_is_told_why_the_server_would_stay_root(operated: Operated) -> None:
+    needs_root()
+    needs_bwrap()
+    closed = operated.home / "closed"
+    closed.mkdir(mode=0o700)
+    _, report = examined(operated, "--data-dir", str(closed / "data"))
+    split = by_name(report)["split"]
+    assert split["state"] == "weak"
+    assert str(closed) in split["finding"] or "may not enter" in split["finding"]
+    assert split["remedy"] == "dais up --data-dir /var/lib/dais"
+
+
 def test_looking_does_not_disturb_the_server_s_connection(node: Node) -> None:
     start_supervisor(str(node.directory))
     control: Control = node.connect()

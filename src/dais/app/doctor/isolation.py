@@ -196,7 +196,8 @@ ISOLATION = (
         "split",
         "privilege split",
         probed("split", "only the supervisor is root, the server is not",
-               "a hole in the server would be a hole in the machine"),
+               "the server is root: a hole in it would be a hole in the machine",
+               lambda reason: "dais up --data-dir /var/lib/dais" if "--data-dir" in reason else "", only_root=True),
     ),
     Check(
         "uid_lease",
