@@ -17,10 +17,12 @@ from tests.support.installation import Installation
 @pytest.fixture
 def old(database_url: str, tmp_path: Path) -> Iterator[Installation]:
     """An installation, not started, whose database has the first schema."""
-    made = Installation(tmp_path / "old", database_url=database_url)
+    own = database_url.startswith("sqlite")  # in the data directory, which `dais up` hands over to the server's user
+    made = Installation(tmp_path / "old", database_url="" if own else database_url)
     made.data.mkdir(mode=0o700)
-    upgrade(database_url, step=OLD)
-    fill(database_url, made.data)
+    made.database_url = f"sqlite:///{made.data}/dais.db" if own else database_url
+    upgrade(made.database_url, step=OLD)
+    fill(made.database_url, made.data)
     yield made
     made.close()
 
