@@ -80,7 +80,8 @@ def whom(data_dir: Path, config: Path | None) -> Apart:
         raise Obstacle(f"{error}; change DAIS_LOCAL_FIRST_JOB_UID or DAIS_LOCAL_DATA_UID") from error
     assert lease is not None, "root alone lays out"
     code = list(_code())
-    problem = as_user(uid, gid, lambda: _unfit(data_dir, code))
+    database = _database_elsewhere(data_dir, config)
+    problem = as_user(uid, gid, lambda: _unfit(data_dir, code) or _unwritable(database))
     if problem:
         raise Obstacle(problem)
     return Apart(uid=uid, gid=gid, lease=lease)
@@ -162,6 +163,26 @@ def as_user(uid: int, gid: int, question: Callable[[], str]) -> str:
         answer = file.read().decode("utf-8", "replace")
     os.waitpid(pid, 0)
     return answer
+
+
+def _database_elsewhere(data_dir: Path, config: Path | None) -> Path | None:
+    """The file of an SQLite database that is not in the data directory, which is handed over with all in it."""
+    text = next(iter(root_configuration(data_dir, config).values()), "")
+    url = os.environ.get("DAIS_DATABASE_URL") or str(tomllib.loads(text).get("database", {}).get("url", ""))
+    if not url.startswith("sqlite:///"):
+        return None
+    path = Path(url.removeprefix("sqlite:///"))
+    return None if path.is_relative_to(data_dir) else path
+
+
+def _unwritable(database: Path | None) -> str:
+    """Why this user could not use a database, in words. Asked as that user."""
+    if database is None:
+        return ""
+    for path in (database.parent, database):
+        if not os.access(path, os.W_OK) and (path != database or os.path.lexists(path)):
+            return f"user {os.getuid()} may not write {path}, where the database is; move it into the data directory"
+    return ""
 
 
 def _unfit(data_dir: Path, code: Iterable[Path]) -> str:

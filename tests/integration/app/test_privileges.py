@@ -97,3 +97,17 @@ def test_what_root_executes_must_be_readable_and_not_writable(place: Path, monke
         with pytest.raises(Obstacle, match=f"can write {theirs}, which root executes"):
             whom(place / "data", None)
         os.chown(theirs, 0, 0)
+
+
+def test_an_sqlite_database_elsewhere_must_be_writable(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "elsewhere").mkdir()
+    monkeypatch.setenv("DAIS_DATABASE_URL", f"sqlite:///{place}/elsewhere/dais.db")
+    with pytest.raises(Obstacle, match=f"may not write {place}/elsewhere, where the database is; move it into"):
+        whom(place / "data", None)
+    os.chown(place / "elsewhere", SERVER, SERVER)
+    assert whom(place / "data", None).uid == SERVER
+    (place / "elsewhere/dais.db").touch()
+    with pytest.raises(Obstacle, match="may not write"):
+        whom(place / "data", None)
+    monkeypatch.setenv("DAIS_DATABASE_URL", f"sqlite:///{place}/data/dais.db")
+    assert whom(place / "data", None).uid == SERVER
