@@ -40,9 +40,9 @@ class Slots:
         return True
 
     def give_back(self, attempt_id: str) -> None:
-        """A container has ended. One that took nothing gives nothing back."""
+        """A container has ended; one that was still waiting makes way for the next in line."""
+        self.full = False
         held = self._holders.pop(attempt_id, None)
         if held is not None:
             self._cpu_used -= held[0]
             self._memory_used -= held[1]
-            self.full = False

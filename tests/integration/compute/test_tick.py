@@ -9,9 +9,14 @@ import pytest
 from sqlalchemy import bindparam, update
 
 from dais.compute.groups.commands import register_group, update_nodes
+from dais.compute.jobs import apply as apply_module
+from dais.compute.jobs import queries as queries_module
+from dais.compute.jobs import records as records_module
+from dais.compute.jobs import runs as runs_module
 from dais.compute.jobs.tables import jobs
 from dais.compute.loops import tick as tick_module
 from dais.compute.loops.tick import SHORT, look, tick
+from dais.compute.notify import outbox as outbox_module
 from dais.engines.contract import NodeInfo, Phase, Status
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork
@@ -121,6 +126,20 @@ def test_the_queue_is_never_sorted(database: Database) -> None:
     if database.dialect == "sqlite":  # PostgreSQL's plan depends on how many rows there are
         steps = database.read_sync(plan_of, tick_module._queue, group=GROUP)
         assert steps == ["SEARCH jobs USING INDEX ix_jobs_queue (group_name=?)"]
+
+
+def test_rows_that_are_asked_for_by_id_are_found_without_a_walk_through_the_table(database: Database) -> None:
+    if database.dialect == "sqlite":
+        asked = {
+            apply_module._select: "job_ids",
+            runs_module._select: "ids",
+            records_module._by_ids: "ids",
+            outbox_module._jobs: "job_ids",
+            queries_module._latest_runs: "ids",
+        }
+        for statement, name in asked.items():
+            steps = database.read_sync(plan_of, statement, **{name: "[]"})
+            assert not [step for step in steps if step.startswith("SCAN") and "json_each" not in step], steps
 
 
 def plan_of(uow: UnitOfWork, statement: Statement, **values: Any) -> list[str]:

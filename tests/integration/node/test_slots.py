@@ -66,15 +66,20 @@ def test_what_does_not_fit_waits_in_order_and_starts_as_soon_as_it_fits(node: No
 
 def test_what_waits_can_be_stopped_and_those_behind_it_go_on(node: Node, gate: Gate) -> None:
     control = node.start()
-    first, second, third = start(
-        control, hold(node, gate.path, cpu_millis=1000), hold(node, cpu_millis=1000), hold(node, cpu_millis=1000)
+    first, second, third, last = start(
+        control,
+        hold(node, gate.path, cpu_millis=600),
+        hold(node, cpu_millis=600),
+        hold(node, cpu_millis=400),
+        hold(node, cpu_millis=1000),
     )
     control.send(op="stop", attempt_id=second, reason="user-request")
     ended = control.record(second)
     assert (ended["reason"], ended["detail"]) == ("stopped", "stopped before it was started")
-    gate.open()
     control.record(third)
-    assert started(control) == [first, third]
+    assert started(control) == [first, third], "what fits beside the first need not wait for its end"
+    gate.open()
+    control.record(last)
 
 
 def test_what_takes_no_slots_never_waits(node: Node, gate: Gate) -> None:

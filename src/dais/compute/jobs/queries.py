@@ -55,7 +55,7 @@ _runs_of = Statement(select(runs).where(runs.c.job_id == bindparam("job_id")).or
 _latest_runs = Statement(
     select(runs)
     .join(jobs, (jobs.c.id == runs.c.job_id) & (runs.c.idx == jobs.c.run_index))
-    .where(in_list(runs.c.job_id, "ids"))
+    .where(in_list(jobs.c.id, "ids"))
 )
 _history = Statement(select(job_history).where(job_history.c.job_id == bindparam("job_id")).order_by(job_history.c.id))
 _spec = msgspec.json.Decoder(JobSpec)
