@@ -23,7 +23,7 @@ import msgspec
 from dais.compute import ComputeSettings
 from dais.compute.jobs.types import Work
 from dais.compute.launch import Staged, launch_spec
-from dais.engines.contract import Bind, LaunchSpec, Phase
+from dais.engines.contract import Bind, LaunchSpec, Phase, Slots
 from dais.engines.local import LocalEngine, LocalSettings, data_owner, filter_program, leasing
 from dais.kit.ids import new_id
 from dais.node import launcher, start_supervisor
@@ -237,7 +237,7 @@ class Fortress:
         )
         spec = launch_spec(work, staged, self.host, ComputeSettings(log_limit=LOG_LIMIT))
         narrowed = msgspec.structs.replace(spec.limits, open_files=limits["open_files"], pids=limits["pids"])
-        return msgspec.structs.replace(spec, limits=narrowed)
+        return msgspec.structs.replace(spec, limits=narrowed, slots=Slots())  # none waits for another
 
     async def suffer(self, attack: Attack) -> Outcome:
         """Let it happen."""
