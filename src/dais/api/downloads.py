@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -13,7 +14,7 @@ from blake3 import blake3
 
 from dais.api.errors import HttpProblem
 from dais.api.files import CHUNK, disk
-from dais.api.routing import Scope, Send
+from dais.api.routing import Receive, Scope, Send
 from dais.data import FolderStore, OpenFile, open_file
 from dais.kit.errors import Conflict
 from dais.wire.transfers import HASHED_RANGE
@@ -42,7 +43,7 @@ def attachment(name: str) -> bytes:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}".encode("ascii")
 
 
-async def send_file(scope: Scope, send: Send, file: OpenFile, head: Head) -> None:
+async def send_file(scope: Scope, receive: Receive, send: Send, file: OpenFile, head: Head) -> None:
     """Answer a file, or the `Range` of it that is asked for, with these headers and those that every download has.
 
     `If-Match` refuses with `changed` when the file is another; `If-Range` sends all of it then. `Dais-Digest` is the
@@ -72,22 +73,48 @@ async def send_file(scope: Scope, send: Send, file: OpenFile, head: Head) -> Non
     if scope["method"] == "HEAD":
         await send({"type": "http.response.body", "body": b""})
         return
-    await _send_range(send, file, start, end)
+    async with _departure(receive) as gone:
+        await _send_range(send, file, start, end, gone)
 
 
-async def send_pieces(send: Send, pieces: Generator[bytes, None, None], head: Head) -> None:
-    """Answer what a blocking generator makes. What it raises before its first piece can still be answered."""
+async def send_pieces(
+    scope: Scope, receive: Receive, send: Send, pieces: Generator[bytes, None, None], head: Head
+) -> None:
+    """Answer what a blocking generator makes. What it raises before its first piece can still be answered.
+
+    It is closed at the end, also when the client goes before that.
+    """
     gathered = _gathered(pieces)
     try:
-        piece = await disk(next, gathered, None)
+        piece = None if scope["method"] == "HEAD" else await disk(next, gathered, None)
         await send({"type": "http.response.start", "status": 200, "headers": [*head, (b"cache-control", b"no-store")]})
-        while piece is not None:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            piece = await disk(next, gathered, None)
+        async with _departure(receive) as gone:
+            while piece is not None and not gone.done():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await disk(next, gathered, None)
         await send({"type": "http.response.body", "body": b""})
     finally:
         await disk(gathered.close)
         await disk(pieces.close)
+
+
+@asynccontextmanager
+async def _departure(receive: Receive) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that is done when the client has gone: what nobody takes need not be read from the disk."""
+    task = asyncio.create_task(_until_gone(receive))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _until_gone(receive: Receive) -> None:
+    ended = False
+    while (message := await receive())["type"] != "http.disconnect":
+        if ended:  # a server that tells no more than the body's end
+            await asyncio.Event().wait()
+        ended = not message.get("more_body", False)
 
 
 def _gathered(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
@@ -127,8 +154,8 @@ def _digest(file: OpenFile, start: int, end: int) -> str:
     return f"blake3:{hasher.hexdigest()}"
 
 
-async def _send_range(send: Send, file: OpenFile, start: int, end: int) -> None:
-    while start < end:
+async def _send_range(send: Send, file: OpenFile, start: int, end: int, gone: asyncio.Task[None]) -> None:
+    while start < end and not gone.done():
         piece = await disk(os.pread, file.fd, min(CHUNK, end - start), start)
         if not piece:
             raise OSError("the file became shorter while it was sent")

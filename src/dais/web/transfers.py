@@ -59,7 +59,7 @@ class FileAnswer(Streamed):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async with opened_file(self._store, self._folder_id, self._path) as file:
-            await send_file(scope, send, file, [*self._head, SANDBOX])
+            await send_file(scope, receive, send, file, [*self._head, SANDBOX])
 
 
 class PiecesAnswer(Streamed):
@@ -71,7 +71,7 @@ class PiecesAnswer(Streamed):
         self._head: Head = [(b"content-type", kind), (b"content-disposition", attachment(name)), SANDBOX]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await send_pieces(send, self._pieces, self._head)
+        await send_pieces(scope, receive, send, self._pieces, self._head)
 
 
 async def compare(request: Request, frame: Frame) -> Response:

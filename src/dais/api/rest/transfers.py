@@ -100,7 +100,7 @@ async def download_file(
         (b"content-disposition", attachment(path.rpartition("/")[2])),
     ]
     async with opened_file(ctx.services.folders, folder.id, path) as file:
-        await send_file(scope, send, file, head)
+        await send_file(scope, receive, send, file, head)
 
 
 @routes.raw("POST", "/v1/folders/{ref}/fetch", summary="Download many small files at once")
@@ -119,5 +119,9 @@ async def fetch_files(
             code="too-many-entries",
         )
     await send_pieces(
-        send, fetch(ctx.services.folders, folder.id, wanted.paths), [(b"content-type", PACK_TYPE.encode())]
+        scope,
+        receive,
+        send,
+        fetch(ctx.services.folders, folder.id, wanted.paths),
+        [(b"content-type", PACK_TYPE.encode())],
     )

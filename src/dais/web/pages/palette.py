@@ -58,7 +58,7 @@ def _look(
     if text and (exact := _job(uow, actor, text)) is not None:
         found = [exact, *(job for job in found if job.id != exact.id)]
     on_page = _job_page.match(here)
-    folders = list_folders(uow, actor, limit=100).items if text else []
+    folders = list_folders(uow, actor, match=text.split()[0], limit=100).items if text else []
     return found, _job(uow, actor, on_page["ref"]) if on_page else None, folders
 
 
@@ -98,6 +98,8 @@ def _pages(frame: Frame, accounts: tuple[str, ...]) -> Iterator[Entry]:
         yield Entry(words=word, hint="page", address=address)
     if frame.knows("/submit"):
         yield Entry(words="Submit a job", hint="form", address="/submit")
+    if frame.knows("/folders/new"):
+        yield Entry(words="New folder", hint="form", address="/folders/new")
     for account in accounts:
         yield Entry(words=f"Jobs of {account}", hint="account", address=f"{view.place(account)}/jobs")
 
