@@ -54,15 +54,60 @@ async def test_the_list_is_used_from_the_keyboard(browser: Browser, site: Site) 
         await page.keyboard.press("k")
         await expect(page.locator("tr.chosen")).to_contain_text("second")
         await page.keyboard.press("/")
-        await page.keyboard.type("first")
-        await page.keyboard.press("Enter")
-        await page.wait_for_url("**/jobs?*name=first*")
+        await page.keyboard.type("irs")
+        await page.wait_for_url("**/jobs?text=irs")
         await expect(page.locator("#jobs tbody tr")).to_have_count(1)
-        await page.locator("body").press("j")
+        await page.locator("main").press("j")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/local/joe/jobs/*")
         await page.go_back()
-        await expect(page.get_by_label("Name", exact=True)).to_have_value("first")
+        await expect(page.get_by_label("Name", exact=True)).to_have_value("irs")
+
+
+async def test_everything_is_a_few_keys_away(browser: Browser, site: Site) -> None:
+    job = await site.world.submit("sleep-forever", name="train")
+    await site.world.state(job, "RUNNING")
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.keyboard.press("Control+k")
+        await expect(page.locator(".palette li").first).to_be_visible()
+        await shown.check("palette")
+        await page.keyboard.type("train")
+        await expect(page.locator(".palette li").first).to_contain_text("train")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/local/joe/jobs/*")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("kill")
+        await expect(page.locator(".palette li").first).to_contain_text("Kill train")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/kill")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("dark")
+        await expect(page.locator(".palette li").first).to_contain_text("Dark")
+        await page.keyboard.press("Enter")
+        await page.locator("[data-theme=dark]").wait_for()
+        assert page.url.endswith("/kill")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await page.get_by_title("Account:").click()
+        await page.keyboard.type("joe")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/local/joe/jobs")
+        await page.get_by_role("button", name="Fold").click()
+        await expect(page.locator("[data-rail=icons]")).to_have_count(1)
+        await shown.check("folded")
+
+
+async def test_a_running_job_is_watched_using_what_it_uses(browser: Browser, site: Site) -> None:
+    job = await site.world.submit("sleep-forever", name="train")
+    await site.world.state(job, "RUNNING")
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.goto(f"/jobs/{job}?tab=metrics")
+        await expect(page.locator("#metrics-note")).to_contain_text("1 MiB · 1 process")
+        await expect(page.locator(".plot canvas")).to_have_count(2)
+        await shown.check("metrics-live")
 
 
 async def test_a_log_appears_as_it_is_printed(browser: Browser, site: Site) -> None:
@@ -154,7 +199,7 @@ async def test_everything_can_be_read_and_done_without_javascript(browser: Brows
     async with screen(browser, site, javascript=False) as shown:
         page = shown.page
         await page.get_by_label("State").select_option("RUNNING")
-        await page.get_by_role("button", name="Filter").click()
+        await page.locator("#apply").click()
         await page.get_by_role("link", name="train").click()
         await expect(page.locator("#log")).to_contain_text("hello")
         await expect(page.get_by_role("button", name="Follow")).to_have_count(0)

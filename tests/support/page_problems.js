@@ -17,7 +17,7 @@
   ["main", "h1", "title", "header", "html[lang]"].forEach(one);
 
   const seen = (element) => element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
-  for (const control of document.querySelectorAll("a[href], button, input:not([type=hidden]), select")) {
+  for (const control of document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")) {
     const label = control.labels?.[0]?.textContent ?? "";
     const name = control.getAttribute("aria-label") || control.textContent || label || control.title;
     if (seen(control) && !name.trim()) found.push(`a control without a name: ${control.outerHTML}`);
@@ -30,6 +30,15 @@
   for (const image of document.querySelectorAll("img:not([alt])")) found.push(`no alt: ${image.outerHTML}`);
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   for (const id of new Set(ids.filter((id, at) => ids.indexOf(id) !== at))) found.push(`the id ${id} twice`);
+
+  // Headings go down one level at a time.
+  let level = 0;
+  for (const heading of document.querySelectorAll("h1, h2, h3, h4, h5, h6")) {
+    if (!seen(heading)) continue;
+    const own = Number(heading.tagName[1]);
+    if (own > level + 1) found.push(`after level ${level} comes ${heading.outerHTML.slice(0, 80)}`);
+    level = own;
+  }
 
   // Contrast: WCAG AA is 4.5, for large text 3.
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });

@@ -48,6 +48,8 @@ FOLDERS = "/{organization}/{account}/folders"
 PAGES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", _home),
     ("GET", "/jobs", jobs.show_jobs),
+    ("POST", "/jobs/columns", jobs.set_columns),
+    ("POST", "/jobs/filters", jobs.save_filter),
     ("GET", "/jobs/{ref}", job.to_its_address),
     ("GET", "/jobs/{ref}/{part}", job.to_its_address),
     ("GET", "/sign-in/{secret}", sign_in.show_link),

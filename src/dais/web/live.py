@@ -22,6 +22,7 @@ from dais.compute import SAMPLE_SECONDS, JobLog, get_job, job_log, running_work
 from dais.kit.errors import Conflict, DaisError, TooMany, Unauthenticated
 from dais.kit.outbox import NUMBERED
 from dais.web import view
+from dais.web.choices import columns_of
 from dais.web.frame import Frame
 from dais.web.guard import Visitor, check_origin, visitor
 from dais.web.pages.job import parts_of
@@ -184,9 +185,14 @@ class _Tab:
 
     async def _jobs(self, watch: Watch) -> AsyncIterator[Message]:
         wanted = Wanted.of(dict(parse_qsl(watch.query)), watch.account)
+        columns = columns_of(self._socket.cookies)
         async for page in self._changes(read_jobs, wanted):
             now = self._services.clock.now()
-            yield {"kind": "jobs", "rows": self._frame.part("job_rows.html", "rows", page.items, now)}
+            yield {
+                "kind": "jobs",
+                "rows": self._frame.part("job_rows.html", "rows", page.items, now, columns),
+                "older": wanted.address(cursor=page.cursor) if page.cursor else None,
+            }
 
     async def _job(self, watch: Watch) -> AsyncIterator[Message]:
         async for job in self._changes(get_job, watch.ref):

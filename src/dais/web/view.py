@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from dais.kit.clock import SECOND, from_rfc3339
 from dais.wire import answers
+from dais.wire.line import submit_line
 from dais.wire.read import human
 from dais.wire.spec import JobSpec
 from dais.wire.units import short_size
@@ -140,6 +141,7 @@ filters: dict[str, Any] = {
     "spec_text": spec_text,
     "name_of": name_of,
     "why": why,
+    "submit_line": submit_line,
     "short": short,
     "place": place,
     "address": address,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from dais.identity import create_account, create_sign_in_link, create_user
@@ -49,14 +51,14 @@ async def test_the_list_shows_what_is_running_and_how_it_ended(site: Site) -> No
         page = (await client.get("/jobs")).text
     running, failed = rows(page)
     assert re.fullmatch(
-        r"● running [0-9a-f]{8} Copy the id train local.joe joe sleep-forever 0.1 1 MiB just now &ndash;", running
+        r"● running [0-9a-f]{8} Copy the id train joe sleep-forever 0.1 1 MiB just now &ndash; &ndash;", running
     )
-    assert re.fullmatch(r"✕ failed [0-9a-f]{8} Copy the id broken local.joe joe exit 3 0.1 1 MiB just now 3", failed)
+    assert re.fullmatch(r"✕ failed [0-9a-f]{8} Copy the id broken joe exit 3 0.1 1 MiB just now 0.0 s 3", failed)
 
 
 async def test_filters_are_in_the_address(site: Site) -> None:
     world = site.world
-    await world.finished(await world.submit("true", name="first"))
+    await world.finished(await world.submit("true", name="first", tags={"stage": "data"}))
     await world.state(await world.submit("sleep-forever", name="second"), "RUNNING")
     other = await world.db.write(create_user, world.actor, "ann", administrator=True)
     async with site.signed_in() as client, site.browser() as anns:
@@ -67,15 +69,101 @@ async def test_filters_are_in_the_address(site: Site) -> None:
             ("state=SUCCEEDED", ["first"]),
             ("name=first", ["first"]),
             ("name=firs", []),
+            ("text=IRS", ["first"]),
+            ("text=s%25", []),
             ("who=mine", ["second", "first"]),
+            ("owner=joe", ["second", "first"]),
+            ("owner=nobody", []),
+            ("type=batch&since=1h", ["second", "first"]),
+            ("type=interactive", []),
+            ("group=elsewhere", []),
+            ("tag=stage=data", ["first"]),
+            ("order=oldest", ["first", "second"]),
         ):
             found = rows((await client.get(f"/jobs?{query}")).text)
-            assert [name for row in found for name in ("first", "second") if f" {name} " in row] == names
+            assert [name for row in found for name in ("first", "second") if f" {name} " in row] == names, query
         assert rows((await anns.get("/jobs?who=mine")).text) == []
         assert len(rows((await anns.get("/jobs")).text)) == 2
         wrong = await client.get("/jobs?state=walking")
         assert wrong.status_code == 400
         assert "not a state" in wrong.text
+        assert (await client.get("/jobs?since=ever")).status_code == 400
+
+
+async def test_columns_and_filters_are_remembered_in_the_browser(site: Site) -> None:
+    await site.world.finished(await site.world.submit("true", name="first", tags={"a": "b"}))
+    async with site.signed_in() as client:
+        page = (await client.get("/jobs")).text
+        token = form_token(page)
+        chosen = {"token": token, "column-tags": "yes", "column-node": "yes", "column-nonsense": "yes", "back": "/jobs"}
+        assert (await client.post("/jobs/columns", data={**chosen, "token": "0" * 64})).status_code == 403
+        assert (await client.post("/jobs/columns", data=chosen)).headers["location"] == "/jobs"
+        assert rows((await client.get("/jobs")).text)[0].endswith("first a=b fake-1")
+        saved = {"token": token, "name": " my  runs ", "query": "who=mine&state=alive&evil=1", "back": "//evil.example"}
+        assert (await client.post("/jobs/filters", data=saved)).headers["location"] == "/"
+        assert '<a href="?who=mine&amp;state=alive">my runs</a>' in (await client.get("/jobs")).text
+        await client.post("/jobs/filters", data={"token": token, "name": "my runs", "back": "/jobs"})
+        assert "my runs" not in (await client.get("/jobs")).text
+        client.cookies.set("dais_job_filters", "nonsense")
+        client.cookies.set("dais_job_columns", "nonsense")
+        assert (await client.get("/jobs")).status_code == 200
+
+
+async def test_the_palette_finds_and_offers_what_can_be_done(site: Site) -> None:
+    world = site.world
+    job = await world.submit("sleep-forever", name="train")
+    await world.state(job, "RUNNING")
+    done = await world.finished(await world.submit("true", name="export"))
+    eve = await world.db.write(create_user, world.actor, "eve")
+
+    async def entries(client: httpx2.AsyncClient, **query: str) -> dict[str, dict[str, object]]:
+        answer = await client.get("/palette", params=query, headers={"accept": "application/json"})
+        return {entry["words"]: entry for entry in answer.json()["entries"]}
+
+    async with site.signed_in() as client, site.browser() as other:
+        address = f"{JOBS}/{job[-8:]}"
+        assert (await entries(client, q="trai"))["● train"]["address"] == address
+        for exact in (job, job[-8:], "train"):
+            assert "● train" in await entries(client, q=exact)
+        assert (await entries(client, q="kill", here=address))["Kill train …"]["address"] == f"{address}/kill"
+        again = (await entries(client, q="retry", here=f"{JOBS}/{done.id[-8:]}"))["Retry export"]
+        assert again["post"] is True
+        assert (await entries(client, q="dark"))["Dark colours"]["fields"] == {"theme": "dark", "back": "/"}
+        assert (await entries(client, q="jobs of"))["Jobs of local.joe"]["address"] == JOBS
+        assert await entries(client, q="%") == {}
+        await other.post(f"/sign-in/{await world.db.write(create_sign_in_link, eve.id)}")
+        assert await entries(other, q="train", here=address) == {}
+        token = form_token((await client.get("/jobs")).text)
+        answer = await client.post(str(again["address"]), data={"token": token})
+        assert answer.headers["location"] == f"{JOBS}/{done.id[-8:]}"
+        assert (await world.job(done.id)).run_index == 1
+    async with site.browser() as stranger:
+        refused = await stranger.get("/palette", headers={"accept": "application/json"})
+        assert (refused.status_code, refused.json()["code"]) == (401, "no-session")
+
+
+async def test_a_log_is_searched_and_times_in_it_are_found(site: Site) -> None:
+    world = site.world
+    job = await world.submit("sleep-forever")
+    await world.state(job, "RUNNING")
+    begin = datetime.fromtimestamp(world.clock.now() / 1e6, UTC)
+    await site.prints(job, "one \x1b[31mNee\x1b[0mdle\n10%\rneedle 100%\nhay\n")
+    world.clock.advance(90)
+    await site.prints(job, "later\nNEEDLE begun")
+    address = f"{JOBS}/{job[-8:]}/log"
+    async with site.signed_in() as client:
+        for query, lines in (("q=needle", [1, 2]), ("q=needle&case=", [2]), ("q=needle&from=2", [2]), ("q=x", [])):
+            found = (await client.get(f"{address}/search?{query}")).json()
+            assert (found["lines"], found["after"]) == (lines, None), query
+        later = begin + timedelta(seconds=60)
+        for text in (later.strftime("%H:%M:%S"), later.strftime("%Y-%m-%d %H:%M:%S")):
+            assert (await client.get(f"{address}/at", params={"time": text})).json() == {"line": 4}
+        json = {"accept": "application/json"}
+        for wrong in ("at?time=noon", "at?time=25:00", "search?q=", "search?q=x&stream=5", "lines?from=x"):
+            assert (await client.get(f"{address}/{wrong}", headers=json)).status_code == 400, wrong
+        part = (await client.get(f"{JOBS}/{job[-8:]}?from=3")).text
+        assert ">hay</span>" in part
+        assert ">Nee</span>" not in part
 
 
 async def test_a_long_list_has_pages(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +296,7 @@ async def test_a_page_with_everything_stays_small(site: Site) -> None:
     async with site.signed_in() as client:
         page = await client.get(f"{JOBS}/{job}")
         files = [await client.get(path) for path in set(re.findall(r'"(/static/[^"]+)"', page.text))]
-        modules = ("live.js", "parts.js", "palette.js", "logdata.js", "logview.js", "logsearch.js")
+        modules = ("live.js", "parts.js", "palette.js", "lists.js", "logdata.js", "logview.js", "logsearch.js")
         base = next(str(file.url.path) for file in files if str(file.url.path).endswith("page.js"))
         files += [await client.get(base.replace("page.js", name)) for name in modules]
     assert all(file.status_code == 200 for file in files)

@@ -1,9 +1,13 @@
 // The list of jobs, kept true. Rows change where they are; while the pointer is over them none comes or goes.
 
 import { follow } from "./live.js";
-import { elements, typing } from "./parts.js";
+import { useKeys } from "./lists.js";
+import { elements } from "./parts.js";
+
+const PAUSE_MS = 200;
 
 watchJobs();
+useKeys();
 
 function watchJobs() {
   const table = document.getElementById("jobs");
@@ -11,14 +15,26 @@ function watchJobs() {
   const region = body.closest(".scroll");
   const notice = document.getElementById("waiting-rows");
   let newest = null;
+  let hurry = false; // the reader has typed: what comes next is shown at once
 
-  follow("jobs", () => ({ query: location.search.slice(1), account: table.dataset.account }), (message) => {
+  const again = follow("jobs", () => ({ query: location.search.slice(1), account: table.dataset.account }), (message) => {
     newest = elements(`<table><tbody>${message.rows}</tbody></table>`)[0].rows;
     newest = [...newest];
-    update();
+    pages(message.older);
+    if (hurry) arrange();
+    else update();
+    hurry = false;
   });
 
   const present = () => new Map([...body.rows].map((row) => [row.dataset.key, row]));
+
+  function pages(older) {
+    const nav = document.querySelector("#list .pages");
+    const next = nav.querySelector("[rel=next]");
+    next.hidden = !older;
+    if (older) next.href = older;
+    nav.hidden = next.hidden && !nav.querySelector("[rel=first]");
+  }
 
   function update() {
     const before = present();
@@ -52,21 +68,32 @@ function watchJobs() {
   notice.addEventListener("click", arrange);
   body.addEventListener("mouseleave", () => { if (!notice.hidden) arrange(); });
 
-  document.addEventListener("keydown", (event) => {
-    if (typing(event)) return;
-    const step = { j: 1, k: -1 }[event.key];
-    const rows = [...body.rows];
-    const at = rows.findIndex((row) => row.classList.contains("chosen"));
-    if (step && rows.length) {
-      const next = Math.min(rows.length - 1, Math.max(0, at + (at < 0 ? (step > 0 ? 1 : 2) : step)));
-      rows[at]?.classList.remove("chosen");
-      rows[next].classList.add("chosen");
-      rows[next].scrollIntoView({ block: "nearest" });
-    } else if (event.key === "Enter" && at >= 0 && !event.target.closest("a, button")) {
-      rows[at].querySelector("a").click();
-    } else if (event.key === "/") {
-      event.preventDefault();
-      document.querySelector(".filters input[type=search]").focus();
-    }
+  // The filter narrows the list while one types, and the address says so; what it has not to say stays out of it.
+  const form = document.getElementById("filter");
+  const text = form.querySelector("input[type=search]");
+  const apply = document.getElementById("apply");
+  apply.hidden = true;
+  let timer = 0;
+
+  function address() {
+    const given = [...new FormData(form)].filter(([, value]) => value.trim());
+    const query = new URLSearchParams(given);
+    return location.pathname + (given.length ? `?${query}` : "");
+  }
+
+  text.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      history.replaceState(null, "", address());
+      hurry = true;
+      again();
+    }, PAUSE_MS);
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    location.assign(address());
+  });
+  form.addEventListener("change", ({ target }) => {
+    if (target.matches("select") && !target.closest(".menu")) form.requestSubmit();
   });
 }
