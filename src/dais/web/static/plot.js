@@ -3,6 +3,7 @@
 import uPlot from "./uplot.js";
 
 const HEIGHT = 200;
+const LEAST_SECONDS = 60; // what a plot shows at least
 const sizes = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 const units = {
@@ -11,7 +12,7 @@ const units = {
     for (; value >= 1000 && at < sizes.length - 1; at++) value /= 1024;
     return `${Number(value.toPrecision(3))} ${sizes[at]}`;
   },
-  cores: (value) => `${Number(value.toPrecision(3))} ${value === 1 ? "core" : "cores"}`,
+  cores: (value) => String(Number(value.toPrecision(3))),
 };
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -42,11 +43,11 @@ export function plot(box, group = "plots") {
       width: Math.max(240, box.clientWidth),
       height: HEIGHT,
       cursor: { sync: { key: group }, drag: { x: true, y: false } },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, most || 1e-9) * 1.1] } },
+      scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_SECONDS), high] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, most || 1e-9) * 1.1] } },
       axes: [axis, { ...axis, size: 72, values: (_, ticks) => ticks.map((tick) => unit(tick)) }],
       series: [
         { value: (_, at) => (at == null ? "–" : new Date(at * 1000).toISOString().slice(11, 19) + " UTC"), label: "Time" },
-        { label, stroke: resolved("--accent"), width: 1.5, value: (_, value) => (value == null ? "–" : unit(value)), points: { show: false } },
+        { label, stroke: resolved("--accent"), width: 1.5, value: (_, value) => (value == null ? "–" : unit(value)), points: { show: data[0].length < 2 } },
         ...(most ? [{ label: "Asked for", stroke: resolved("--muted"), dash: [4, 4], width: 1, value: () => unit(most), points: { show: false } }] : []),
       ],
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
