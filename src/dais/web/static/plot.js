@@ -15,6 +15,7 @@ const units = {
   cores: (value) => String(Number(value.toPrecision(3))),
 };
 
+const clock = (seconds, exact) => new Date(seconds * 1000).toISOString().slice(11, exact ? 19 : 16);
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // What `light-dark()` says now, as a colour that a canvas takes.
@@ -43,11 +44,11 @@ export function plot(box, group = "plots") {
       width: Math.max(240, box.clientWidth),
       height: HEIGHT,
       cursor: { sync: { key: group }, drag: { x: true, y: false } },
-      scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_SECONDS), high] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, most || 1e-9) * 1.1] } },
-      axes: [axis, { ...axis, size: 72, values: (_, ticks) => ticks.map((tick) => unit(tick)) }],
+      scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, most || 1e-9) * 1.1] } },
+      axes: [{ ...axis, values: (_, ticks, at, space, step) => ticks.map((tick) => clock(tick, step < 60)) }, { ...axis, size: 72, values: (_, ticks) => ticks.map((tick) => unit(tick)) }],
       series: [
         { value: (_, at) => (at == null ? "–" : new Date(at * 1000).toISOString().slice(11, 19) + " UTC"), label: "Time" },
-        { label, stroke: resolved("--accent"), width: 1.5, value: (_, value) => (value == null ? "–" : unit(value)), points: { show: data[0].length < 2 } },
+        { label, stroke: resolved("--accent"), width: 1.5, value: (_, value) => (value == null ? "–" : unit(value)), points: { show: false } },
         ...(most ? [{ label: "Asked for", stroke: resolved("--muted"), dash: [4, 4], width: 1, value: () => unit(most), points: { show: false } }] : []),
       ],
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
@@ -59,6 +60,8 @@ export function plot(box, group = "plots") {
 
   return {
     set(times, values) {
+      const before = (times.length ? times[times.length - 1] : 0) - LEAST_SECONDS;
+      if (times[0] > before) [times, values] = [[before, ...times], [null, ...values]];
       data = [times, values, ...(most ? [times.map(() => most)] : [])];
       if (drawn) drawn.setData(data);
       else draw();
