@@ -35,6 +35,13 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
     assert caught.value.code == "bad-address"
 
 
+def test_the_body_of_an_answer_does_not_wait_behind_its_head() -> None:
+    with listen("127.0.0.1", 0) as sock, socket.create_connection(sock.getsockname()):
+        accepted, _ = sock.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_people_are_told_localhost() -> None:
     with listen("127.0.0.1", 0) as sock:
         assert url_of(sock) == f"http://localhost:{sock.getsockname()[1]}"
