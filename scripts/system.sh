@@ -7,6 +7,7 @@ missing=()
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 command -v setpriv >/dev/null || missing+=(util-linux)
 command -v newuidmap >/dev/null || missing+=(uidmap)
+command -v pasta >/dev/null || missing+=(passt)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 say() { printf 'system: %s\n' "$*"; }
@@ -16,7 +17,7 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 fi
 say "missing: ${missing[*]}"
 if command -v bwrap >/dev/null; then
-    say "jobs run in a sandbox all the same, with fewer separate users."
+    say "jobs run in a sandbox all the same, with less than it could have (dais doctor tells)."
 else
     say "without bubblewrap jobs are ordinary processes that see this machine's files: run only your own."
 fi
