@@ -81,9 +81,9 @@ def test_what_is_backed_up_while_it_runs_is_there_after_the_restore(
     done = source.run("echo", "all of it")
     running = source.submit(*script(TALK), data=["gate:/gate"])
     again = source.submit(*script(TALK), data=["gate:/gate"], restartable=True)
-    waiting = source.submit("true", cpu=os.cpu_count())
     source.wait_output(running, b"begun\n")
     source.wait_output(again, b"begun\n")
+    waiting = source.submit("true", cpu=os.cpu_count())  # before the restartable one in the queue: so after its start
 
     backup = tmp_path / "backup"
     settings: Any = {"DAIS_DATABASE_URL": source.database_url} if source.database_url else {}
