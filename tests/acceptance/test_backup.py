@@ -17,6 +17,8 @@ import pytest
 from tests.support.installation import DAIS, Installation, installation, script
 from tests.support.supervisor import until
 
+pytestmark = pytest.mark.slow
+
 SOON = {"DAIS_COMPUTE_STOP_GRACE": "1"}
 TALK = "echo begun; until [ -e /gate/open ]; do sleep 0.05; done; echo end"
 

@@ -12,6 +12,7 @@ from tests.support.supervisor import until
 TALK = "echo begun; until [ -e /gate/open ]; do sleep 0.05; done; echo end"
 
 
+@pytest.mark.slow
 def test_an_installation_moves_to_postgresql_and_back_while_a_job_goes_on(
     own: Installation, postgres_cluster: postgres.Cluster, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
 from tests.support.installation import PATIENCE, Installation, installation, script, told
@@ -53,6 +55,7 @@ class Follower(threading.Thread):
             self.error = error
 
 
+@pytest.mark.slow
 def test_twenty_printing_jobs_survive_kills_of_the_server(
     database_url: str,
     tmp_path: Path,

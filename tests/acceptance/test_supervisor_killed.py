@@ -100,7 +100,8 @@ def _told(installed: Installation, run: str) -> bool:
     return any(run in line and '"ended"' in line for line in lines)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_server_and_supervisor_killed_at_random_lose_and_double_nothing(
     database_url: str, tmp_path: Path, chance: random.Random
 ) -> None:

@@ -13,6 +13,8 @@ from tests.chaos.world import ChaosInstallation
 from tests.support.first_schema import OLD, SECRET, fill, rows_of
 from tests.support.supervisor import until
 
+pytestmark = pytest.mark.slow
+
 UPGRADES = [point for point in POINTS if point.area == "upgrades"]
 
 

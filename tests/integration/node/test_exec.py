@@ -249,6 +249,7 @@ def test_a_broken_exec_frame_ends_that_exec_only(node: Node, running: str) -> No
     until(lambda: not processes_with(b"dais.node.enter"), "the helpers have ended")
 
 
+@pytest.mark.slow
 def test_three_hundred_in_a_row_lose_nothing(node: Node, running: str) -> None:
     for number in range(300):
         client = node.exec(running, "sh", "-c", f"echo {number}; exit {number % 100}")
