@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support import postgres
 from tests.support.installation import Installation, script
 from tests.support.supervisor import until
