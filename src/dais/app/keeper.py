@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dais.app.kept import become_server
-from dais.app.standing import Profiles, ServerLock, Standing, address
+from dais.app.standing import Profiles, ServerLock, Standing, address, is_apart
 from dais.kit.data_directory import prepare
 from dais.kit.errors import DaisError, Invalid, Unavailable
 from dais.sdk.errors import DaisError as ClientError
@@ -39,18 +39,17 @@ def step_apart(data_dir: Path, config: Path | None, told: int | None, check: Cal
     `told` is a descriptor that is the server's alone; `check` raises DaisError for what could not be served whoever the
     server is. Raises Invalid then, Conflict where a server runs already, and Unavailable.
     """
-    refused = _in_child(lambda: _checked(check))
-    if "missing" in refused:
-        raise ModuleNotFoundError(refused["missing"], name=refused["missing"])
-    if "error" in refused:
-        raise Invalid(refused["error"], code="refused")
+    if not data_dir.is_dir() or not is_apart(data_dir):
+        _refuse(check)  # else nothing is made that was not there, and the server says itself what is wrong
     if not data_dir.is_dir():
         prepare(data_dir)
     lock = ServerLock(data_dir)
     lock.take()
-    was_apart = _in_child(lambda: _was_apart(data_dir))
+    was_apart = is_apart(data_dir)
     found = _in_child(lambda: _lay_out(data_dir, config))
     if "uid" not in found:
+        if was_apart:
+            _refuse(check)
         return _as_root(data_dir, lock, was_apart, found.get("obstacle") or found["error"])
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     signals = {*_passed_on, signal.SIGCHLD}
@@ -72,9 +71,9 @@ def step_apart(data_dir: Path, config: Path | None, told: int | None, check: Cal
     return keeper.run()
 
 
-def _as_root(data_dir: Path, lock: ServerLock, was_apart: dict[str, Any], obstacle: str) -> Standing:
+def _as_root(data_dir: Path, lock: ServerLock, was_apart: bool, obstacle: str) -> Standing:
     """The server is root, but never with what another user could have prepared for it. Raises Unavailable."""
-    if was_apart.get("apart") is False:
+    if not was_apart:
         return Standing(lock=lock, obstacle=obstacle)
     raise Unavailable(
         f"{data_dir} belongs to a server that is not root, and that cannot be now: {obstacle}. To let root have it "
@@ -211,18 +210,21 @@ def _in_child(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _refuse(check: Callable[[], object]) -> None:
+    """Ask in a child whether anything can be served. Raises Invalid, ModuleNotFoundError."""
+    refused = _in_child(lambda: _checked(check))
+    if "missing" in refused:
+        raise ModuleNotFoundError(refused["missing"], name=refused["missing"])
+    if "error" in refused:
+        raise Invalid(refused["error"], code="refused")
+
+
 def _checked(check: Callable[[], object]) -> dict[str, Any]:
     try:
         check()
     except ModuleNotFoundError as error:
         return {"missing": error.name}
     return {}
-
-
-def _was_apart(data_dir: Path) -> dict[str, Any]:
-    from dais.app.privileges import is_apart
-
-    return {"apart": is_apart(data_dir)}
 
 
 def _lay_out(data_dir: Path, config: Path | None) -> dict[str, Any]:

@@ -87,12 +87,6 @@ def whom(data_dir: Path, config: Path | None) -> Apart:
     return Apart(uid=uid, gid=gid, lease=lease)
 
 
-def is_apart(data_dir: Path) -> bool:
-    """Whether a server that is not root had this directory. Then root must not open what is in it."""
-    status = data_dir.stat()
-    return status.st_uid == 0 and status.st_gid != 0 and bool(status.st_mode & stat.S_ISVTX)
-
-
 def start_apart(node: Path, lease: str) -> None:
     """Start the supervisor of a directory that was laid out. Raises OSError."""
     start_supervisor(str(node), lease=lease, apart=True, filter_program=filter_program())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,12 @@ def address(url: str | None) -> tuple[str, int | None]:
     parts = urlsplit(url or "")
     host = parts.hostname or ""
     return ("localhost" if host in ("127.0.0.1", "::1") else host), parts.port
+
+
+def is_apart(data_dir: Path) -> bool:
+    """Whether a server that is not root had this directory. Then root must not open what is in it. Raises OSError."""
+    status = data_dir.stat()
+    return status.st_uid == 0 and status.st_gid != 0 and bool(status.st_mode & stat.S_ISVTX)
 
 
 class ServerLock(DirectoryLock):
