@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import places
 from tests.support.installation import Installation, installation
-from tests.support.needs import needs_root
 from tests.support.places import open_place
 
 DISK = 48 << 20
@@ -52,18 +51,5 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small disk of its own."""
-    needs_root()
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0711", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"needs to mount a tmpfs: {mounted.stderr.strip()}")
-    try:
+    with places.small_disk(tmp_path / "disk", f"size={DISK},mode=0711") as place:
         yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)

@@ -31,17 +31,7 @@ _carried = {
 }
 
 
-class Streamed(Response):
-    """An answer that is made while it is sent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        raise NotImplementedError
-
-
-class _Carried(Streamed):
+class _Carried(Response):
     def __init__(self, name: str, ctx: Context, folder: str) -> None:
         super().__init__()
         self._run, self._ctx, self._folder = _carried[name].run, ctx, folder
@@ -50,7 +40,7 @@ class _Carried(Streamed):
         await self._run(self._ctx, scope, receive, send, [self._folder])
 
 
-class FileAnswer(Streamed):
+class FileAnswer(Response):
     """A file of a folder, or the range of it that is asked for."""
 
     def __init__(self, store: FolderStore, folder_id: str, path: str, head: Head) -> None:
@@ -62,7 +52,7 @@ class FileAnswer(Streamed):
             await send_file(scope, receive, send, file, [*self._head, SANDBOX])
 
 
-class PiecesAnswer(Streamed):
+class PiecesAnswer(Response):
     """What a blocking generator makes, to be stored under a name."""
 
     def __init__(self, pieces: Generator[bytes, None, None], kind: bytes, name: str) -> None:

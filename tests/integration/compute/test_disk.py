@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from dais.compute import ComputeSettings
 from dais.compute.groups.disk import look_at
-from tests.support.needs import needs_root
+from tests.support import places
 
 SETTINGS = ComputeSettings()
 
@@ -18,21 +17,8 @@ SETTINGS = ComputeSettings()
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MiB, for 200 files."""
-    needs_root()
-    point = tmp_path / "disk"
-    point.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=200", "tmpfs", str(point)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"needs a tmpfs: {mounted.stderr.strip()}")
-    try:
-        yield point
-    finally:
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
+    with places.small_disk(tmp_path / "disk", "size=8m,nr_inodes=200") as place:
+        yield place
 
 
 def test_bytes_run_short(disk: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from dais.api.rest import all_routes
 from dais.data import BlobStore, FolderStore
 from dais.kit.database import open_database
 from dais.kit.ids import new_id
+from tests.support import places
 from tests.support.database import create_tables
-from tests.support.needs import needs_root
 from tests.support.serving import Api, api
 
 
@@ -61,18 +60,8 @@ def client(server: Api) -> Iterator[Client]:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 8 MiB."""
-    needs_root()
-    point = tmp_path / "disk"
-    point.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(point)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"needs a tmpfs: {mounted.stderr.strip()}")
-    try:
-        yield point
-    finally:
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
+    with places.small_disk(tmp_path / "disk", "size=8m") as place:
+        yield place
 
 
 @pytest.fixture
