@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +15,11 @@ from urllib.parse import unquote
 import msgspec
 
 from dais.api.access import AccessLog, RequestIds
+from dais.api.auth import tokens_in_address
 from dais.api.context import Context, Services
 from dais.api.errors import Disconnected, HttpProblem, describe, encode
 from dais.api.meter import RouteMeter
-from dais.api.routing import Receive, Route, Scope, Send, drain, empty
+from dais.api.routing import Answered, Receive, Route, Scope, Send, drain
 from dais.identity import Actor
 from dais.kit.errors import Invalid, NotFound, TooMany, Unavailable
 
@@ -35,6 +36,32 @@ class _Node:
     meters: dict[str, RouteMeter] = field(default_factory=dict)
 
 
+class _Answer:
+    """What one request is answered: its head gets the request's id. `status` is 0 until something was sent."""
+
+    __slots__ = ("_request_id", "_send", "_with_body", "status")
+
+    def __init__(self, send: Send, request_id: str, with_body: bool) -> None:
+        self._send = send
+        self._request_id = request_id
+        self._with_body = with_body
+        self.status = 0
+
+    async def __call__(self, message: dict[str, Any]) -> None:
+        """Send one message; the head comes first."""
+        if not self.status:
+            self.status = message["status"]
+            message = {**message, "headers": [*message["headers"], (b"x-request-id", self._request_id.encode())]}
+        await self._send(message)
+
+    async def whole(self, answered: Answered) -> None:
+        """Send all of an answer at once."""
+        self.status, head, body = answered
+        head.append((b"x-request-id", self._request_id.encode()))
+        await self._send({"type": "http.response.start", "status": self.status, "headers": head})
+        await self._send({"type": "http.response.body", "body": body if self._with_body else b""})
+
+
 class Application:
     """Answers HTTP and WebSocket requests below the paths of its routes."""
 
@@ -42,6 +69,7 @@ class Application:
         self.routes = list(routes)
         self.services = services
         self._authenticator = services.authenticator
+        self._unrouted = services.meter.unrouted
         self._root = _Node()
         self._static: dict[str, _Node] = {}
         self._ids = RequestIds()
@@ -49,11 +77,10 @@ class Application:
         for route in routes:
             self._add(route)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """Answer one request of type "http" or "websocket"."""
+        answer = self._http if scope["type"] == "http" else self._websocket
+        return answer(scope, receive, send)
 
     def _add(self, route: Route) -> None:
         node = self._root
@@ -75,55 +102,62 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         request_id = self._ids.next()
-        meter = self.services.meter.unrouted
+        meter = self._unrouted
         actor: Actor | None = None
-        status = 0
-
-        async def watched(message: dict[str, Any]) -> None:
-            nonlocal status
-            if not status:  # the head comes first
-                status = message["status"]
-                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
-            await send(message)
-
+        answer = _Answer(send, request_id, scope["method"] != "HEAD")
         try:
-            await self._authenticator.refuse_in_address(scope["query_string"], scope.get("raw_path") or b"")
+            if tokens_in_address(scope["query_string"], scope["raw_path"]):
+                await self._authenticator.refuse_in_address(scope["query_string"], scope["raw_path"])
             node, values = self._find(scope)
-            method = scope["method"]
-            route = node.methods.get(method)
+            route = node.methods.get(scope["method"])
             if route is None:
-                await self._without_route(node, scope, receive, watched, values)
+                await self._without_route(node, scope, receive, answer, values)
                 return
-            meter = node.meters[method]
+            meter = node.meters[route.method]
             actor = None if route.public else await self._authenticator.actor(scope["headers"])
             if actor is not None:  # known before it is counted: the access log names who was refused
                 self.services.limits.request(actor.id)
             if route.kind == "json":
-                await route.run(Context(self.services, actor), scope, receive, watched, values)
+                answered = await route.run(Context(self.services, actor), scope, receive, answer, values)
+                if answered is not None:
+                    await answer.whole(answered)
             else:
-                with ExitStack() as held:
-                    if actor is not None:
-                        await self._hold(held, actor.id, route, scope, receive)
-                    if not meter.timed:
-                        held.enter_context(meter)
-                    await route.run(Context(self.services, actor), scope, receive, watched, values)
+                await self._long(route, meter, actor, scope, receive, answer, values)
         except Disconnected:
             return
         except asyncio.CancelledError:
             if not self.services.stopping.is_set():
                 raise
             log.warning("a request was cut off because the server stops: %s %s", meter.method, meter.path)
-            if not status:
-                await _answer_problem(_cut_off(), watched, request_id, with_body=scope["method"] != "HEAD")
+            if not answer.status:
+                await answer.whole(_problem(_cut_off(), request_id))
         except Exception as error:
-            if status:
+            if answer.status:
                 log.error("%s %s failed after its answer had begun", scope["method"], scope["path"], exc_info=error)
                 raise
-            await _answer_problem(error, watched, request_id, with_body=scope["method"] != "HEAD")
+            await answer.whole(_problem(error, request_id))
         finally:
             seconds = time.perf_counter() - begun
-            meter.note(status, seconds)
-            self._access.note(meter, status, seconds, request_id, actor)
+            meter.note(answer.status, seconds)
+            self._access.note(meter, answer.status, seconds, request_id, actor)
+
+    async def _long(
+        self,
+        route: Route,
+        meter: RouteMeter,
+        actor: Actor | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        values: Sequence[str],
+    ) -> None:
+        """Answer what may take long: transfers and streams."""
+        with ExitStack() as held:
+            if actor is not None:
+                await self._hold(held, actor.id, route, scope, receive)
+            if not meter.timed:
+                held.enter_context(meter)
+            await route.run(Context(self.services, actor), scope, receive, send, values)
 
     async def _hold(self, held: ExitStack, user_id: str, route: Route, scope: Scope, receive: Receive) -> None:
         """Count what takes long until it has ended. Raises TooMany."""
@@ -138,7 +172,7 @@ class Application:
                 raise
 
     async def _without_route(
-        self, node: _Node, scope: Scope, receive: Receive, send: Send, values: Sequence[str]
+        self, node: _Node, scope: Scope, receive: Receive, answer: _Answer, values: Sequence[str]
     ) -> None:
         methods = set(node.methods) - {"WEBSOCKET"}
         get = node.methods.get("GET")
@@ -146,13 +180,15 @@ class Application:
             actor = None if get.public else await self._authenticator.actor(scope["headers"])
             if actor is not None:
                 self.services.limits.request(actor.id)
-            await get.run(Context(self.services, actor), scope, receive, _headless(send), values)
+            answered = await get.run(Context(self.services, actor), scope, receive, _headless(answer), values)
+            if answered is not None:
+                await answer.whole(answered)
             return
         if get is not None:
             methods.add("HEAD")
         allow = ", ".join(sorted(methods | {"OPTIONS"}))
         if scope["method"] == "OPTIONS":
-            await empty(send, 204, [(b"allow", allow.encode())])
+            await answer.whole((204, [(b"allow", allow.encode())], b""))
             return
         if not methods:
             raise HttpProblem(
@@ -174,7 +210,7 @@ class Application:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted = False
         request_id = self._ids.next()
-        meter, status = self.services.meter.unrouted, 101
+        meter, status = self._unrouted, 101
 
         async def watched(message: dict[str, Any]) -> None:
             nonlocal accepted
@@ -182,7 +218,8 @@ class Application:
             await send(message)
 
         try:
-            await self._authenticator.refuse_in_address(scope["query_string"], scope.get("raw_path") or b"")
+            if tokens_in_address(scope["query_string"], scope["raw_path"]):
+                await self._authenticator.refuse_in_address(scope["query_string"], scope["raw_path"])
             node, values = self._find(scope)
             route = node.methods.get("WEBSOCKET")
             if route is None:
@@ -206,12 +243,12 @@ class Application:
         finally:
             meter.note(status, 0.0)
 
-    def _find(self, scope: Scope) -> tuple[_Node, tuple[str, ...]]:
+    def _find(self, scope: Scope) -> tuple[_Node, Sequence[str]]:
         path: str = scope["path"]
         static = self._static.get(path)
         if static is not None:
             return static, ()
-        raw_path: bytes = scope.get("raw_path") or b""
+        raw_path: bytes = scope["raw_path"]
         if b"%" in raw_path:  # a name may hold an encoded slash: split first, decode then
             try:
                 parts = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/")[1:]]
@@ -219,11 +256,10 @@ class Application:
                 raise Invalid("the path is not percent-encoded UTF-8", code="bad-path") from error
         else:
             parts = path.split("/")[1:]
-        values: list[str] = []
-        node = _walk(self._root, parts, 0, values)
-        if node is None:
+        found = _straight(self._root, parts)
+        if found is None:
             raise self._nothing_at(path[:200])
-        return node, tuple(values)
+        return found
 
     def _nothing_at(self, path: str) -> NotFound:
         near = difflib.get_close_matches(path, {route.path for route in self.routes}, 1)
@@ -235,6 +271,29 @@ def _content_length(scope: Scope) -> int:
     """Bytes that the body is said to have; 0 where nothing is said."""
     value = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     return int(value) if value.isdigit() else 0
+
+
+def _straight(root: _Node, parts: Sequence[str]) -> tuple[_Node, Sequence[str]] | None:
+    """The node of a path and what its placeholders stand for."""
+    node: _Node | None = root
+    values: list[str] = []
+    for part in parts:
+        assert node is not None
+        named = node.named.get(part)
+        if named is None:
+            if not part:
+                return None
+            values.append(part)
+            node = node.any
+            if node is None:
+                return None
+        elif node.any is None:
+            node = named
+        else:  # there are two ways on: a name may be a placeholder's value, too
+            values = []
+            node = _walk(root, parts, 0, values)
+            break
+    return (node, values) if node is not None and node.methods else None
 
 
 def _walk(node: _Node, parts: Sequence[str], at: int, values: list[str]) -> _Node | None:
@@ -277,7 +336,7 @@ def _headless(send: Send) -> Send:
     return headless
 
 
-def _problem_head(error: BaseException, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _problem(error: BaseException, request_id: str) -> Answered:
     problem, headers = describe(error)
     body = encode(msgspec.structs.replace(problem, instance=f"urn:dais:request:{request_id}"))
     head = [
@@ -290,14 +349,8 @@ def _problem_head(error: BaseException, request_id: str) -> tuple[int, list[tupl
     return problem.status, head, body
 
 
-async def _answer_problem(error: BaseException, send: Send, request_id: str, *, with_body: bool) -> None:
-    status, head, body = _problem_head(error, request_id)
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body if with_body else b""})
-
-
 async def _refuse_websocket(error: BaseException, scope: Scope, send: Send, request_id: str) -> int:
-    status, head, body = _problem_head(error, request_id)
+    status, head, body = _problem(error, request_id)
     if "websocket.http.response" in scope.get("extensions", {}):
         await send({"type": "websocket.http.response.start", "status": status, "headers": head})
         await send({"type": "websocket.http.response.body", "body": body})

@@ -18,15 +18,16 @@ log = logging.getLogger(__name__)
 
 CACHE_SIZE = 10_000
 
+_none: frozenset[str] = frozenset()
 _secret = re.compile(rb"dais_[a-z]+_[0-9A-Za-z]{43}")
 
 
-def tokens_in_address(query: bytes, path: bytes) -> set[str]:
+def tokens_in_address(query: bytes, path: bytes) -> frozenset[str]:
     """The tokens that a request's query or path holds, percent-encoded or not."""
-    if b"dais_" in query or b"dais_" in path or b"%" in query or b"%" in path:
-        found = _secret.findall(unquote_to_bytes(query)) + _secret.findall(unquote_to_bytes(path))
-        return {secret.decode() for secret in found}
-    return set()
+    address = path + b"?" + query if query else path
+    if b"dais_" not in address and b"%" not in address:
+        return _none
+    return frozenset(secret.decode() for secret in _secret.findall(unquote_to_bytes(address)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,10 @@ class Authenticator:
 
     async def actor(self, headers: Iterable[tuple[bytes, bytes]]) -> Actor:
         """The actor of a request with these headers. Raises Unauthenticated."""
-        value = next((value for name, value in headers if name == b"authorization"), None)
-        if value is None:
+        for name, value in headers:
+            if name == b"authorization":
+                break
+        else:
             raise Unauthenticated(
                 "this request carries no token; send the header Authorization: Bearer TOKEN", code="token-missing"
             )

@@ -31,7 +31,9 @@ Scope = dict[str, Any]
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Run = Callable[[Context, Scope, Receive, Send, Sequence[str]], Awaitable[None]]
+Answered = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""A whole answer that is still to be sent: its status, its headers, its body."""
+Run = Callable[[Context, Scope, Receive, Send, Sequence[str]], Awaitable[Answered | None]]
 Kind = Literal["json", "raw", "events", "websocket"]
 H = TypeVar("H", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -64,7 +66,7 @@ class Reply(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One compiled route. `run` answers a request; failures leave it as exceptions.
+    """One compiled route. `run` answers a request, or returns the answer; failures leave it as exceptions.
 
     `answer` is the type of its JSON answer; None: it has none, or is no JSON.
     """
@@ -190,17 +192,14 @@ def _json_run(handler: Callable[..., Awaitable[Any]], binder: Binder, status: in
     decode = BodyDecoder(binder.body) if binder.body is not None else None
     bind = binder.bind
 
-    async def run(ctx: Context, scope: Scope, receive: Receive, send: Send, values: Sequence[str]) -> None:
+    async def run(ctx: Context, scope: Scope, receive: Receive, send: Send, values: Sequence[str]) -> Answered:
         arguments = bind(scope, values)
         if decode is not None:
             arguments["body"] = decode(await read_body(scope, receive, limit))
         result = await handler(ctx, **arguments)
         if type(result) is Reply:
-            await send_json(send, result.status, result.value, result.headers)
-        elif result is None:
-            await empty(send)
-        else:
-            await send_json(send, status, result)
+            return _as_json(result.status, result.value, result.headers)
+        return (204, [], b"") if result is None else _as_json(status, result)
 
     return run
 
@@ -281,12 +280,17 @@ def _too_large(limit: int) -> HttpProblem:
 
 async def send_json(send: Send, status: int, value: Any, headers: Sequence[tuple[str, str]] = ()) -> None:
     """Answer with JSON."""
-    body = _encode(value)
-    all_headers = [*_json_headers, (b"content-length", b"%d" % len(body))]
-    if headers:
-        all_headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": status, "headers": all_headers})
+    status, head, body = _as_json(status, value, headers)
+    await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+def _as_json(status: int, value: Any, headers: Sequence[tuple[str, str]] = ()) -> Answered:
+    body = _encode(value)
+    head = [*_json_headers, (b"content-length", b"%d" % len(body))]
+    if headers:
+        head += [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    return status, head, body
 
 
 async def empty(send: Send, status: int = 204, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,17 +139,15 @@ class _Site:
         self._meter = api.services.meter.of("", "(pages)")
         self._live = api.services.meter.of("WEBSOCKET", "(pages)", timed=False)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         path = scope["path"]
         ours = (
             path.startswith("/v1/")
             or path in ("/v1", "/metrics")
             or bool(tokens_in_address(scope["query_string"], scope.get("raw_path") or b""))
         )
-        if ours or scope["type"] == "lifespan":
-            await self._api(scope, receive, send)
-        else:
-            await self._page(scope, receive, send)
+        answers = self._api if ours else self._page
+        return answers(scope, receive, send)
 
     async def _page(self, scope: Any, receive: Any, send: Any) -> None:
         begun = time.perf_counter()

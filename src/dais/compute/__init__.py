@@ -20,7 +20,7 @@ from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal
 from dais.compute.notify.notifier import Notifier
 from dais.compute.notify.settings import NotifySettings
 from dais.compute.retention.blobs import collect_blobs
-from dais.compute.retention.logs import LogLimits, LogLimitsChange, get_log_limits, set_log_limits
+from dais.compute.retention.logs import LogLimits, LogLimitsChange, get_log_limits, list_log_limits, set_log_limits
 from dais.compute.retention.loop import Retention
 from dais.compute.runtime import Compute, running_work
 from dais.compute.secrets.commands import remove_secret, reseal_secrets, set_secret
@@ -70,6 +70,7 @@ __all__ = [
     "list_environments",
     "list_images",
     "list_jobs",
+    "list_log_limits",
     "list_nodes",
     "list_secrets",
     "new_signing",

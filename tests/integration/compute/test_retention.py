@@ -17,6 +17,7 @@ from dais.compute import (
     decode_segments,
     get_log_limits,
     job_log,
+    list_log_limits,
     remove_job,
     retry_job,
     set_log_limits,
@@ -133,12 +134,12 @@ async def test_an_account_has_limits_of_its_own(make: World) -> None:
         assert (await world.job(kept)).runs[0].log_expired_at is None
         assert (await world.job(other)).runs[0].log_expired_at is not None
         await world.db.write(set_log_limits, world.actor, "keeper", LogLimitsChange(bytes=5))
-        assert (await world.db.read(get_log_limits, [keeper.id]))[keeper.id].days == 0, "what is not named stays"
+        assert (await world.db.read(get_log_limits, keeper.id)).days == 0, "what is not named stays"
         newest = await printed(world, "newest", account="keeper")
         assert await expire(world, log_days=1) == 2, "both are over 5 bytes together, and the newest alone is"
         assert (await world.job(newest)).runs[0].log_expired_at is not None
         await world.db.write(set_log_limits, world.actor, "keeper", LogLimitsChange(days=None, bytes=None))
-        assert await world.db.read(get_log_limits, [keeper.id]) == {}
+        assert await world.db.read(list_log_limits, [keeper.id]) == {}
 
 
 async def user(world: World, name: str) -> Actor:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.compute import LogLimits, LogLimitsChange, get_log_limits, set_log_limits
+from dais.compute import LogLimits, LogLimitsChange, get_log_limits, list_log_limits, set_log_limits
 from dais.identity import Account, create_account, list_accounts, resolve_account, urn
 from dais.kit.database import UnitOfWork
 from dais.wire import answers
@@ -34,7 +32,8 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 async def accounts(ctx: Context, limit: int = 100, cursor: str | None = None) -> answers.Page[answers.Account]:
     def read(uow: UnitOfWork) -> answers.Page[answers.Account]:
         page = list_accounts(uow, ctx.actor, limit=limit, cursor=cursor)
-        return answers.Page(items=_shown(uow, page.items), cursor=page.cursor)
+        limits = list_log_limits(uow, [one.id for one in page.items])
+        return answers.Page(items=[_answer(one, limits.get(one.id)) for one in page.items], cursor=page.cursor)
 
     found: answers.Page[answers.Account] = await ctx.db.read(read)
     return found
@@ -52,7 +51,8 @@ async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
 @routes.get("/v1/accounts/{ref}", summary="Show an account")
 async def account(ctx: Context, ref: str) -> answers.Account:
     def read(uow: UnitOfWork) -> answers.Account:
-        return _shown(uow, [resolve_account(uow, ctx.actor, ref)])[0]
+        found = resolve_account(uow, ctx.actor, ref)
+        return _answer(found, get_log_limits(uow, found.id))
 
     found: answers.Account = await ctx.db.glance(read)
     return found
@@ -65,16 +65,10 @@ async def change_account(ctx: Context, ref: str, body: AccountChange) -> answers
     def change(uow: UnitOfWork) -> answers.Account:
         limits = LogLimitsChange(days=body.log_days, bytes=body.log_bytes)
         changed = set_log_limits(uow, ctx.actor, ref, limits)
-        return _shown(uow, [resolve_account(uow, ctx.actor, changed)])[0]
+        return _answer(resolve_account(uow, ctx.actor, changed), get_log_limits(uow, changed))
 
     changed: answers.Account = await ctx.db.write(change)
     return changed
-
-
-def _shown(uow: UnitOfWork, accounts: Sequence[Account]) -> list[answers.Account]:
-    """Accounts with their own limits of logs."""
-    limits = get_log_limits(uow, [account.id for account in accounts])
-    return [_answer(account, limits.get(account.id)) for account in accounts]
 
 
 def _answer(account: Account, limits: LogLimits | None = None) -> answers.Account:

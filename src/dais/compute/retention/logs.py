@@ -46,7 +46,8 @@ _expire = Statement(
     .values(log_expired_at=bindparam("now"), log_segments="[]")
 )
 _limits = Statement(select(log_limits))
-_limits_of = Statement(select(log_limits).where(in_list(log_limits.c.account_id, "ids")))
+_limits_of = Statement(select(log_limits).where(log_limits.c.account_id == bindparam("account_id")))
+_limits_of_some = Statement(select(log_limits).where(in_list(log_limits.c.account_id, "ids")))
 _set = Statement(
     insert(log_limits), suffix="ON CONFLICT (account_id) DO UPDATE SET days = excluded.days, bytes = excluded.bytes"
 )
@@ -67,9 +68,15 @@ class LogLimitsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     bytes: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
-def get_log_limits(uow: UnitOfWork, account_ids: Sequence[str]) -> dict[str, LogLimits]:
-    """The limits that are the accounts' own, of those that have any; whoever may see an account may see them."""
-    rows = uow.all(_limits_of, ids=account_ids)
+def get_log_limits(uow: UnitOfWork, account_id: str) -> LogLimits:
+    """The limits that are an account's own; whoever may see the account may see them."""
+    row = uow.one(_limits_of, account_id=account_id)
+    return LogLimits(days=row.days, bytes=row.bytes) if row else LogLimits()
+
+
+def list_log_limits(uow: UnitOfWork, account_ids: Sequence[str]) -> dict[str, LogLimits]:
+    """The limits that are the accounts' own, of those that have any."""
+    rows = uow.all(_limits_of_some, ids=account_ids)
     return {row.account_id: LogLimits(days=row.days, bytes=row.bytes) for row in rows}
 
 
@@ -80,7 +87,7 @@ def set_log_limits(uow: UnitOfWork, actor: Actor, account: str, change: LogLimit
     """
     found = resolve_account(uow, actor, account)
     require(uow, actor, "account:set")
-    before = get_log_limits(uow, [found.id]).get(found.id) or LogLimits()
+    before = get_log_limits(uow, found.id)
     days = before.days if change.days is msgspec.UNSET else change.days
     size = before.bytes if change.bytes is msgspec.UNSET else change.bytes
     if days is not None and not 0 <= days <= MAX_DAYS:

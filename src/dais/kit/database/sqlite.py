@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dais.kit.clock import Clock
+from dais.kit.database.glass import Glass
 from dais.kit.database.hints import Hints
 from dais.kit.database.mounts import refuse_network_file_system
 from dais.kit.database.work import UnitOfWork, Verb
@@ -62,11 +63,12 @@ class SqliteDatabase:
         self._memory: dict[str, Any] = {}
         self._log = f"{path}-wal"
         self._closed = False
+        self._commits = 0
         self._writer_connection = _connect(path)
         self._writer = threading.Thread(target=self._write_forever, name="dais-writer", daemon=True)
         self._writer.start()
         self._local = threading.local()
-        self._reading: list[sqlite3.Connection] = []
+        self._reading: list[sqlite3.Connection | Glass] = []
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dais-reader")
 
     # -- the edge's side ---------------------------------------------------------------------------------
@@ -90,8 +92,22 @@ class SqliteDatabase:
         return await loop.run_in_executor(self._readers, lambda: self._read(verb, args, kwargs))
 
     async def glance(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """Run a reading verb that finds a few rows by their keys, here and now: going to a thread takes longer."""
-        return self._read(verb, args, kwargs)
+        """Run a reading verb that finds a few rows by their keys, here and now: going to a thread takes longer.
+
+        What is asked within one turn of the event loop sees one snapshot, unless this process commits something
+        meanwhile. A verb that takes long, or fails for the database's sake, is run again by a reading thread.
+        """
+        glass: Glass | None = getattr(self._local, "glass", None)
+        if glass is None:
+            glass = self._local.glass = Glass(_connect(self.path))
+            self._reading.append(glass)
+        try:
+            glass.look(self._commits)
+            return verb(UnitOfWork(glass.connection, self.dialect, self.clock), *args, **kwargs)
+        except sqlite3.Error as error:
+            glass.look_away()
+            log.info("a verb cannot be answered at once: %s", error, extra={"verb": getattr(verb, "__qualname__", "")})
+        return await self.read(verb, *args, **kwargs)
 
     def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""
@@ -162,6 +178,7 @@ class SqliteDatabase:
                 self._run_one(connection, call, alone=len(batch) == 1)
             if connection.in_transaction:
                 connection.execute("COMMIT")
+            self._commits += 1  # before anybody is told: who drops what is stale must not read it again
             tallies = [tally for call in batch if call.error is None for tally in call.tallies]
             self.meter.committed(time.perf_counter() - begun, len(batch), tallies)
         except sqlite3.Error as error:

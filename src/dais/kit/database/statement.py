@@ -27,16 +27,17 @@ _dialects: dict[str, Any] = {
 
 @dataclass(slots=True)
 class Compiled:
-    """A statement's text for one dialect, the values of its constants, and the row type once it is known."""
+    """A statement's text for one dialect, the values of its constants, and what makes rows once they are known."""
 
     sql: str
     constants: dict[str, Any]
-    row: Any = None
+    make: Any = None
 
-    def row_type(self, description: Any) -> Any:
-        if self.row is None:
-            self.row = namedtuple("Row", [column[0] for column in description], rename=True)  # type: ignore[misc]
-        return self.row
+    def learn(self, description: Any) -> Any:
+        """What makes a named tuple of a row, from now on."""
+        row_type: Any = namedtuple("Row", [column[0] for column in description], rename=True)  # type: ignore[misc]
+        self.make = row_type._make
+        return self.make
 
 
 class Statement:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Index, String, Table, bindparam, func, insert, select
 
 from dais.kit.clock import Clock
-from dais.kit.database.statement import Statement
+from dais.kit.database.statement import Compiled, Statement
 from dais.kit.database.tables import Document, Id, Instant, metadata
 from dais.kit.ids import new_id
 
@@ -63,6 +63,8 @@ class UnitOfWork:
     database between their units: only what may be wrong, for other processes write, too, or be gone.
     """
 
+    __slots__ = ("_connection", "_events", "_hints", "dialect", "memory", "now", "tallies")
+
     def __init__(self, connection: Any, dialect: str, clock: Clock, memory: dict[str, Any] | None = None) -> None:
         self._connection = connection
         self.memory = {} if memory is None else memory
@@ -74,7 +76,7 @@ class UnitOfWork:
 
     def run(self, statement: Statement, **values: Any) -> int:
         """Execute; the number of rows changed."""
-        return int(self._execute(statement, values).rowcount)
+        return int(self._execute(statement.compiled(self.dialect), values).rowcount)
 
     def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute once per row."""
@@ -86,21 +88,23 @@ class UnitOfWork:
 
     def all(self, statement: Statement, **values: Any) -> list[Row]:
         """Every row."""
-        cursor = self._execute(statement, values)
-        row_type = statement.compiled(self.dialect).row_type(cursor.description)
-        return [row_type._make(row) for row in cursor.fetchall()]
+        compiled = statement.compiled(self.dialect)
+        cursor = self._execute(compiled, values)
+        make = compiled.make or compiled.learn(cursor.description)
+        return [make(row) for row in cursor.fetchall()]
 
     def one(self, statement: Statement, **values: Any) -> Row | None:
         """The first row, or None."""
-        cursor = self._execute(statement, values)
+        compiled = statement.compiled(self.dialect)
+        cursor = self._execute(compiled, values)
         row = cursor.fetchone()
         if row is None:
             return None
-        return statement.compiled(self.dialect).row_type(cursor.description)._make(row)
+        return (compiled.make or compiled.learn(cursor.description))(row)
 
     def scalar(self, statement: Statement, **values: Any) -> Any:
         """The first column of the first row, or None."""
-        row = self._execute(statement, values).fetchone()
+        row = self._execute(statement.compiled(self.dialect), values).fetchone()
         return None if row is None else row[0]
 
     def emit(self, event: Event) -> None:
@@ -137,15 +141,16 @@ class UnitOfWork:
         self._events = []
         return self._hints
 
-    def _execute(self, statement: Statement, values: dict[str, Any]) -> Any:
-        compiled = statement.compiled(self.dialect)
+    def _execute(self, compiled: Compiled, values: dict[str, Any]) -> Any:
         for name, value in values.items():
-            if type(value) in (list, tuple, set):
+            if type(value) in _lists:
                 values[name] = msgspec.json.encode(value).decode()
-        cursor = self._connection.cursor()
-        cursor.execute(compiled.sql, {**compiled.constants, **values} if compiled.constants else values)
-        return cursor
+        if compiled.constants:
+            values = {**compiled.constants, **values}
+        return self._connection.execute(compiled.sql, values)
 
+
+_lists = frozenset({list, tuple, set})
 
 Verb = Callable[..., Any]
 """A plain function whose first parameter is a UnitOfWork."""

@@ -1,0 +1,58 @@
+"""Reading SQLite on the event loop: one snapshot for all that is asked within a turn of it, and a bound on its time."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+
+LONGEST_SECONDS = 0.02
+"""How long the event loop may stand still for one verb."""
+LOOK_AT_CLOCK = 2_000
+"""Instructions of SQLite's machine between two looks at the clock; a row by its key takes some thirty."""
+
+
+class Glass:
+    """A connection of an event loop's own, with the snapshot that is open in it.
+
+    Beginning and ending a snapshot costs as much as finding a row, so that requests which are answered in the same
+    turn share one. It never outlives the turn: nothing may keep the write-ahead log from being shortened.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only = 1")
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.set_progress_handler(self._is_late, LOOK_AT_CLOCK)
+        self.connection = connection
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._commits = 0
+        self._until = 0.0
+
+    def look(self, commits: int) -> None:
+        """Have a snapshot with the first `commits` commits of this process; the verb's time begins."""
+        self._until = time.perf_counter() + LONGEST_SECONDS
+        loop = asyncio.get_running_loop()
+        if self._loop is loop and self._commits == commits:
+            return
+        if self._loop is not loop:
+            loop.call_soon(self.look_away)
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        self.connection.execute("BEGIN")
+        self._loop = loop
+        self._commits = commits
+
+    def look_away(self) -> None:
+        """End the snapshot, if one is open."""
+        if self._loop is not None:
+            self._loop = None
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._loop = None
+        self.connection.close()
+
+    def _is_late(self) -> bool:
+        return time.perf_counter() > self._until
