@@ -54,10 +54,12 @@ class Authenticator:
 
     async def actor(self, headers: Iterable[tuple[bytes, bytes]]) -> Actor:
         """The actor of a request with these headers. Raises Unauthenticated."""
-        for name, value in headers:
+        value: bytes | None = None
+        for name, given in headers:
             if name == b"authorization":
+                value = given
                 break
-        else:
+        if value is None:
             raise Unauthenticated(
                 "this request carries no token; send the header Authorization: Bearer TOKEN", code="token-missing"
             )
