@@ -1,29 +1,51 @@
-"""Who there is and what they may do: organizations, the tree of accounts, users, tokens, and `require`."""
+"""Who there is and who may do what: accounts, users, teams, roles, policies, tokens, and the evaluator."""
 
-from dais.identity.actions import ACTIONS
+from dais.identity.actions import ACTIONS, check_action, only_reads
+from dais.identity.audit import record
 from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, is_empty, recover
-from dais.identity.commands import (
-    create_account,
+from dais.identity.commands.accounts import create_account, grant_account, rename_account
+from dais.identity.commands.organizations import create_organization, rename_organization
+from dais.identity.commands.policies import create_policy, remove_policy
+from dais.identity.commands.roles import (
+    add_role_member,
+    create_role,
+    remove_role,
+    remove_role_member,
+    rename_role,
+)
+from dais.identity.commands.teams import add_team_member, create_team, remove_team, remove_team_member, rename_team
+from dais.identity.commands.tokens import (
+    create_role_key,
     create_token,
-    create_user,
-    grant_account,
+    list_role_keys,
+    list_tokens,
     revoke_secret,
     revoke_token,
     touch_tokens,
 )
-from dais.identity.queries import (
-    authenticate,
-    get_account,
-    get_user,
-    list_accounts,
+from dais.identity.commands.users import create_user, disable_user, enable_user, set_administrator, set_user
+from dais.identity.evaluator import Rule, Rules
+from dais.identity.queries.accounts import get_account, list_accounts, resolve_account
+from dais.identity.queries.organizations import get_organization, list_organizations, resolve_organization
+from dais.identity.queries.policies import get_policy, list_policies
+from dais.identity.queries.roles import get_role, list_roles, resolve_role, resource_of, role_members
+from dais.identity.queries.teams import get_team, list_teams, resolve_team, team_members
+from dais.identity.queries.tokens import authenticate, token_holds
+from dais.identity.queries.users import get_user, list_users, resolve_user, user_ids, user_names
+from dais.identity.rules import (
+    Decision,
+    decide,
+    may,
+    may_see,
     require,
-    resolve_account,
-    token_holds,
-    user_ids,
-    user_names,
+    require_on,
+    resource_at,
+    rules_of,
+    visible,
     visible_accounts,
 )
 from dais.identity.secrets import new_secret
+from dais.identity.seeing import Visible, conditions
 from dais.identity.sessions import (
     SESSION_SECONDS,
     SIGN_IN_LINK_SECONDS,
@@ -39,51 +61,126 @@ from dais.identity.sessions import (
     redeem_sign_in_link,
     touch_session,
 )
-from dais.identity.types import Account, Actor, Authenticated, NewToken, User
-from dais.identity.urns import urn
+from dais.identity.statements import parse as parse_statement
+from dais.identity.types import (
+    Account,
+    Actor,
+    Authenticated,
+    Member,
+    NewToken,
+    Organization,
+    Policy,
+    Role,
+    Team,
+    Token,
+    User,
+)
+from dais.identity.urns import INSTALLATION, Resource, urn
 
 __all__ = [
     "ACTIONS",
+    "INSTALLATION",
     "SESSION_SECONDS",
     "SIGN_IN_LINK_SECONDS",
     "Account",
     "Actor",
     "Authenticated",
     "Bootstrapped",
+    "Decision",
+    "Member",
     "NewToken",
     "OpenSession",
+    "Organization",
+    "Policy",
+    "Resource",
+    "Role",
+    "Rule",
+    "Rules",
     "Session",
+    "Team",
+    "Token",
     "User",
+    "Visible",
+    "add_role_member",
+    "add_team_member",
     "authenticate",
     "bootstrap",
+    "check_action",
     "check_sign_in_link",
+    "conditions",
     "create_account",
+    "create_organization",
+    "create_policy",
+    "create_role",
+    "create_role_key",
     "create_sign_in_link",
+    "create_team",
     "create_token",
     "create_user",
+    "decide",
+    "disable_user",
+    "enable_user",
     "end_own_session",
     "end_session",
     "find_session",
     "first_account",
     "get_account",
+    "get_organization",
+    "get_policy",
+    "get_role",
+    "get_team",
     "get_user",
     "grant_account",
     "is_empty",
     "list_accounts",
+    "list_organizations",
+    "list_policies",
+    "list_role_keys",
+    "list_roles",
     "list_sessions",
+    "list_teams",
+    "list_tokens",
+    "list_users",
+    "may",
+    "may_see",
     "new_secret",
+    "only_reads",
     "own_sign_in_link",
+    "parse_statement",
+    "record",
     "recover",
     "redeem_sign_in_link",
+    "remove_policy",
+    "remove_role",
+    "remove_role_member",
+    "remove_team",
+    "remove_team_member",
+    "rename_account",
+    "rename_organization",
+    "rename_role",
+    "rename_team",
     "require",
+    "require_on",
     "resolve_account",
+    "resolve_organization",
+    "resolve_role",
+    "resolve_team",
+    "resolve_user",
+    "resource_at",
+    "resource_of",
     "revoke_secret",
     "revoke_token",
+    "role_members",
+    "rules_of",
+    "set_administrator",
+    "set_user",
+    "team_members",
     "token_holds",
     "touch_session",
     "touch_tokens",
     "urn",
     "user_ids",
     "user_names",
+    "visible",
     "visible_accounts",
 ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from sqlalchemy import select
 
-from dais.identity.commands import new_organization, new_token, new_user
-from dais.identity.queries import get_account
+from dais.identity.commands.organizations import new_organization
+from dais.identity.commands.roles import new_member
+from dais.identity.commands.tokens import new_token
+from dais.identity.commands.users import name_from, new_user
+from dais.identity.predefined import ADMIN
+from dais.identity.queries.accounts import get_account
 from dais.identity.tables import organizations, users
 from dais.identity.types import NewToken, User
 from dais.kit.database import Statement, UnitOfWork
@@ -23,7 +25,6 @@ _first_administrator = Statement(
     .order_by(users.c.number)
     .limit(1)
 )
-_not_allowed = re.compile(r"[^a-z0-9_-]+")
 
 
 class Bootstrapped(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +52,9 @@ def bootstrap(uow: UnitOfWork, login: str, secret: str | None = None) -> Bootstr
     """
     if not is_empty(uow):
         return None
-    organization_id = new_organization(uow, ORGANIZATION)
+    organization_id, its_roles = new_organization(uow, ORGANIZATION)
     user = new_user(uow, organization_id, user_name(login), administrator=True)
+    new_member(uow, its_roles[ADMIN], user.id)
     token = new_token(uow, user.id, "user", "first start", None, secret)
     return Bootstrapped(user=user, account=first_account(login), token=token)
 
@@ -71,4 +73,4 @@ def recover(uow: UnitOfWork, secret: str) -> str:
 
 def user_name(login: str) -> str:
     """A login of the operating system as the name of a user here: `Joe.Smith` is `joe-smith`."""
-    return _not_allowed.sub("-", login.lower()).strip("-_")[:63] or "admin"
+    return name_from(login.replace("@", "-")) or "admin"

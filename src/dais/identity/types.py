@@ -6,7 +6,11 @@ import msgspec
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who does something. `account_id` is the personal account; `token_id` is None when no token was used."""
+    """Who does something. `account_id` is the personal account; `token_id` is None when no token was used.
+
+    `role_id`: a role's key is used, and only the role's rules hold; the user is who made the key. `narrowed` are the
+    statements that bound what the token may do, None: none. `address` is where the request came from, for the audit.
+    """
 
     id: str
     number: int
@@ -16,6 +20,9 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     administrator: bool
     token_id: str | None = None
+    role_id: str | None = None
+    narrowed: tuple[str, ...] | None = None
+    address: str = ""
 
 
 class Authenticated(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,14 +48,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A person. `account_id` is the personal account."""
+    """A person. `account_id` is the personal account; `full_name` is for people to read, and may be missing."""
 
     id: str
     number: int
     name: str
     organization_id: str
+    organization: str
     account_id: str
     administrator: bool
+    email: str | None = None
+    full_name: str | None = None
+    disabled: bool = False
+    created_at: int = 0
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +69,73 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     secret: str
     expires_at: int | None
+
+
+class Team(msgspec.Struct, frozen=True, kw_only=True):
+    """Users, and other teams. `full_name` is `organization.name`."""
+
+    id: str
+    name: str
+    full_name: str
+    organization_id: str
+    organization: str
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """What its members inherit the policies of. It is attached to an `organization`, an `account` or a `team`.
+
+    `full_name` is the parent's with the role's name behind it.
+    """
+
+    id: str
+    name: str
+    full_name: str
+    organization_id: str
+    parent_type: str
+    parent_id: str
+    predefined: bool
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of a role or a team: a `user` or a `team`."""
+
+    id: str
+    name: str
+    type: str
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Statements that are attached to a `user`, `team` or `role`. `predefined`: it belongs to a predefined role."""
+
+    id: str
+    organization_id: str
+    subject_type: str
+    subject_id: str
+    statements: tuple[str, ...]
+    everywhere: bool
+    predefined: bool
+    created_by: str | None
+    created_at: int
+
+
+class Organization(msgspec.Struct, frozen=True, kw_only=True):
+    """A top owner. `mfa_required`: its users need a second factor to sign in."""
+
+    id: str
+    name: str
+    mfa_required: bool
+    created_at: int
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A bearer token, without its secret. `role_id`: it acts as the role; `narrowed`: statements that bound it."""
+
+    id: str
+    kind: str
+    label: str | None
+    user_id: str
+    role_id: str | None
+    narrowed: tuple[str, ...] | None
+    created_at: int
+    expires_at: int | None
+    last_used_at: int | None

@@ -1,8 +1,22 @@
-"""URNs: `<organization>`, `<organization>:<type>:<id>`, `<organization>:account:<account>:<type>:<id>`."""
+"""URNs: the names of things in policies.
+
+`<organization>` · `<organization>:<type>:<id>` · `<organization>:<type>:<id>:<type>:<id>`, where the first type is the
+holder's (`account`, `team` or `user`) · `installation:<type>:<id>` for what belongs to no organization (nodes, groups).
+"""
 
 from __future__ import annotations
 
+import msgspec
+
+INSTALLATION = "installation"
+"""Stands in the organization's place for what belongs to the whole installation. Organizations have UUIDs as ids."""
+
 _escapes = {ord(character): f"%{ord(character):02X}" for character in "%+@:*"}
+
+
+def escaped(part: str) -> str:
+    """A name as it stands inside a URN: what has a meaning in statements is percent-encoded."""
+    return part.translate(_escapes)
 
 
 def urn(organization_id: str, account_id: str | None = None, type: str = "", id: str = "") -> str:  # noqa: A002
@@ -12,4 +26,51 @@ def urn(organization_id: str, account_id: str | None = None, type: str = "", id:
         parts += ["account", account_id]
     if type:
         parts += [type, id]
-    return ":".join(part.translate(_escapes) for part in parts)
+    return ":".join(map(escaped, parts))
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """A thing that something is done with. `id` is empty for things that are not there yet (`new`) or many (`list`).
+
+    What is `new` also goes by the name of what it will lie in.
+    `holder` is what it lies in below the organization: `("account", id)`, `("team", id)`, `("user", id)` or None.
+    `accounts` are the ids of the account and its ancestors where the holder, or the thing itself, is an account: a
+    grant on an account covers what lies below.
+    """
+
+    organization_id: str
+    type: str
+    id: str = ""
+    holder: tuple[str, str] | None = None
+    accounts: tuple[str, ...] = ()
+    new: bool = False
+
+    @property
+    def urn(self) -> str:
+        """Its name."""
+        return _joined(self.organization_id, self.holder, self.type, self.id)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every URN of which one must match."""
+        if self.type == "organization":
+            return (escaped(self.organization_id),)
+        if self.type == "account" and self.id:
+            return tuple(_joined(self.organization_id, None, "account", account) for account in self.accounts)
+        holders: list[tuple[str, str] | None] = [self.holder]
+        if self.accounts:
+            holders = [("account", account) for account in self.accounts]
+        names = [_joined(self.organization_id, holder, self.type, self.id) for holder in holders]
+        if self.new:
+            names += [
+                escaped(self.organization_id) if holder is None else _joined(self.organization_id, None, *holder)
+                for holder in holders
+            ]
+        return tuple(names)
+
+
+def _joined(organization_id: str, holder: tuple[str, str] | None, type: str, id: str) -> str:  # noqa: A002
+    if type == "organization":
+        return escaped(organization_id)
+    parts = [organization_id, *(holder or ()), type, id]
+    return ":".join(map(escaped, parts))

@@ -94,7 +94,7 @@ class PostgresDatabase:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
                 work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
                 result = verb(work, *args, **kwargs)
-                hints = work.flush()
+                hints = set() if read_only else work.flush()
                 committing = True
                 connection.execute("COMMIT")
                 if not read_only:

@@ -23,6 +23,7 @@ from dais.kit.clock import Clock
 from dais.kit.database.glass import Glass
 from dais.kit.database.hints import Hints
 from dais.kit.database.mounts import refuse_network_file_system
+from dais.kit.database.remembered import Remembered
 from dais.kit.database.work import UnitOfWork, Verb
 from dais.kit.errors import Conflict, DaisError, Unavailable
 from dais.kit.meters import DatabaseMeter
@@ -61,6 +62,7 @@ class SqliteDatabase:
         self.meter = DatabaseMeter()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._memory: dict[str, Any] = {}
+        self._known = Remembered(self.hints)
         self._log = f"{path}-wal"
         self._closed = False
         self._commits = 0
@@ -103,7 +105,7 @@ class SqliteDatabase:
             self._reading.append(glass)
         try:
             glass.look(self._commits)
-            return verb(UnitOfWork(glass.connection, self.dialect, self.clock), *args, **kwargs)
+            return verb(UnitOfWork(glass.connection, self.dialect, self.clock, known=self._known), *args, **kwargs)
         except sqlite3.Error as error:
             glass.look_away()
             log.info("a verb cannot be answered at once: %s", error, extra={"verb": getattr(verb, "__qualname__", "")})
@@ -140,7 +142,7 @@ class SqliteDatabase:
             self._reading.append(connection)
         try:
             connection.execute("BEGIN")
-            return verb(UnitOfWork(connection, self.dialect, self.clock), *args, **kwargs)
+            return verb(UnitOfWork(connection, self.dialect, self.clock, known=self._known), *args, **kwargs)
         except sqlite3.Error as error:
             raise translated(error) from error
         finally:
@@ -174,8 +176,10 @@ class SqliteDatabase:
         begun = time.perf_counter()
         try:
             connection.execute("BEGIN IMMEDIATE")
+            stale: set[str] = set()
             for call in batch:
-                self._run_one(connection, call, alone=len(batch) == 1)
+                self._run_one(connection, call, stale, alone=len(batch) == 1)
+                stale |= call.hints
             if connection.in_transaction:
                 connection.execute("COMMIT")
             self._commits += 1  # before anybody is told: who drops what is stale must not read it again
@@ -196,9 +200,9 @@ class SqliteDatabase:
         self._deliver(batch)
         self._checkpoint()
 
-    def _run_one(self, connection: sqlite3.Connection, call: _Call, *, alone: bool) -> None:
+    def _run_one(self, connection: sqlite3.Connection, call: _Call, stale: set[str], *, alone: bool) -> None:
         """Run a verb in a savepoint; one that is alone in its transaction needs none."""
-        work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
+        work = UnitOfWork(connection, self.dialect, self.clock, self._memory, self._known, stale)
         if not alone:
             connection.execute("SAVEPOINT verb")
         try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Index, String, Table, bindparam, func, insert, select
 
 from dais.kit.clock import Clock
+from dais.kit.database.remembered import Remembered
 from dais.kit.database.statement import Compiled, Statement
 from dais.kit.database.tables import Document, Id, Instant, metadata
 from dais.kit.ids import new_id
@@ -18,6 +19,8 @@ WRITTEN = "events"
 """The topic that is hinted when there are events to be numbered."""
 NUMBERED = "events.numbered"
 """The topic that is hinted when readers may find more events."""
+
+T = TypeVar("T")
 
 Row = Any
 """A named tuple with one field per selected column."""
@@ -60,14 +63,39 @@ class UnitOfWork:
 
     `now` is the instant of the whole unit (µs). Statements take their parameters by name; a list given to an
     `in_list` parameter is turned into JSON here. `memory` is what writing verbs of this process remember of the
-    database between their units: only what may be wrong, for other processes write, too, or be gone.
+    database between their units: only what may be wrong, for other processes write, too, or be gone. `known` is what
+    this process alone can change (`remembered`), and `stale` the topics of what others of this transaction changed.
     """
 
-    __slots__ = ("_connection", "_events", "_hints", "dialect", "memory", "now", "tallies")
+    __slots__ = (
+        "_connection",
+        "_events",
+        "_hints",
+        "_known",
+        "_known_generation",
+        "_later",
+        "_stale",
+        "dialect",
+        "memory",
+        "now",
+        "tallies",
+    )
 
-    def __init__(self, connection: Any, dialect: str, clock: Clock, memory: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        dialect: str,
+        clock: Clock,
+        memory: dict[str, Any] | None = None,
+        known: Remembered | None = None,
+        stale: Set[str] = frozenset(),
+    ) -> None:
         self._connection = connection
         self.memory = {} if memory is None else memory
+        self._known = known
+        self._known_generation = known.generation if known is not None else 0
+        self._stale = stale
+        self._later: dict[Statement, list[Mapping[str, Any]]] = {}
         self._events: list[dict[str, Any]] = []
         self._hints: set[str] = set()
         self.tallies: list[tuple[str, ...]] = []
@@ -107,6 +135,24 @@ class UnitOfWork:
         row = self._execute(statement.compiled(self.dialect), values).fetchone()
         return None if row is None else row[0]
 
+    def remembered(self, topic: str, key: Any, load: Callable[[], T]) -> T:
+        """What `load` reads, which only verbs that hint `topic` can change; kept where all of them run in this process.
+
+        What such a verb has changed in this very unit is read anew. `key` is hashable, and unique for the topic.
+        """
+        known = self._known
+        if known is None or topic in self._hints or topic in self._stale:
+            return load()
+        found = known.get(topic, key)
+        if found is None:
+            found = load()
+            known.put(topic, key, found, self._known_generation)
+        return found  # type: ignore[no-any-return]
+
+    def later(self, statement: Statement, row: Mapping[str, Any]) -> None:
+        """Execute with the others of its kind at the end of this unit: rows that nobody reads before the commit."""
+        self._later.setdefault(statement, []).append(row)
+
     def emit(self, event: Event) -> None:
         """Write an event with this unit: it is seen by others if and only if the unit is committed."""
         self._events.append(
@@ -130,7 +176,10 @@ class UnitOfWork:
         self.tallies.append((name, *labels))
 
     def flush(self) -> set[str]:
-        """Write the buffered events; the topics to wake after the commit. Called by the edge only."""
+        """Write what is buffered; the topics to wake after the commit. Called by the edge only."""
+        for statement, rows in self._later.items():
+            self.many(statement, rows)
+        self._later = {}
         if self._events and self.dialect == "sqlite":
             # There is one writer at a time, so that transactions are committed in the order of their numbers.
             self.many(_insert_numbered_event, self._events)

@@ -1,0 +1,254 @@
+"""The evaluator: what a set of rules allows. Pure; `rules` loads the rules, everything else asks there.
+
+Three questions, one answer: `Rules.allows` decides, `Rules.seen` says which things of a type may be listed (as sets
+that SQL can use), `Rules.reasons` explains. Rules only ever allow: adding one takes nothing away.
+
+A rule belongs to an organization and reaches nothing outside of it, whatever its pattern says; except that one granted
+by an administrator of the installation may reach everywhere, and that the name `installation` may be written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from dais.identity.actions import asked_for
+from dais.identity.statements import Statement, actions_of, compiled, within
+from dais.identity.urns import INSTALLATION, Resource, escaped
+
+_UUID = 36
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement, and where it comes from. `organization_id` None: it reaches everywhere.
+
+    `subject` is whom the policy is attached to: `("user", id)`, `("team", id)`, `("role", id)`.
+    """
+
+    statement: Statement
+    organization_id: str | None
+    policy_id: str | None = None
+    subject: tuple[str, str] = ("user", "")
+
+    def reaches(self, pattern: str, organization_id: str) -> bool:
+        """Whether a pattern of this rule may match things of an organization at all."""
+        if self.organization_id is None or self.organization_id == organization_id:
+            return True
+        return organization_id == INSTALLATION and pattern.partition(":")[0] == INSTALLATION
+
+    def matches(self, action: str, resource: Resource) -> bool:
+        """Whether this rule alone allows it."""
+        wanted = asked_for(action)
+        if not any(one in actions_of(pattern) for pattern in self.statement.actions for one in wanted):
+            return False
+        return any(
+            self.reaches(pattern, resource.organization_id)
+            and any(compiled(pattern).fullmatch(name) for name in resource.names)
+            for pattern in self.statement.urns
+        )
+
+    def covers(self, action_pattern: str, urn_pattern: str, organization_id: str | None, names: Iterable[str]) -> bool:
+        """Whether whoever has this rule may grant the pair to others: it lies within this one statement.
+
+        `names` are the forms of the URN pattern, one for each ancestor of its account.
+        """
+        if self.organization_id is not None:
+            foreign = organization_id is None or organization_id != self.organization_id
+            if foreign and not urn_pattern.startswith(f"{INSTALLATION}:"):
+                return False
+        if not any(_holds_action(held, action_pattern) for held in self.statement.actions):
+            return False
+        return any(within(name, held) for name in names for held in self.statement.urns)
+
+
+@dataclass(slots=True)
+class _Patterns:
+    """The URN patterns that some rules have for one action, sorted by how quickly they are matched."""
+
+    everything: bool = False
+    exact: set[str] = field(default_factory=set)
+    prefixes: tuple[str, ...] = ()
+    other: list[tuple[str | None, str]] = field(default_factory=list)  # (organization, pattern)
+
+    def match(self, resource: Resource) -> bool:
+        if self.everything:
+            return True
+        for name in resource.names:
+            if name in self.exact or name.startswith(self.prefixes):
+                return True
+        for organization_id, pattern in self.other:
+            inside = organization_id is None or organization_id == resource.organization_id
+            if inside and any(compiled(pattern).fullmatch(name) for name in resource.names):
+                return True
+        return False
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """Which things of one type somebody may see, in sets that a query can use.
+
+    `everything`; else whatever lies in one of `organizations` (ids; also `installation`), or in one of `accounts` or
+    below, or is named by one of `names` (`<holder id>:<id>`, or the id alone without a holder), or whose URN matches
+    one of `patterns` (pairs of an organization, None for any, and a pattern).
+    """
+
+    everything: bool = False
+    organizations: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    patterns: tuple[tuple[str | None, str], ...] = ()
+
+
+class Rules:
+    """The rules that one actor has, prepared for questions."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.all = tuple(rules)
+        self._by_action: dict[str, _Patterns] = {}
+
+    def allows(self, action: str, resource: Resource) -> bool:
+        """Whether any rule allows it."""
+        patterns = self._by_action.get(action)
+        if patterns is None:
+            patterns = self._by_action[action] = self._prepare(action)
+        return patterns.match(resource)
+
+    def reasons(self, action: str, resource: Resource) -> Iterator[Rule]:
+        """The rules that allow it."""
+        return (rule for rule in self.all if rule.matches(action, resource))
+
+    def seen(self, action: str, holder: str | None) -> Seen:
+        """What may be seen of the things of the action's type; `holder` is the type of what they lie in, or None."""
+        kind = action.partition(":")[0]
+        organizations: set[str] = set()
+        accounts: set[str] = set()
+        names: set[str] = set()
+        patterns: set[tuple[str | None, str]] = set()
+        for rule, pattern in self._pairs(action):
+            if rule.organization_id is None and pattern == "*":
+                return Seen(everything=True)
+            organization_id = _organization_of(rule, pattern)
+            if organization_id is None:
+                patterns.add((rule.organization_id, pattern))
+                continue
+            if not rule.reaches(pattern, organization_id):
+                continue
+            rest = pattern[len(organization_id) :] if pattern != "*" else "*"
+            whole = _whole(rest, kind, holder)
+            if whole is None:
+                continue
+            if whole is True:
+                organizations.add(organization_id)
+            elif isinstance(whole, str):
+                accounts.add(whole)
+            elif "*" not in rest:
+                named = _named(rest, kind, holder)
+                if named is not None:
+                    names.add(named)
+            else:
+                patterns.add((organization_id, pattern))
+        return Seen(
+            organizations=frozenset(organizations),
+            accounts=frozenset(accounts),
+            names=frozenset(names),
+            patterns=tuple(sorted(patterns, key=lambda pair: (pair[0] or "", pair[1]))),
+        )
+
+    def covers(self, action_pattern: str, urn_pattern: str, organization_id: str | None, names: Iterable[str]) -> bool:
+        """Whether some one rule lets its holder grant the pair."""
+        names = tuple(names)
+        return any(rule.covers(action_pattern, urn_pattern, organization_id, names) for rule in self.all)
+
+    def _pairs(self, action: str) -> Iterator[tuple[Rule, str]]:
+        wanted = asked_for(action)
+        for rule in self.all:
+            if any(one in actions_of(pattern) for pattern in rule.statement.actions for one in wanted):
+                for pattern in rule.statement.urns:
+                    yield rule, pattern
+
+    def _prepare(self, action: str) -> _Patterns:
+        found = _Patterns()
+        prefixes: set[str] = set()
+        for rule, pattern in self._pairs(action):
+            if rule.organization_id is None and pattern == "*":
+                found.everything = True
+                continue
+            organization_id = _organization_of(rule, pattern)
+            if organization_id is None:
+                found.other.append((rule.organization_id, pattern))
+            elif not rule.reaches(pattern, organization_id):
+                continue
+            elif pattern == "*":
+                prefixes.add(organization_id)
+            elif "*" not in pattern:
+                found.exact.add(pattern)
+            elif pattern.index("*") == len(pattern) - 1:
+                prefixes.add(pattern[:-1])
+            else:
+                found.other.append((organization_id, pattern))
+        found.prefixes = tuple(sorted(prefixes))
+        return found
+
+
+def _holds_action(held: str, wanted: str) -> bool:
+    return within(wanted, held) or ("*" not in wanted and wanted in actions_of(held))
+
+
+def _organization_of(rule: Rule, pattern: str) -> str | None:
+    """The one organization whose things a pattern can match; None when its place holds a `*` amid other text."""
+    if pattern == "*" and rule.organization_id is not None:
+        return rule.organization_id
+    first = pattern.partition(":")[0]
+    if "*" not in first:
+        return first
+    star = first.index("*")
+    # `491e…*`: ids of organizations have one length, so that a whole id before the star is that organization.
+    return pattern[:_UUID] if star == _UUID else None
+
+
+def _whole(rest: str, kind: str, holder: str | None) -> bool | str | None:
+    """What a pattern that ends with its only `*` sees of a type: True for all of an organization, else an account's id.
+
+    False: some, by their names. None: nothing, for no URN of the type begins so. `rest` is what follows the
+    organization: `*` or `:…`.
+    """
+    start, star, tail = rest.partition("*")
+    middle = bool(tail)
+    type_place = f":{holder}:" if holder else f":{kind}:"
+    if not (type_place.startswith(start) or start.startswith(type_place)):
+        return None
+    if type_place.startswith(start):
+        return bool(star) and not middle
+    name, colon, below = start[len(type_place) :].partition(":")
+    if holder is None:
+        if colon:
+            return None
+        whole_account = kind == "account" and len(name) == _UUID and not middle
+        return name if whole_account else False
+    if colon and not (f"{kind}:".startswith(below) or below.startswith(f"{kind}:")):
+        return None
+    if holder == "account" and colon and len(name) == _UUID and star and not middle and f"{kind}:".startswith(below):
+        return name
+    return False
+
+
+def _named(rest: str, kind: str, holder: str | None) -> str | None:
+    """The thing that a pattern without `*` names: `<holder id>:<id>`, or the id; None when it is of another type."""
+    parts = rest.split(":")[1:]
+    if holder is None:
+        return parts[1] if len(parts) == 2 and parts[0] == kind else None
+    if len(parts) == 4 and parts[0] == holder and parts[2] == kind:
+        return f"{parts[1]}:{parts[3]}"
+    return None
+
+
+def pattern_names(pattern: str, accounts: Iterable[str]) -> tuple[str, ...]:
+    """The forms of a URN pattern that names an account: one for each of the account's ancestors, and itself."""
+    parts = pattern.split(":", 3)
+    if len(parts) < 3 or parts[1] != "account" or "*" in parts[2]:
+        return (pattern,)
+    rest = parts[3:]
+    return tuple(
+        ":".join([parts[0], "account", escaped(account), *rest]) for account in dict.fromkeys((parts[2], *accounts))
+    )

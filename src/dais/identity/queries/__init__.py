@@ -1,0 +1,1 @@
+"""Reading identities: who there is, by ids and names."""

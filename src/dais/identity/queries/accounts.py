@@ -1,0 +1,112 @@
+"""Accounts: nodes of an organization's tree."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterator
+
+from sqlalchemy import bindparam, select
+
+from dais.identity.errors import no_such_account
+from dais.identity.rules import may, resource_at, visible
+from dais.identity.seeing import conditions
+from dais.identity.tables import account_ancestors, accounts, organizations
+from dais.identity.types import Account, Actor
+from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.ids import is_id
+from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+
+_account_columns = (
+    accounts.c.id,
+    accounts.c.name,
+    accounts.c.full_name,
+    accounts.c.organization_id,
+    organizations.c.name.label("organization"),
+    accounts.c.parent_id,
+)
+_accounts = select(*_account_columns).join(organizations, organizations.c.id == accounts.c.organization_id)
+_account_by_id = Statement(_accounts.where(accounts.c.id == bindparam("id")))
+_account_by_name = Statement(_accounts.where(accounts.c.full_name == bindparam("full_name")))
+_above = Statement(
+    select(account_ancestors.c.ancestor_id).where(account_ancestors.c.account_id == bindparam("account_id"))
+)
+
+
+def get_account(uow: UnitOfWork, account_id: str) -> Account:
+    """The account, whoever asks. Raises NotFound `no-such-account`."""
+    row = uow.one(_account_by_id, id=account_id)
+    if row is None:
+        raise no_such_account(account_id)
+    return _account(row)
+
+
+def resolve_account(uow: UnitOfWork, actor: Actor, name: str | None) -> Account:
+    """The account that a name means to `actor`: a full name `org.a.b`, an id, or a name below their organization.
+
+    None means the personal account. Raises NotFound `no-such-account`, with the nearest name, also for accounts that
+    the actor may not see.
+    """
+    if name is None:
+        return get_account(uow, actor.account_id)
+    for row in _candidates(uow, actor, name):
+        if row is not None and may(uow, actor, "account:get", resource_at(uow, "account", row.id)):
+            return _account(row)
+    names = [account.full_name for account in list_accounts(uow, actor, limit=1000).items]
+    near = difflib.get_close_matches(name[:200], names, 1)
+    short = {full.removeprefix(f"{actor.organization}."): full for full in names}
+    near = near or [short[found] for found in difflib.get_close_matches(name[:200], short, 1)]
+    raise no_such_account(name[:200], near)
+
+
+def list_accounts(
+    uow: UnitOfWork, actor: Actor, *, below: str | None = None, limit: int = 100, cursor: str | None = None
+) -> Page[Account]:
+    """The accounts that `actor` may see, by full name; `below` an account's id: those right below it.
+
+    Raises Invalid `bad-limit`, `bad-cursor`.
+    """
+    check_limit(limit)
+    (after,) = decode_cursor(cursor, tuple[str]) if cursor is not None else ("",)
+    seen = visible(uow, actor, "account:list", holder=None)
+    values = dict(seen.values)
+    if below is not None:
+        values["below"] = below
+    rows = uow.all(_page(frozenset(values)), after=after, limit=limit + 1, **values)
+    items = [_account(row) for row in rows[:limit]]
+    return Page(items, encode_cursor(items[-1].full_name) if len(rows) > limit else None)
+
+
+def account_and_above(uow: UnitOfWork, account_id: str) -> list[str]:
+    """The ids of the account and of all that it lies in."""
+    return [row.ancestor_id for row in uow.all(_above, account_id=account_id)]
+
+
+@functools.cache
+def _page(shape: frozenset[str]) -> Statement:
+    query = _accounts.where(
+        accounts.c.full_name > bindparam("after"),
+        *conditions(shape, "account", id=accounts.c.id, account=accounts.c.id),
+    )
+    if "below" in shape:
+        query = query.where(accounts.c.parent_id == bindparam("below"))
+    return Statement(query.order_by(accounts.c.full_name).limit(bindparam("limit")))
+
+
+def _candidates(uow: UnitOfWork, actor: Actor, name: str) -> Iterator[Row | None]:
+    if is_id(name):
+        yield uow.one(_account_by_id, id=name)
+        return
+    yield uow.one(_account_by_name, full_name=name)
+    yield uow.one(_account_by_name, full_name=f"{actor.organization}.{name}")
+
+
+def _account(row: Row) -> Account:
+    return Account(
+        id=row.id,
+        name=row.name,
+        full_name=row.full_name,
+        organization_id=row.organization_id,
+        organization=row.organization,
+        parent_id=row.parent_id,
+    )

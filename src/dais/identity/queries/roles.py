@@ -1,0 +1,145 @@
+"""Roles, and who can assume them."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, literal, select, union_all
+
+from dais.identity.queries.accounts import get_account, resolve_account
+from dais.identity.queries.names import no_such
+from dais.identity.queries.organizations import get_organization, resolve_organization
+from dais.identity.queries.teams import get_team, members, resolve_team
+from dais.identity.queries.users import get_user
+from dais.identity.rules import may, require_on, resource_at
+from dais.identity.tables import accounts, organizations, role_teams, role_users, roles, teams, users
+from dais.identity.types import Actor, Member, Role
+from dais.identity.urns import Resource
+from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.errors import Invalid, NotFound
+from dais.kit.ids import is_id
+
+PARENTS = ("organization", "account", "team")
+
+_roles = (
+    select(
+        roles,
+        organizations.c.name.label("organization"),
+        accounts.c.full_name.label("account"),
+        teams.c.name.label("team"),
+    )
+    .join(organizations, organizations.c.id == roles.c.organization_id)
+    .outerjoin(accounts, accounts.c.id == roles.c.parent_id)
+    .outerjoin(teams, teams.c.id == roles.c.parent_id)
+)
+_by_id = Statement(_roles.where(roles.c.id == bindparam("id")))
+_by_name = Statement(_roles.where(roles.c.parent_id == bindparam("parent_id"), roles.c.name == bindparam("name")))
+_of_parent = Statement(_roles.where(roles.c.parent_id == bindparam("parent_id")).order_by(roles.c.name))
+_members = Statement(
+    union_all(
+        select(users.c.id, users.c.name, literal("user").label("type"))
+        .join(role_users, role_users.c.user_id == users.c.id)
+        .where(role_users.c.role_id == bindparam("role_id")),
+        select(teams.c.id, teams.c.name, literal("team").label("type"))
+        .join(role_teams, role_teams.c.team_id == teams.c.id)
+        .where(role_teams.c.role_id == bindparam("role_id")),
+    )
+)
+
+
+def get_role(uow: UnitOfWork, role_id: str) -> Role:
+    """The role, whoever asks. Raises NotFound `no-such-role`."""
+    row = uow.one(_by_id, id=role_id)
+    if row is None:
+        raise no_such("role", role_id)
+    return _role(row)
+
+
+def resolve_role(uow: UnitOfWork, actor: Actor, name: str) -> Role:
+    """The role that an id or a full name means to the actor: `org.role`, `org.account.role` or `org.team.role`.
+
+    Of an account and a team of one name, the account is meant. Raises NotFound `no-such-role`.
+    """
+    if is_id(name):
+        row = uow.one(_by_id, id=name)
+        if row is not None and may(uow, actor, "role:get", resource_of(uow, _role(row))):
+            return _role(row)
+        raise no_such("role", name)
+    parent, _, short = name.rpartition(".")
+    for parent_id in _parents(uow, actor, parent):
+        row = uow.one(_by_name, parent_id=parent_id, name=short)
+        if row is not None and may(uow, actor, "role:get", resource_of(uow, _role(row))):
+            return _role(row)
+    raise NotFound(
+        f"there is no role {name[:200]!r}; it is named like acme.admin, acme.lab.admin (of an account) or "
+        "acme.team.admin; `dais organization role ls`, `dais account role ls` and `dais team role ls` list them",
+        code="no-such-role",
+        role=name[:200],
+    )
+
+
+def list_roles(uow: UnitOfWork, actor: Actor, parent_type: str, parent_id: str) -> list[Role]:
+    """The roles of an organization, account or team that the actor may see, by name."""
+    found = [_role(row) for row in uow.all(_of_parent, parent_id=parent_id)]
+    return [role for role in found if may(uow, actor, "role:get", resource_of(uow, role))]
+
+
+def role_members(uow: UnitOfWork, actor: Actor, role: Role) -> list[Member]:
+    """Who can assume the role directly, by name."""
+    require_on(uow, actor, "role:get", resource_of(uow, role))
+    return members(uow.all(_members, role_id=role.id))
+
+
+def resource_of(uow: UnitOfWork, role: Role) -> Resource:
+    """The role, for permissions."""
+    return role_resource(uow, role.parent_type, role.parent_id, role.id)
+
+
+def role_resource(
+    uow: UnitOfWork, parent_type: str, parent_id: str, role_id: str = "", *, new: bool = False
+) -> Resource:
+    """A role of a parent, for permissions. Raises NotFound when there is no such parent."""
+    if parent_type == "account":
+        return resource_at(uow, "role", role_id, account_id=get_account(uow, parent_id).id, new=new)
+    if parent_type == "team":
+        team = get_team(uow, parent_id)
+        holder = ("team", team.id)
+        return resource_at(uow, "role", role_id, organization_id=team.organization_id, holder=holder, new=new)
+    if parent_type != "organization":
+        raise Invalid(f"{parent_type!r} is not one of {', '.join(PARENTS)}", code="bad-parent")
+    return resource_at(uow, "role", role_id, organization_id=get_organization(uow, parent_id).id, new=new)
+
+
+def member_of(uow: UnitOfWork, actor: Actor, user_id: str | None, team_id: str | None) -> dict[str, str]:
+    """The one of both that is given, which must be there and, unless the installation says so, of the actor's
+    organization. Raises Invalid `one-member`, NotFound."""
+    if (user_id is None) == (team_id is None):
+        raise Invalid("give one member: --user NAME or --team NAME", code="one-member")
+    found = get_user(uow, user_id) if user_id is not None else get_team(uow, str(team_id))
+    if found.organization_id != actor.organization_id and not actor.administrator:
+        raise no_such("user" if user_id is not None else "team", found.id)
+    return {"user_id": found.id} if user_id is not None else {"team_id": found.id}
+
+
+def _parents(uow: UnitOfWork, actor: Actor, name: str) -> list[str]:
+    """The ids of what a role's parent of this name can be, the likeliest first."""
+    if not name:
+        return [actor.organization_id]
+    found = []
+    for resolve in (resolve_organization, resolve_account, resolve_team):
+        try:
+            found.append(resolve(uow, actor, name).id)
+        except NotFound:
+            continue
+    return found
+
+
+def _role(row: Row) -> Role:
+    parent = {"account": row.account, "team": f"{row.organization}.{row.team}"}.get(row.parent_type, row.organization)
+    return Role(
+        id=row.id,
+        name=row.name,
+        full_name=f"{parent}.{row.name}",
+        organization_id=row.organization_id,
+        parent_type=row.parent_type,
+        parent_id=row.parent_id,
+        predefined=bool(row.predefined),
+    )

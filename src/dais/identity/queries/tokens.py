@@ -1,0 +1,89 @@
+"""Whose a token is."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, case, select
+
+from dais.identity.secrets import has_shape, hash_of
+from dais.identity.tables import organizations, roles, tokens, users
+from dais.identity.types import Actor, Authenticated
+from dais.kit.clock import to_rfc3339
+from dais.kit.database import Statement, UnitOfWork
+from dais.kit.errors import Unauthenticated
+
+_authenticate = Statement(
+    select(
+        tokens.c.id.label("token_id"),
+        tokens.c.expires_at,
+        tokens.c.revoked_at,
+        tokens.c.role_id,
+        tokens.c.narrowed,
+        case((roles.c.parent_type == "account", roles.c.parent_id)).label("role_account_id"),
+        users.c.id,
+        users.c.number,
+        users.c.name,
+        users.c.organization_id,
+        organizations.c.name.label("organization"),
+        users.c.account_id,
+        users.c.administrator_at,
+        users.c.disabled_at,
+    )
+    .join(users, users.c.id == tokens.c.user_id)
+    .join(organizations, organizations.c.id == users.c.organization_id)
+    .outerjoin(roles, roles.c.id == tokens.c.role_id)
+    .where(tokens.c.hash == bindparam("hash"))
+)
+
+_token_state = Statement(
+    select(tokens.c.revoked_at, tokens.c.expires_at, users.c.disabled_at)
+    .join(users, users.c.id == tokens.c.user_id)
+    .where(tokens.c.id == bindparam("id"))
+)
+
+
+def authenticate(uow: UnitOfWork, secret: str) -> Authenticated:
+    """Whose token this is. Raises Unauthenticated `token-unknown|expired|revoked` or `user-disabled`."""
+    row = uow.one(_authenticate, hash=hash_of(secret)) if has_shape(secret) else None
+    if row is None:
+        raise Unauthenticated(
+            "this installation does not know the token; check that it is complete and meant for this server",
+            code="token-unknown",
+        )
+    if row.revoked_at is not None:
+        raise Unauthenticated(
+            f"the token was revoked at {to_rfc3339(row.revoked_at)}; ask the administrator for another, who gets one "
+            "by `dais up --new-token`",
+            code="token-revoked",
+        )
+    if row.expires_at is not None and row.expires_at <= uow.now:
+        raise Unauthenticated(
+            f"the token expired at {to_rfc3339(row.expires_at)}; make a new one", code="token-expired"
+        )
+    if row.disabled_at is not None:
+        raise Unauthenticated(f"the user {row.name} is disabled; ask an administrator", code="user-disabled")
+    actor = Actor(
+        id=row.id,
+        number=row.number,
+        name=row.name,
+        organization_id=row.organization_id,
+        organization=row.organization,
+        account_id=row.role_account_id or row.account_id,
+        administrator=row.administrator_at is not None and row.role_id is None,
+        token_id=row.token_id,
+        role_id=row.role_id,
+        narrowed=tuple(row.narrowed.split("\n")) if row.narrowed is not None else None,
+    )
+    return Authenticated(actor=actor, token_id=row.token_id, expires_at=row.expires_at)
+
+
+def token_holds(uow: UnitOfWork, actor: Actor) -> bool:
+    """Whether the actor's token is still good; for streams that live longer than one request."""
+    if actor.token_id is None:
+        return True
+    row = uow.one(_token_state, id=actor.token_id)
+    return (
+        row is not None
+        and row.revoked_at is None
+        and row.disabled_at is None
+        and (row.expires_at is None or row.expires_at > uow.now)
+    )

@@ -1,0 +1,280 @@
+"""Who may do what, asked of the database: the one place where permission is decided.
+
+A user's rules are those of the policies attached to the user, to the teams that the user is in (directly or through
+other teams), and to the roles that the user or one of those teams can assume. A token may narrow them; a role's key has
+those of its role alone. An administrator of the installation may do everything.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import bindparam, select, union, union_all
+
+from dais.identity.actions import check_action, only_reads
+from dais.identity.audit import record
+from dais.identity.errors import not_allowed
+from dais.identity.evaluator import Rule, Rules, Seen
+from dais.identity.seeing import Visible, as_visible
+from dais.identity.statements import parse
+from dais.identity.tables import (
+    account_ancestors,
+    accounts,
+    policies,
+    role_teams,
+    role_users,
+    team_ancestors,
+    team_users,
+)
+from dais.identity.topics import CHANGED
+from dais.identity.types import Actor
+from dais.identity.urns import INSTALLATION, Resource
+from dais.kit.database import Row, Statement, UnitOfWork, in_list
+
+ROOT = Rules([Rule(statement=parse("*@*"), organization_id=None, subject=("installation", ""))])
+"""The rules of an administrator of the installation."""
+
+_columns = (
+    policies.c.id,
+    policies.c.organization_id,
+    policies.c.everywhere,
+    policies.c.statements,
+    policies.c.user_id,
+    policies.c.team_id,
+    policies.c.role_id,
+)
+
+
+_its_teams = (
+    select(team_ancestors.c.ancestor_id.label("id"))
+    .join(team_users, team_users.c.team_id == team_ancestors.c.team_id)
+    .where(team_users.c.user_id == bindparam("id"))
+    .cte("its_teams")
+)
+_its_roles = union(
+    select(role_users.c.role_id).where(role_users.c.user_id == bindparam("id")),
+    select(role_teams.c.role_id).where(role_teams.c.team_id.in_(select(_its_teams.c.id))),
+)
+_of_user = Statement(
+    union_all(
+        select(*_columns).where(policies.c.user_id == bindparam("id")),
+        select(*_columns).where(policies.c.team_id.in_(select(_its_teams.c.id))),
+        select(*_columns).where(policies.c.role_id.in_(_its_roles)),
+    )
+)
+_team_roles = select(role_teams.c.role_id).where(
+    role_teams.c.team_id.in_(select(team_ancestors.c.ancestor_id).where(team_ancestors.c.team_id == bindparam("id")))
+)
+_of_team = Statement(
+    union_all(
+        select(*_columns).where(
+            policies.c.team_id.in_(
+                select(team_ancestors.c.ancestor_id).where(team_ancestors.c.team_id == bindparam("id"))
+            )
+        ),
+        select(*_columns).where(policies.c.role_id.in_(_team_roles)),
+    )
+)
+_of_role = Statement(select(*_columns).where(policies.c.role_id == bindparam("id")))
+_of = {"user": _of_user, "team": _of_team, "role": _of_role}
+
+_above = Statement(
+    select(accounts.c.organization_id, account_ancestors.c.ancestor_id)
+    .join(accounts, accounts.c.id == account_ancestors.c.account_id)
+    .where(account_ancestors.c.account_id == bindparam("account_id"))
+)
+_whole_accounts = Statement(
+    select(accounts.c.id)
+    .where(in_list(accounts.c.organization_id, "organizations"))
+    .union(select(account_ancestors.c.account_id).where(in_list(account_ancestors.c.ancestor_id, "accounts")))
+)
+_account_name = Statement(select(accounts.c.full_name).where(accounts.c.id == bindparam("account_id")))
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether somebody may do something, and the rules that say so."""
+
+    allowed: bool
+    rules: tuple[Rule, ...] = ()
+
+
+def rules_of(uow: UnitOfWork, actor: Actor) -> Rules:
+    """All the rules of the actor, without what the token narrows them to."""
+    if actor.role_id is not None:
+        return rules_of_subject(uow, "role", actor.role_id)
+    return ROOT if actor.administrator else rules_of_subject(uow, "user", actor.id)
+
+
+def rules_of_subject(uow: UnitOfWork, kind: str, subject_id: str) -> Rules:
+    """All the rules of a `user`, `team` or `role`, with those that it inherits."""
+    return uow.remembered(CHANGED, (kind, subject_id), lambda: Rules(_loaded(uow.all(_of[kind], id=subject_id))))
+
+
+def require(
+    uow: UnitOfWork,
+    actor: Actor,
+    action: str,
+    *,
+    account_id: str | None = None,
+    organization_id: str | None = None,
+    holder: tuple[str, str] | None = None,
+    resource_type: str = "",
+    resource_id: str = "",
+) -> None:
+    """Return when `actor` may do `action`; else raise Forbidden `not-allowed`. What changes something is audited.
+
+    The thing lies in the account, else in the organization (below `holder`, a team or user), else it belongs to the
+    installation. Without `resource_type` it is of the action's own type.
+    """
+    resource = resource_at(
+        uow,
+        resource_type or action.partition(":")[0],
+        resource_id,
+        account_id=account_id,
+        organization_id=organization_id,
+        holder=holder,
+        new=action.endswith(":new"),
+    )
+    require_on(uow, actor, action, resource)
+
+
+def require_on(uow: UnitOfWork, actor: Actor, action: str, resource: Resource) -> None:
+    """The same for a resource."""
+    if may(uow, actor, action, resource):
+        if not only_reads(action):
+            record(uow, actor, action, resource.urn, resource.organization_id, allowed=True)
+        return
+    raise not_allowed(
+        actor.name,
+        action,
+        _place(uow, resource),
+        f"ask an administrator of {_owner(resource)}",
+        user=actor.name,
+        urn=resource.urn,
+        organization_id=resource.organization_id,
+    )
+
+
+def may(uow: UnitOfWork, actor: Actor, action: str, resource: Resource) -> bool:
+    """Whether `actor` may do `action`, by its rules and within what its token is narrowed to."""
+    check_action(action)
+    if not rules_of(uow, actor).allows(action, resource):
+        return False
+    return actor.narrowed is None or narrowing(actor).allows(action, resource)
+
+
+def may_see(uow: UnitOfWork, actor: Actor, action: str, account_id: str, resource_id: str) -> bool:
+    """Whether `actor` may do `action` with a thing of an account."""
+    kind = action.partition(":")[0]
+    return may(uow, actor, action, resource_at(uow, kind, resource_id, account_id=account_id))
+
+
+def decide(uow: UnitOfWork, actor: Actor, action: str, resource: Resource) -> Decision:
+    """The same as `may`, with every rule that allows it."""
+    check_action(action)
+    found = tuple(rules_of(uow, actor).reasons(action, resource))
+    allowed = bool(found) and (actor.narrowed is None or narrowing(actor).allows(action, resource))
+    return Decision(allowed=allowed, rules=found)
+
+
+def visible(uow: UnitOfWork, actor: Actor, action: str, *, holder: str | None = "account") -> Visible:
+    """What the actor may see of the things of the action's type, for `seeing.conditions`.
+
+    `holder` is the type of what these things lie in; None for those of an organization or of the installation.
+    """
+    check_action(action)
+    seen, narrowed = _seen(uow, actor, action, holder)
+    return as_visible(seen, narrowed, uow.dialect)
+
+
+def visible_accounts(uow: UnitOfWork, actor: Actor, action: str) -> list[str] | None:
+    """The ids of the accounts where `actor` may do `action` with everything of its type; None means all."""
+    check_action(action)
+    seen, narrowed = _seen(uow, actor, action, "account")
+    found: set[str] | None = None
+    for one in (seen, narrowed):
+        if one is not None and not one.everything:
+            rows = uow.all(_whole_accounts, organizations=sorted(one.organizations), accounts=sorted(one.accounts))
+            ids = {row.id for row in rows}
+            found = ids if found is None else found & ids
+    return None if found is None else sorted(found)
+
+
+def narrowing(actor: Actor) -> Rules:
+    """What the actor's token is narrowed to, as rules of its own."""
+    assert actor.narrowed is not None
+    return Rules(
+        Rule(statement=parse(text), organization_id=None if actor.administrator else actor.organization_id)
+        for text in actor.narrowed
+    )
+
+
+def resource_at(
+    uow: UnitOfWork,
+    kind: str,
+    resource_id: str = "",
+    *,
+    account_id: str | None = None,
+    organization_id: str | None = None,
+    holder: tuple[str, str] | None = None,
+    new: bool = False,
+) -> Resource:
+    """A thing of a type and where it lies; see `require`. An account that is not there lies in no organization."""
+    if kind == "account" and resource_id and account_id is None:
+        account_id = resource_id
+    if account_id is None:
+        place = organization_id or INSTALLATION
+        return Resource(organization_id=place, type=kind, id=resource_id, holder=holder, new=new)
+    place, above = uow.remembered(CHANGED, ("above", account_id), lambda: _accounts_above(uow, account_id))
+    if kind == "account" and not new:
+        return Resource(organization_id=place, type=kind, id=account_id, accounts=above)
+    holder = ("account", account_id)
+    return Resource(organization_id=place, type=kind, id=resource_id, holder=holder, accounts=above, new=new)
+
+
+def _accounts_above(uow: UnitOfWork, account_id: str) -> tuple[str, tuple[str, ...]]:
+    rows = uow.all(_above, account_id=account_id)
+    return (rows[0].organization_id if rows else "", tuple(row.ancestor_id for row in rows) or (account_id,))
+
+
+def _seen(uow: UnitOfWork, actor: Actor, action: str, holder: str | None) -> tuple[Seen, Seen | None]:
+    seen = rules_of(uow, actor).seen(action, holder)
+    return seen, None if actor.narrowed is None else narrowing(actor).seen(action, holder)
+
+
+def _loaded(rows: list[Row]) -> list[Rule]:
+    return [
+        Rule(
+            statement=parse(line),
+            organization_id=None if row.everywhere else row.organization_id,
+            policy_id=row.id,
+            subject=_subject(row),
+        )
+        for row in rows
+        for line in row.statements.split("\n")
+    ]
+
+
+def _subject(row: Row) -> tuple[str, str]:
+    if row.user_id is not None:
+        return ("user", row.user_id)
+    return ("team", row.team_id) if row.team_id is not None else ("role", row.role_id)
+
+
+def _place(uow: UnitOfWork, resource: Resource) -> str:
+    what = f"{resource.type} {resource.id}" if resource.id else ""
+    account_id = resource.id if resource.type == "account" and resource.id else ""
+    if resource.holder is not None and resource.holder[0] == "account":
+        account_id = resource.holder[1]
+    if account_id:
+        name = uow.scalar(_account_name, account_id=account_id)
+        where = f"in the account {name}" if name else "there"
+        return f"{what} {where}".strip() if resource.type != "account" else f"on the account {name or account_id}"
+    where = "in this installation" if resource.organization_id == INSTALLATION else "in this organization"
+    return f"{what} {where}".strip()
+
+
+def _owner(resource: Resource) -> str:
+    if resource.organization_id == INSTALLATION:
+        return "the installation"
+    in_account = resource.type == "account" or (resource.holder is not None and resource.holder[0] == "account")
+    return "that account" if in_account else "the organization"
