@@ -20,6 +20,7 @@ from dais.api.context import Context, Services
 from dais.api.errors import Disconnected, HttpProblem, describe, encode
 from dais.api.meter import RouteMeter
 from dais.api.routing import Answered, Receive, Route, Scope, Send, drain
+from dais.api.signed import BODY, checked_body
 from dais.identity import Actor
 from dais.kit.errors import Invalid, NotFound, TooMany, Unavailable
 
@@ -114,9 +115,11 @@ class Application:
                 await self._without_route(node, scope, receive, answer, values)
                 return
             meter = node.meters[route.method]
-            actor = None if route.public else await self._authenticator.actor(scope["headers"])
+            actor = None if route.public else await self._authenticator.actor(scope)
             if actor is not None:  # known before it is counted: the access log names who was refused
                 self.services.limits.request(actor.id)
+            if BODY in scope:
+                receive = checked_body(scope, receive, whole=route.kind == "json")
             if route.kind == "json":
                 answered = await route.run(Context(self.services, actor), scope, receive, answer, values)
                 if answered is not None:
@@ -177,7 +180,7 @@ class Application:
         methods = set(node.methods) - {"WEBSOCKET"}
         get = node.methods.get("GET")
         if scope["method"] == "HEAD" and get is not None and get.kind in ("json", "raw"):
-            actor = None if get.public else await self._authenticator.actor(scope["headers"])
+            actor = None if get.public else await self._authenticator.actor(scope)
             if actor is not None:
                 self.services.limits.request(actor.id)
             answered = await get.run(Context(self.services, actor), scope, receive, _headless(answer), values)
@@ -225,7 +228,7 @@ class Application:
             if route is None:
                 raise NotFound(f"{scope['path'][:200]} is not for WebSockets", code="no-such-path")
             meter = node.meters["WEBSOCKET"]
-            actor = await self._authenticator.actor(scope["headers"])
+            actor = await self._authenticator.actor(scope)
             self.services.limits.request(actor.id)
             with self.services.limits.stream(actor.id), meter:
                 await route.run(Context(self.services, actor), scope, receive, watched, values)

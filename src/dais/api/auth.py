@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from dais.api.errors import HttpProblem
+from dais.api.signed import Signatures
 from dais.identity import Actor, Authenticated, authenticate, revoke_secret, touch_tokens
 from dais.kit.database import Database
 from dais.kit.errors import Unauthenticated
+from dais.kit.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -44,22 +46,28 @@ class Authenticator:
     asks the database. Uses are noted here and written by `flush`, at most once a minute for each token.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, vault: Vault | None = None) -> None:
         self._db = db
+        self._signatures = Signatures(db, vault) if vault is not None else None
         self._remembers = db.dialect == "sqlite"
         self._known: dict[bytes, _Known] = {}
         self._generation = 0
         self._used: dict[str, int] = {}
         db.hints.listen("identity", self._forget)
 
-    async def actor(self, headers: Iterable[tuple[bytes, bytes]]) -> Actor:
-        """The actor of a request with these headers. Raises Unauthenticated."""
+    async def actor(self, scope: dict[str, Any]) -> Actor:
+        """The actor of a request, by its bearer token or its signature. Raises Unauthenticated."""
         value: bytes | None = None
-        for name, given in headers:
+        for name, given in scope["headers"]:
             if name == b"authorization":
                 value = given
                 break
         if value is None:
+            signed = dict(scope["headers"])
+            if b"signature-input" in signed and self._signatures is not None:
+                found = await self._signatures.check(scope, signed[b"signature-input"], signed.get(b"signature", b""))
+                self._used[found.token_id] = self._db.clock.now()
+                return found.actor
             raise Unauthenticated(
                 "this request carries no token; send the header Authorization: Bearer TOKEN", code="token-missing"
             )

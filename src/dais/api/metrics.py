@@ -41,7 +41,7 @@ async def _check(services: Services, scope: Scope) -> None:
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     if wanted and hmac.compare_digest(given, b"Bearer " + wanted.encode()):
         return
-    actor = await services.authenticator.actor(scope["headers"])
+    actor = await services.authenticator.actor(scope)
     if not actor.administrator:
         raise Forbidden(
             "the figures of the installation are for its administrators; give Prometheus an administrator's token, or "

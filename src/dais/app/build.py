@@ -119,7 +119,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
         db=db,
         clock=db.clock,
         data_dir=data_dir,
-        authenticator=Authenticator(db),
+        authenticator=Authenticator(db, vault),
         engines=engines,
         settings=loaded,
         schema=newest_step(),

@@ -25,6 +25,7 @@ from dais.identity.commands.tokens import (
 )
 from dais.identity.commands.users import create_user, disable_user, enable_user, set_administrator, set_user
 from dais.identity.evaluator import Rule, Rules
+from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
 from dais.identity.queries.accounts import get_account, list_accounts, resolve_account
 from dais.identity.queries.organizations import get_organization, list_organizations, resolve_organization
 from dais.identity.queries.policies import get_policy, list_policies
@@ -87,7 +88,9 @@ __all__ = [
     "Authenticated",
     "Bootstrapped",
     "Decision",
+    "KnownPair",
     "Member",
+    "NewPair",
     "NewToken",
     "OpenSession",
     "Organization",
@@ -109,6 +112,7 @@ __all__ = [
     "check_sign_in_link",
     "conditions",
     "create_account",
+    "create_keypair",
     "create_organization",
     "create_policy",
     "create_role",
@@ -122,6 +126,7 @@ __all__ = [
     "enable_user",
     "end_own_session",
     "end_session",
+    "find_keypair",
     "find_session",
     "first_account",
     "get_account",
@@ -161,6 +166,7 @@ __all__ = [
     "rename_team",
     "require",
     "require_on",
+    "reseal_keypairs",
     "resolve_account",
     "resolve_organization",
     "resolve_role",
@@ -172,6 +178,7 @@ __all__ = [
     "revoke_token",
     "role_members",
     "rules_of",
+    "secret_of",
     "set_administrator",
     "set_user",
     "team_members",

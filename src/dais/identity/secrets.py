@@ -9,6 +9,7 @@ import string
 
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 DIGITS = 43
+_KEY_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 _shape = re.compile(r"dais_[a-z]+_[0-9A-Za-z]{43}")
 
@@ -26,6 +27,11 @@ def random_digits() -> str:
         value, digit = divmod(value, 62)
         digits.append(ALPHABET[digit])
     return "".join(reversed(digits))
+
+
+def new_access_key() -> str:
+    """The name of a pair: 20 characters, of which 80 bits are random."""
+    return "DAIS" + "".join(secrets.choice(_KEY_DIGITS) for _ in range(16))
 
 
 def has_shape(secret: str) -> bool:

@@ -184,6 +184,9 @@ tokens = Table(
     Column("id", Id, primary_key=True),
     Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String(16), nullable=False),
+    # Of a pair that signs requests `hash` is that of its access key; the secret is sealed: it must be read again.
+    Column("access_key", String(20)),
+    Column("sealed", Text),
     # A role's key acts as the role alone; `user_id` made it, and owns what it makes.
     Column("role_id", Id, ForeignKey("roles.id", ondelete="CASCADE")),
     # Statements (lines) that bound what it may do beside the owner's rules; NULL: all that those allow.
@@ -198,6 +201,7 @@ tokens = Table(
     Column("last_used_at", Instant),
     Index("ix_tokens_user_id", "user_id"),
     Index("ix_tokens_role_id", "role_id"),
+    Index("ix_tokens_access_key", "access_key", unique=True),
 )
 
 # The hashes of links and sessions are SHA-256, as of tokens.

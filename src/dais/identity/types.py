@@ -128,10 +128,14 @@ class Organization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """A bearer token, without its secret. `role_id`: it acts as the role; `narrowed`: statements that bound it."""
+    """A bearer token, or a pair that signs (it has an `access_key`), without its secret.
+
+    `role_id`: it acts as the role; `narrowed`: statements that bound it.
+    """
 
     id: str
     kind: str
+    access_key: str | None
     label: str | None
     user_id: str
     role_id: str | None

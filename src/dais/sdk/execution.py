@@ -206,7 +206,8 @@ def open_exec(
 
     first = _first_message(argv, env, workdir, pty)
     try:
-        session = ExecSession(connect(_address(target, ref, account), **_options(target)))
+        address = _address(target, ref, account)
+        session = ExecSession(connect(address, **_options(target, address)))
     except (InvalidHandshake, OSError) as error:
         raise _refused(target, error) from error
     try:
@@ -235,7 +236,8 @@ async def open_exec_async(
 
     first = _first_message(argv, env, workdir, pty)
     try:
-        session = AsyncExecSession(await connect(_address(target, ref, account), **_options(target)))
+        address = _address(target, ref, account)
+        session = AsyncExecSession(await connect(address, **_options(target, address)))
     except (InvalidHandshake, OSError) as error:
         raise _refused(target, error) from error
     try:
@@ -312,15 +314,15 @@ def _address(target: Target, ref: str, account: str | None) -> str:
     return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/v1/jobs/{quote(ref, safe='')}/exec{query}"
 
 
-def _options(target: Target) -> dict[str, Any]:
-    parts = urlsplit(target.url)
+def _options(target: Target, address: str) -> dict[str, Any]:
+    parts = urlsplit(address)
     options: dict[str, Any] = {
-        "additional_headers": {"Authorization": f"Bearer {target.token}"} if target.token else {},
+        "additional_headers": target.credentials("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path),
         "max_size": MAX_MESSAGE,
         "compression": None,
         "open_timeout": CONNECT_TIMEOUT * 2,
     }
-    if parts.scheme == "https":
+    if parts.scheme == "wss":
         options["ssl"] = ssl.create_default_context()
     if is_loopback(parts.hostname or ""):
         options["proxy"] = None

@@ -7,20 +7,22 @@ from collections.abc import Mapping
 from sqlalchemy import bindparam, insert, select, update
 
 from dais.identity.commands.policies import prepared
+from dais.identity.evaluator import Rule
 from dais.identity.granting import require_over, require_to_be_let_in, require_within
 from dais.identity.queries.roles import get_role, resource_of
 from dais.identity.queries.users import get_user
 from dais.identity.rules import may, require, require_on, resource_at
 from dais.identity.secrets import has_shape, hash_of, new_secret
+from dais.identity.statements import parse
 from dais.identity.tables import tokens
 from dais.identity.topics import CHANGED
-from dais.identity.types import Actor, NewToken, Role, Token
+from dais.identity.types import Actor, NewToken, Role, Token, User
 from dais.identity.urns import Resource
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid, NotFound
 from dais.kit.ids import new_id
 
-TOKEN_KINDS = ("user", "job", "role")
+TOKEN_KINDS = ("user", "job", "role", "pair")
 
 _insert_token = Statement(
     insert(tokens).values(
@@ -33,6 +35,8 @@ _insert_token = Statement(
         expires_at=bindparam("expires_at"),
         role_id=bindparam("role_id"),
         narrowed=bindparam("narrowed"),
+        access_key=bindparam("access_key"),
+        sealed=bindparam("sealed"),
     )
 )
 _token_owner = Statement(select(tokens.c.id, tokens.c.user_id, tokens.c.role_id).where(tokens.c.id == bindparam("id")))
@@ -61,6 +65,8 @@ def new_token(
     *,
     role_id: str | None = None,
     narrowed: str | None = None,
+    access_key: str | None = None,
+    sealed: str | None = None,
 ) -> NewToken:
     """Make a token; `narrowed` are statements, one a line. Permission is the caller's to have asked for."""
     assert kind in TOKEN_KINDS, kind
@@ -76,6 +82,8 @@ def new_token(
         expires_at=expires_at,
         role_id=role_id,
         narrowed=narrowed,
+        access_key=access_key,
+        sealed=sealed,
     )
     uow.emit(Event("token.new", "token", token.id, None, {"user_id": user_id, "kind": kind}))
     return token
@@ -96,22 +104,35 @@ def create_token(
     `narrowed` are statements: it may do what both they and the user's rules allow. Raises Invalid `bad-expiry`,
     `bad-statement`; Forbidden `beyond-own` when the token could do more than the actor.
     """
-    user_id = user_id or actor.id
-    user = get_user(uow, user_id)
+    user = get_user(uow, user_id or actor.id)
     if kind not in TOKEN_KINDS[:2]:
         raise Invalid(f"token kind {kind!r} is not one of {', '.join(TOKEN_KINDS[:2])}", code="bad-token-kind")
-    holder = ("user", user_id)
-    require(uow, actor, "token:new", organization_id=user.organization_id, holder=holder)
-    lines = None
-    if narrowed is not None:
-        rules, _ = prepared(actor, user.organization_id, narrowed)
-        lines = "\n".join(str(rule.statement) for rule in rules)
-    if lines is not None and user_id == actor.id:
-        if actor.narrowed is not None:
-            require_within(uow, actor, rules)
-    else:
-        require_over(uow, actor, user_id)
-    return new_token(uow, user_id, kind, label, _future(uow, expires_at), narrowed=lines)
+    lines = require_token(uow, actor, user, narrowed)
+    return new_token(uow, user.id, kind, label, future(uow, expires_at), narrowed=lines)
+
+
+def require_token(uow: UnitOfWork, actor: Actor, user: User, narrowed: list[str] | None) -> str | None:
+    """Require that the actor may make a token of a user; the lines that it is narrowed to.
+
+    One for oneself takes `token:new`. One that could do more than the actor is refused: of a mightier user, or, for an
+    actor whose own token is narrowed, one that is not.
+    """
+    require(uow, actor, "token:new", organization_id=user.organization_id, holder=("user", user.id))
+    lines = bounds(actor, user.organization_id, narrowed)
+    if lines is None or user.id != actor.id:
+        require_over(uow, actor, user.id)
+    elif actor.narrowed is not None:
+        place = user.organization_id
+        require_within(uow, actor, [Rule(statement=parse(line), organization_id=place) for line in lines.split("\n")])
+    return lines
+
+
+def bounds(actor: Actor, organization_id: str, narrowed: list[str] | None) -> str | None:
+    """Statements that bound a token, as they are stored. Raises Invalid `bad-statement`, `unknown-action`."""
+    if narrowed is None:
+        return None
+    rules, _ = prepared(actor, organization_id, narrowed)
+    return "\n".join(str(rule.statement) for rule in rules)
 
 
 def create_role_key(
@@ -129,11 +150,8 @@ def create_role_key(
     """
     require_on(uow, actor, "role:set", resource_of(uow, role))
     require_to_be_let_in(uow, actor, "role", role.id)
-    lines = None
-    if narrowed is not None:
-        rules, _ = prepared(actor, role.organization_id, narrowed)
-        lines = "\n".join(str(rule.statement) for rule in rules)
-    return new_token(uow, actor.id, "role", label, _future(uow, expires_at), role_id=role.id, narrowed=lines)
+    lines = bounds(actor, role.organization_id, narrowed)
+    return new_token(uow, actor.id, "role", label, future(uow, expires_at), role_id=role.id, narrowed=lines)
 
 
 def list_tokens(uow: UnitOfWork, actor: Actor, user_id: str | None = None) -> list[Token]:
@@ -187,7 +205,8 @@ def _revoked(uow: UnitOfWork, token_id: str, user_id: str, reason: str) -> None:
     uow.hint(CHANGED)
 
 
-def _future(uow: UnitOfWork, expires_at: int | None) -> int | None:
+def future(uow: UnitOfWork, expires_at: int | None) -> int | None:
+    """The instant itself. Raises Invalid `bad-expiry` when it has passed."""
     if expires_at is not None and expires_at <= uow.now:
         raise Invalid("the token would have expired already; give a time in the future", code="bad-expiry")
     return expires_at
@@ -197,6 +216,7 @@ def _token(row: Row) -> Token:
     return Token(
         id=row.id,
         kind=row.kind,
+        access_key=row.access_key,
         label=row.label,
         user_id=row.user_id,
         role_id=row.role_id,

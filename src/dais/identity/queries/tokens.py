@@ -43,12 +43,16 @@ _token_state = Statement(
 
 def authenticate(uow: UnitOfWork, secret: str) -> Authenticated:
     """Whose token this is. Raises Unauthenticated `token-unknown|expired|revoked` or `user-disabled`."""
-    row = uow.one(_authenticate, hash=hash_of(secret)) if has_shape(secret) else None
+    if not has_shape(secret):
+        raise _unknown()
+    return of_hash(uow, hash_of(secret))
+
+
+def of_hash(uow: UnitOfWork, hash: str) -> Authenticated:  # noqa: A002
+    """The same for the hash that is stored of the token."""
+    row = uow.one(_authenticate, hash=hash)
     if row is None:
-        raise Unauthenticated(
-            "this installation does not know the token; check that it is complete and meant for this server",
-            code="token-unknown",
-        )
+        raise _unknown()
     if row.revoked_at is not None:
         raise Unauthenticated(
             f"the token was revoked at {to_rfc3339(row.revoked_at)}; ask the administrator for another, who gets one "
@@ -86,4 +90,11 @@ def token_holds(uow: UnitOfWork, actor: Actor) -> bool:
         and row.revoked_at is None
         and row.disabled_at is None
         and (row.expires_at is None or row.expires_at > uow.now)
+    )
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated(
+        "this installation does not know the token; check that it is complete and meant for this server",
+        code="token-unknown",
     )

@@ -104,8 +104,10 @@ class SqliteDatabase:
             glass = self._local.glass = Glass(_connect(self.path))
             self._reading.append(glass)
         try:
+            # Made before it looks: what it remembers is then no newer than what it sees.
+            work = UnitOfWork(glass.connection, self.dialect, self.clock, known=self._known)
             glass.look(self._commits)
-            return verb(UnitOfWork(glass.connection, self.dialect, self.clock, known=self._known), *args, **kwargs)
+            return verb(work, *args, **kwargs)
         except sqlite3.Error as error:
             glass.look_away()
             log.info("a verb cannot be answered at once: %s", error, extra={"verb": getattr(verb, "__qualname__", "")})
