@@ -74,6 +74,7 @@ format: setup-dev ## Rewrite the sources in the project's format
 docs: setup ## Write the parts of docs/ that derive from the program
 	@$(BIN)/python -m dais.cli.reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	@$(BIN)/python scripts/settings_reference.py > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	@$(BIN)/python scripts/actions_reference.py > docs/api-actions.md.new && mv docs/api-actions.md.new docs/api-actions.md
 
 .PHONY: lock
 lock: setup-dev ## Pin the requirements anew (UPGRADE=1 takes the newest versions)

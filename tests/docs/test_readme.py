@@ -98,11 +98,13 @@ def test_every_dependency_has_its_reason() -> None:
     assert sorted(told) == sorted(wanted)
 
 
-def test_the_page_of_settings_is_not_stale() -> None:
-    script = ROOT / "scripts" / "settings_reference.py"
-    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    "script, page", [("settings_reference.py", "settings.md"), ("actions_reference.py", "api-actions.md")]
+)
+def test_a_page_that_derives_from_the_program_is_not_stale(script: str, page: str) -> None:
+    result = subprocess.run([sys.executable, ROOT / "scripts" / script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert (ROOT / "docs" / "settings.md").read_text() == result.stdout, "docs/settings.md is stale; see `make docs`"
+    assert (ROOT / "docs" / page).read_text() == result.stdout, f"docs/{page} is stale; see `make docs`"
 
 
 def test_every_variable_is_documented() -> None:

@@ -1,6 +1,7 @@
 """The native API over HTTP: typed routes, problems, events. Each file below `rest` and `events` holds some routes."""
 
 from dais.api.application import Application
+from dais.api.asking import Asking, Asks, asks
 from dais.api.auth import Authenticator, tokens_in_address
 from dais.api.context import Context, Parts, Services
 from dais.api.downloads import Head, attachment, opened_file, send_file, send_pieces
@@ -15,6 +16,8 @@ from dais.api.sse import ServerEvent
 
 __all__ = [
     "Application",
+    "Asking",
+    "Asks",
     "Authenticator",
     "Context",
     "Disconnected",
@@ -28,6 +31,7 @@ __all__ = [
     "Services",
     "UserLimits",
     "all_routes",
+    "asks",
     "attachment",
     "check_job",
     "describe",

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 routes = Routes()
 
 
-@routes.raw("GET", "/metrics", summary="Figures for Prometheus", public=True)
+@routes.raw(
+    "GET",
+    "/metrics",
+    summary="Figures for Prometheus",
+    action="installation:get",
+    public="Prometheus may send the token of the settings, which is no user's",
+)
 async def metrics(ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """Text in Prometheus's format. For administrators, and for who sends the token of `DAIS_SERVER_METRICS_TOKEN`."""
     await _check(ctx.services, scope)

@@ -51,7 +51,7 @@ def openapi_routes(routes: Sequence[Route]) -> list[Route]:
     own = Routes()
     text: list[msgspec.Raw] = []
 
-    @own.get("/v1/openapi.json", summary="Describe this API (OpenAPI 3.1)")
+    @own.get("/v1/openapi.json", summary="Describe this API (OpenAPI 3.1)", public="it tells of the program alone")
     async def openapi(ctx: Context) -> Any:
         if not text:
             text.append(msgspec.Raw(msgspec.json.encode(document([*routes, *own.all]))))
@@ -89,6 +89,8 @@ def _operation(route: Route, schemas: dict[int, dict[str, Any]]) -> dict[str, An
         operation["description"] = route.description
     if route.public:
         operation["security"] = []
+    if route.asks.actions:
+        operation["x-dais-action"] = list(route.asks.actions)
     parameters = [_parameter(parameter, schemas) for parameter in route.binder.parameters]
     known = {parameter["name"] for parameter in parameters if parameter["in"] == "path"}
     for part in route.path.split("/"):

@@ -2,10 +2,11 @@
 
     routes = Routes()
 
-    @routes.post("/v1/folders", status=201, summary="Make a folder")
+    @routes.post("/v1/folders", status=201, summary="Make a folder", action="data:new")
     async def new_folder(ctx: Context, body: NewFolder) -> answers.Folder: ...
 
-The signature says what comes in (`binding`) and what goes out; the OpenAPI document is written from it. Nothing
+The signature says what comes in (`binding`) and what goes out, `action` (or `own`, `public`: `asking`) who may; the
+OpenAPI document is written from it. Nothing
 stands between the server and the handler but a header scan and msgspec: request and response objects would cost
 more than the row that a request inserts.
 """
@@ -15,10 +16,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, Unpack
 
 import msgspec
 
+from dais.api.asking import Asking, Asks, asks
 from dais.api.binding import Binder, Header
 from dais.api.context import Context
 from dais.api.decoding import BodyDecoder
@@ -68,6 +70,7 @@ class Reply(Generic[T]):
 class Route:
     """One compiled route. `run` answers a request, or returns the answer; failures leave it as exceptions.
 
+    `asks` is who is answered; with `public` nobody is asked for a token before it runs.
     `answer` is the type of its JSON answer; None: it has none, or is no JSON.
     """
 
@@ -78,6 +81,7 @@ class Route:
     summary: str
     description: str
     status: int
+    asks: Asks
     public: bool
     binder: Binder
     run: Run
@@ -90,70 +94,82 @@ class Routes:
     def __init__(self) -> None:
         self.all: list[Route] = []
 
-    def get(self, path: str, *, summary: str, status: int = 200, public: bool = False) -> Callable[[H], H]:
-        return self._json("GET", path, summary, status, public, 0)
+    def get(self, path: str, *, summary: str, status: int = 200, **asking: Unpack[Asking]) -> Callable[[H], H]:
+        return self._json("GET", path, summary, status, 0, asking)
 
     def post(
-        self, path: str, *, summary: str, status: int = 200, public: bool = False, max_body: int = MAX_BODY
+        self, path: str, *, summary: str, status: int = 200, max_body: int = MAX_BODY, **asking: Unpack[Asking]
     ) -> Callable[[H], H]:
-        return self._json("POST", path, summary, status, public, max_body)
+        return self._json("POST", path, summary, status, max_body, asking)
 
     def put(
-        self, path: str, *, summary: str, status: int = 200, public: bool = False, max_body: int = MAX_BODY
+        self, path: str, *, summary: str, status: int = 200, max_body: int = MAX_BODY, **asking: Unpack[Asking]
     ) -> Callable[[H], H]:
-        return self._json("PUT", path, summary, status, public, max_body)
+        return self._json("PUT", path, summary, status, max_body, asking)
 
     def patch(
-        self, path: str, *, summary: str, status: int = 200, public: bool = False, max_body: int = MAX_BODY
+        self, path: str, *, summary: str, status: int = 200, max_body: int = MAX_BODY, **asking: Unpack[Asking]
     ) -> Callable[[H], H]:
-        return self._json("PATCH", path, summary, status, public, max_body)
+        return self._json("PATCH", path, summary, status, max_body, asking)
 
-    def delete(self, path: str, *, summary: str, status: int = 200, public: bool = False) -> Callable[[H], H]:
-        return self._json("DELETE", path, summary, status, public, 0)
+    def delete(self, path: str, *, summary: str, status: int = 200, **asking: Unpack[Asking]) -> Callable[[H], H]:
+        return self._json("DELETE", path, summary, status, 0, asking)
 
     def raw(
-        self, method: str, path: str, *, summary: str, status: int = 200, public: bool = False, answer: Any = None
+        self,
+        method: str,
+        path: str,
+        *,
+        summary: str,
+        status: int = 200,
+        answer: Any = None,
+        **asking: Unpack[Asking],
     ) -> Callable[[H], H]:
         """A plain ASGI handler `(ctx, scope, receive, send)` for streams and transfers.
 
         Further parameters of it are bound as for the others; without any, `scope["path_params"]` and the query
         string are the handler's to read. `answer` is the type of what it answers as JSON (None: bytes), with `status`.
         """
-        return self._plain("raw", method, path, summary, status, public, answer)
+        return self._plain("raw", method, path, summary, status, asking, answer)
 
-    def websocket(self, path: str, *, summary: str) -> Callable[[H], H]:
+    def websocket(self, path: str, *, summary: str, **asking: Unpack[Asking]) -> Callable[[H], H]:
         """The same for WebSockets; what is raised before `websocket.accept` refuses with a problem document."""
-        return self._plain("websocket", "GET", path, summary, 200, False, None)
+        return self._plain("websocket", "GET", path, summary, 200, asking, None)
 
-    def events(self, path: str, *, summary: str) -> Callable[[H], H]:
+    def events(self, path: str, *, summary: str, **asking: Unpack[Asking]) -> Callable[[H], H]:
         """Server-Sent Events: the handler is an async generator of ServerEvent, or of bytes already encoded.
 
         What it raises before the first event is answered as a problem.
         """
+        declared = asks(f"GET {path}", **asking)
 
         def register(handler: H) -> H:
             binder = Binder(handler, path, 1)
-            self._add("events", "GET", path, handler, summary, 200, False, binder, _events_run(handler, binder))
+            self._add("events", "GET", path, handler, summary, 200, declared, binder, _events_run(handler, binder))
             return handler
 
         return register
 
-    def _json(self, method: str, path: str, summary: str, status: int, public: bool, limit: int) -> Callable[[H], H]:
+    def _json(self, method: str, path: str, summary: str, status: int, limit: int, asking: Asking) -> Callable[[H], H]:
+        declared = asks(f"{method} {path}", **asking)
+
         def register(handler: H) -> H:
             binder = Binder(handler, path, 1)
             run = _json_run(handler, binder, status, limit)
-            self._add("json", method, path, handler, summary, status, public, binder, run)
+            self._add("json", method, path, handler, summary, status, declared, binder, run)
             return handler
 
         return register
 
     def _plain(
-        self, kind: Kind, method: str, path: str, summary: str, status: int, public: bool, answer: Any
+        self, kind: Kind, method: str, path: str, summary: str, status: int, asking: Asking, answer: Any
     ) -> Callable[[H], H]:
+        declared = asks(f"{method} {path}", **asking)
+
         def register(handler: H) -> H:
             binder = Binder(handler, path, 4)
             run = _plain_run(handler, binder, path)
-            self._add(kind, method, path, handler, summary, status, public, binder, run, answer)
+            self._add(kind, method, path, handler, summary, status, declared, binder, run, answer)
             return handler
 
         return register
@@ -166,7 +182,7 @@ class Routes:
         handler: Callable[..., Any],
         summary: str,
         status: int,
-        public: bool,
+        declared: Asks,
         binder: Binder,
         run: Run,
         answer: Any = None,
@@ -180,7 +196,8 @@ class Routes:
                 summary=summary,
                 description=(handler.__doc__ or "").strip(),
                 status=status,
-                public=public,
+                asks=declared,
+                public=bool(declared.public),
                 binder=binder,
                 run=run,
                 answer=binder.answer if kind == "json" else answer,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.websockets import WebSocket
 
-from dais.api import Disconnected, HttpProblem, Services
+from dais.api import Asking, Asks, Disconnected, HttpProblem, Services, asks
 from dais.kit.errors import DaisError, NotFound
 from dais.web import transfers
 from dais.web.frame import HEADERS, Frame, see_other
@@ -19,7 +20,23 @@ from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
 from dais.web.pages import cluster, files, folders, job, jobs, log, palette, settings, sign_in, style, submit
 
-Page = Callable[[Request, Frame], Awaitable[Response]]
+Handler = Callable[[Request, Frame], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One address of the pages. A WebSocket has no method; what answers it, and files, is not `handler`."""
+
+    method: str
+    path: str
+    handler: Handler | None
+    asks: Asks
+
+
+def page(method: str, path: str, handler: Handler | None, **asking: Unpack[Asking]) -> Page:
+    """An address with what it asks for, as API routes say it: `action`, else `own` or `public` with the reason."""
+    return Page(method, path, handler, asks(f"{method} {path}", **asking))
+
 
 _headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
@@ -45,50 +62,55 @@ register_url_convertor("below", _Below())
 JOBS = "/{organization}/{account}/jobs"
 FOLDERS = "/{organization}/{account}/folders"
 
-PAGES: tuple[tuple[str, str, Page], ...] = (
-    ("GET", "/", _home),
-    ("GET", "/jobs", jobs.show_jobs),
-    ("POST", "/jobs/columns", jobs.set_columns),
-    ("POST", "/jobs/filters", jobs.save_filter),
-    ("GET", "/jobs/{ref}", job.to_its_address),
-    ("GET", "/jobs/{ref}/{part}", job.to_its_address),
-    ("GET", "/sign-in/{secret}", sign_in.show_link),
-    ("POST", "/sign-in/{secret}", sign_in.use_link),
-    ("POST", "/sign-out", sign_in.sign_out),
-    ("POST", "/theme", settings.set_theme),
-    ("POST", "/rail", settings.set_rail),
-    ("GET", "/settings", settings.show_settings),
-    ("POST", "/settings/sessions/{id}/end", settings.end_session),
-    ("GET", "/submit", submit.show_form),
-    ("POST", "/submit", submit.submit),
-    ("POST", "/submit/check", submit.check),
-    ("GET", "/folders", folders.show_folders),
-    ("GET", "/folders/new", folders.ask_new),
-    ("POST", "/folders/new", folders.make),
-    ("GET", "/folders/sizes", folders.sizes),
-    ("GET", "/folders/{ref}", folders.to_its_address),
-    ("POST", "/uploads/{folder}/compare", transfers.compare),
-    ("POST", "/uploads/{folder}/pack", transfers.pack),
-    ("PUT", "/uploads/{folder}/file", transfers.piece),
-    ("GET", "/cluster", cluster.show_cluster),
-    ("GET", "/palette", palette.entries),
-    ("GET", "/style", style.show_style),
+PAGES: tuple[Page, ...] = (
+    page("GET", "/", _home, own="it leads on"),
+    page("GET", "/jobs", jobs.show_jobs, action="job:list"),
+    page("POST", "/jobs/columns", jobs.set_columns, own="what their browser shows"),
+    page("POST", "/jobs/filters", jobs.save_filter, own="what their browser keeps"),
+    page("GET", "/jobs/{ref}", job.to_its_address, action="job:get"),
+    page("GET", "/jobs/{ref}/{part}", job.to_its_address, action="job:get"),
+    page("GET", "/sign-in/{secret}", sign_in.show_link, public="the link itself is checked"),
+    page("POST", "/sign-in/{secret}", sign_in.use_link, public="the link itself is checked"),
+    page("POST", "/sign-out", sign_in.sign_out, own="it ends their session"),
+    page("POST", "/theme", settings.set_theme, public="it is kept in the browser"),
+    page("POST", "/rail", settings.set_rail, public="it is kept in the browser"),
+    page("GET", "/settings", settings.show_settings, own="where they are signed in"),
+    page("POST", "/settings/sessions/{id}/end", settings.end_session, own="it ends a session of theirs"),
+    page("GET", "/submit", submit.show_form, action="job:new"),
+    page("POST", "/submit", submit.submit, action="job:new"),
+    page("POST", "/submit/check", submit.check, action="job:new"),
+    page("GET", "/folders", folders.show_folders, action="data:list"),
+    page("GET", "/folders/new", folders.ask_new, action="data:new"),
+    page("POST", "/folders/new", folders.make, action="data:new"),
+    page("GET", "/folders/sizes", folders.sizes, action="data:list"),
+    page("GET", "/folders/{ref}", folders.to_its_address, action="data:get"),
+    page("POST", "/uploads/{folder}/compare", transfers.compare, action="data:get"),
+    page("POST", "/uploads/{folder}/pack", transfers.pack, action="data:set"),
+    page("PUT", "/uploads/{folder}/file", transfers.piece, action="data:set"),
+    page("GET", "/cluster", cluster.show_cluster, action="node:list"),
+    page("GET", "/palette", palette.entries, action=("job:list", "data:list")),
+    page("GET", "/style", style.show_style, own="it shows no data"),
     # Last, for they begin with names that users choose: a page's first word is found before it.
-    ("GET", f"{JOBS}", jobs.show_jobs),
-    ("GET", f"{JOBS}/{{ref}}", job.show_job),
-    ("GET", f"{JOBS}/{{ref}}/log", log.download_log),
-    ("GET", f"{JOBS}/{{ref}}/log/lines", log.lines),
-    ("GET", f"{JOBS}/{{ref}}/log/search", log.search),
-    ("GET", f"{JOBS}/{{ref}}/log/at", log.at),
-    ("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill),
-    ("POST", f"{JOBS}/{{ref}}/kill", job.kill),
-    ("POST", f"{JOBS}/{{ref}}/retry", job.retry),
-    ("GET", f"{FOLDERS}", folders.show_folders),
-    ("GET", f"{FOLDERS}/{{name}}", files.show),
-    ("POST", f"{FOLDERS}/{{name}}", files.change),
-    ("GET", f"{FOLDERS}/{{name}}/{{path:below}}", files.show),
-    ("POST", f"{FOLDERS}/{{name}}/{{path:below}}", files.change),
+    page("GET", f"{JOBS}", jobs.show_jobs, action="job:list"),
+    page("GET", f"{JOBS}/{{ref}}", job.show_job, action="job:get"),
+    page("GET", f"{JOBS}/{{ref}}/log", log.download_log, action="job:logs"),
+    page("GET", f"{JOBS}/{{ref}}/log/lines", log.lines, action="job:logs"),
+    page("GET", f"{JOBS}/{{ref}}/log/search", log.search, action="job:logs"),
+    page("GET", f"{JOBS}/{{ref}}/log/at", log.at, action="job:logs"),
+    page("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill, action="job:kill"),
+    page("POST", f"{JOBS}/{{ref}}/kill", job.kill, action="job:kill"),
+    page("POST", f"{JOBS}/{{ref}}/retry", job.retry, action="job:new"),
+    page("GET", f"{FOLDERS}", folders.show_folders, action="data:list"),
+    page("GET", f"{FOLDERS}/{{name}}", files.show, action="data:get"),
+    page("POST", f"{FOLDERS}/{{name}}", files.change, action="data:set"),
+    page("GET", f"{FOLDERS}/{{name}}/{{path:below}}", files.show, action="data:get"),
+    page("POST", f"{FOLDERS}/{{name}}/{{path:below}}", files.change, action="data:set"),
 )
+
+STATIC = page("GET", "/static/{version}/{name}", None, public="styles and scripts are the same for everybody")
+LIVE = page("WEBSOCKET", "/live", None, action=("job:list", "job:get", "job:logs"))
+ALL = (*PAGES, STATIC, LIVE)
+"""Every address of the pages, with what it asks for."""
 
 
 class Application:
@@ -96,18 +118,19 @@ class Application:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._frame = Frame(services, {path for _, path, _ in PAGES})
+        self._frame = Frame(services, {page.path for page in PAGES})
         self._live = Live(self._frame)
         self._routes = [
-            Route(path, self._page(handler), methods=[method], name=f"{method} {path}")
-            for method, path, handler in PAGES
+            Route(page.path, self._page(page.handler), methods=[page.method], name=f"{page.method} {page.path}")
+            for page in PAGES
+            if page.handler is not None
         ]
-        self._routes.append(Route("/static/{version}/{name}", self._frame.assets.serve, name="static"))
+        self._routes.append(Route(STATIC.path, self._frame.assets.serve, name="static"))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
             socket = WebSocket(scope, receive, send)
-            await (self._live.answer(socket) if scope["path"] == "/live" else socket.close())
+            await (self._live.answer(socket) if scope["path"] == LIVE.path else socket.close())
         elif scope["type"] == "http":
             await self._http(scope, receive, _Answer(send))
 
@@ -145,7 +168,7 @@ class Application:
             headers={"allow": ", ".join(sorted(allowed))},
         )
 
-    def _page(self, handler: Page) -> Callable[[Request], Awaitable[Response]]:
+    def _page(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request, self._frame)

@@ -36,34 +36,34 @@ class Text(msgspec.Struct, forbid_unknown_fields=True):
     text: str
 
 
-@routes.get("/v1/test/fail/{family}", summary="Fail")
+@routes.get("/v1/test/fail/{family}", summary="Fail", own="it is of this test")
 async def fail(ctx: Context, family: str) -> None:
     if family not in FAMILIES:
         raise ZeroDivisionError("a secret of the inside")
     raise FAMILIES[family][0](f"it is {family}", code=f"was-{family}", retry_after=2.2, path=Path("/x"))
 
 
-@routes.get("/v1/test/odd", summary="Odd")
+@routes.get("/v1/test/odd", summary="Odd", own="it is of this test")
 async def odd(ctx: Context) -> None:
     raise Invalid("the name is \udcff", code="odd", name="\udcff")
 
 
-@routes.post("/v1/test/echo", summary="Echo", max_body=1000)
+@routes.post("/v1/test/echo", summary="Echo", max_body=1000, own="it is of this test")
 async def echo(ctx: Context, body: Text) -> Reply[str]:
     return Reply(body.text, 202, (("X-Length", str(len(body.text))),))
 
 
-@routes.get("/v1/test/names/{name}", summary="Name")
+@routes.get("/v1/test/names/{name}", summary="Name", own="it is of this test")
 async def name(ctx: Context, name: str) -> str:
     return name
 
 
-@routes.get("/v1/test/names/fixed", summary="Fixed")
+@routes.get("/v1/test/names/fixed", summary="Fixed", own="it is of this test")
 async def fixed(ctx: Context) -> str:
     return "the fixed one"
 
 
-@routes.delete("/v1/test/names/{name}", summary="Remove")
+@routes.delete("/v1/test/names/{name}", summary="Remove", own="it is of this test")
 async def remove(ctx: Context, name: str) -> None:
     return None
 

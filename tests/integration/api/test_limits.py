@@ -22,14 +22,14 @@ routes = Routes()
 gate = threading.Event()
 
 
-@routes.events("/v1/test/stream", summary="Two events, the second when the gate is open")
+@routes.events("/v1/test/stream", summary="Two events, the second when the gate is open", own="it is of this test")
 async def stream(ctx: Context) -> AsyncIterator[ServerEvent]:
     yield ServerEvent("first", "log", "1")
     await asyncio.to_thread(gate.wait, PATIENCE)
     yield ServerEvent("second", "log", "2")
 
 
-@routes.raw("PUT", "/v1/test/upload", summary="Take a body")
+@routes.raw("PUT", "/v1/test/upload", summary="Take a body", own="it is of this test")
 async def upload(ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
     await read_body(scope, receive, 1 << 20)
     await empty(send)

@@ -14,7 +14,7 @@ from dais.compute import find_job
 routes = Routes()
 
 
-@routes.events("/v1/jobs/{ref}/events", summary="Follow what happens to a job")
+@routes.events("/v1/jobs/{ref}/events", summary="Follow what happens to a job", action="job:get")
 async def follow_job(
     ctx: Context,
     ref: str,

@@ -31,7 +31,7 @@ class _Seen:
     seq: int
 
 
-@routes.events("/v1/events", summary="Follow what happens")
+@routes.events("/v1/events", summary="Follow what happens", action="event:list")
 async def follow_all(
     ctx: Context,
     subject: str | None = None,

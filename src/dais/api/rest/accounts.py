@@ -28,7 +28,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     log_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
-@routes.get("/v1/accounts", summary="List the accounts that you may use")
+@routes.get("/v1/accounts", summary="List the accounts that you may use", action="account:list")
 async def accounts(ctx: Context, limit: int = 100, cursor: str | None = None) -> answers.Page[answers.Account]:
     def read(uow: UnitOfWork) -> answers.Page[answers.Account]:
         page = list_accounts(uow, ctx.actor, limit=limit, cursor=cursor)
@@ -39,7 +39,7 @@ async def accounts(ctx: Context, limit: int = 100, cursor: str | None = None) ->
     return found
 
 
-@routes.post("/v1/accounts", status=201, summary="Make an account")
+@routes.post("/v1/accounts", status=201, summary="Make an account", action="account:new")
 async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
     def make(uow: UnitOfWork) -> Account:
         parent = resolve_account(uow, ctx.actor, body.parent).id if body.parent is not None else None
@@ -48,7 +48,7 @@ async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
     return _answer(await ctx.db.write(make))
 
 
-@routes.get("/v1/accounts/{ref}", summary="Show an account")
+@routes.get("/v1/accounts/{ref}", summary="Show an account", action="account:get")
 async def account(ctx: Context, ref: str) -> answers.Account:
     def read(uow: UnitOfWork) -> answers.Account:
         found = resolve_account(uow, ctx.actor, ref)
@@ -58,7 +58,7 @@ async def account(ctx: Context, ref: str) -> answers.Account:
     return found
 
 
-@routes.patch("/v1/accounts/{ref}", summary="Change how long an account's logs are kept")
+@routes.patch("/v1/accounts/{ref}", summary="Change how long an account's logs are kept", action="account:set")
 async def change_account(ctx: Context, ref: str, body: AccountChange) -> answers.Account:
     """For administrators. `null` lets the installation's limit hold; 0 is no limit."""
 

@@ -14,7 +14,7 @@ routes = Routes()
 MAX_DIGESTS = 10_000
 
 
-@routes.post("/v1/blobs/missing", summary="Tell which contents are not stored yet")
+@routes.post("/v1/blobs/missing", summary="Tell which contents are not stored yet", action="job:new")
 async def missing(ctx: Context, body: Digests) -> Digests:
     """Those that are stored already are kept for the next 24 hours at least."""
     if len(body.digests) > MAX_DIGESTS:
@@ -24,7 +24,13 @@ async def missing(ctx: Context, body: Digests) -> Digests:
     return Digests(digests=await disk(ctx.services.blobs.missing, body.digests))
 
 
-@routes.raw("PUT", "/v1/blobs/{digest}", summary="Store a content, whole or a piece of it", answer=Received)
+@routes.raw(
+    "PUT",
+    "/v1/blobs/{digest}",
+    summary="Store a content, whole or a piece of it",
+    answer=Received,
+    action="job:new",
+)
 async def store_blob(
     ctx: Context, scope: Scope, receive: Receive, send: Send, digest: str, size: int, offset: int = 0
 ) -> None:
@@ -47,7 +53,14 @@ async def store_blob(
     await send_json(send, 200, Received(path=digest, offset=have, complete=have == size))
 
 
-@routes.raw("POST", "/v1/blobs/pack", summary="Store many small contents at once", status=201, answer=Stored)
+@routes.raw(
+    "POST",
+    "/v1/blobs/pack",
+    summary="Store many small contents at once",
+    status=201,
+    answer=Stored,
+    action="job:new",
+)
 async def store_pack(ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """The body is a pack; the headers' `size` and `digest` count."""
     data = await read_body(scope, receive, MAX_PACK)

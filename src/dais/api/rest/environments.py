@@ -30,19 +30,19 @@ class BuildLog(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-@routes.get("/v1/environments", summary="List the organization's environments")
+@routes.get("/v1/environments", summary="List the organization's environments", action="environment:list")
 async def environments(ctx: Context) -> answers.Page[answers.Environment]:
     found = await ctx.db.read(list_environments, ctx.actor)
     return answers.Page[answers.Environment](items=found)
 
 
-@routes.get("/v1/environments/{id}", summary="Show an environment")
+@routes.get("/v1/environments/{id}", summary="Show an environment", action="environment:get")
 async def environment(ctx: Context, id: str) -> answers.Environment:  # noqa: A002 (the path's word)
     found: answers.Environment = await ctx.db.read(get_environment, ctx.actor, id)
     return found
 
 
-@routes.get("/v1/environments/{id}/log", summary="What the builder of an environment said")
+@routes.get("/v1/environments/{id}/log", summary="What the builder of an environment said", action="environment:get")
 async def log(ctx: Context, id: str) -> BuildLog:  # noqa: A002 (the path's word)
     row = await ctx.db.read(environment_row, ctx.actor, id)
     text = bytearray()
@@ -69,7 +69,9 @@ async def log(ctx: Context, id: str) -> BuildLog:  # noqa: A002 (the path's word
     return BuildLog(text=text.decode(errors="replace"), complete=row.state != "BUILDING")
 
 
-@routes.delete("/v1/environments/{id}", summary="Remove an environment that no job uses", status=204)
+@routes.delete(
+    "/v1/environments/{id}", summary="Remove an environment that no job uses", status=204, action="environment:rm"
+)
 async def delete_environment(ctx: Context, id: str) -> None:  # noqa: A002 (the path's word)
     await ctx.db.write(remove_environment, ctx.actor, id)
     await asyncio.to_thread(shutil.rmtree, ctx.services.data_dir / "envs" / id, ignore_errors=True)

@@ -39,7 +39,7 @@ class _Size(msgspec.Struct):
     cols: int
 
 
-@routes.websocket("/v1/jobs/{ref}/exec", summary="Run a command inside a running job")
+@routes.websocket("/v1/jobs/{ref}/exec", summary="Run a command inside a running job", action="job:exec")
 async def execute(
     ctx: Context, scope: Scope, receive: Receive, send: Send, ref: str, account: str | None = None
 ) -> None:

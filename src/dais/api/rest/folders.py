@@ -50,7 +50,7 @@ async def make_folder(services: Services, actor: Actor, wanted: NewFolder, folde
             await disk(store.discard, folder_id)
 
 
-@routes.post("/v1/folders", status=201, summary="Make a folder")
+@routes.post("/v1/folders", status=201, summary="Make a folder", action="data:new")
 async def new_folder(ctx: Context, body: NewFolder) -> Reply[answers.Folder]:
     """With `staging` the folder is seen by nobody until it is published, so that a whole tree appears at once.
 
@@ -62,12 +62,12 @@ async def new_folder(ctx: Context, body: NewFolder) -> Reply[answers.Folder]:
     return Reply(_answer(made), 201 if made.id == folder_id else 200, location)
 
 
-@routes.post("/v1/folders/{ref}/publish", summary="Show a folder that was filled while it was made")
+@routes.post("/v1/folders/{ref}/publish", summary="Show a folder that was filled while it was made", action="data:new")
 async def publish(ctx: Context, ref: str) -> answers.Folder:
     return _answer(await ctx.db.write(publish_folder, ctx.actor, ref))
 
 
-@routes.get("/v1/folders", summary="List folders")
+@routes.get("/v1/folders", summary="List folders", action="data:list")
 async def folders(
     ctx: Context,
     account: str | None = None,
@@ -83,7 +83,7 @@ async def folders(
     return answers.Page(items=[_answer(folder) for folder in page.items], cursor=page.cursor)
 
 
-@routes.get("/v1/folders/{ref}", summary="Show a folder")
+@routes.get("/v1/folders/{ref}", summary="Show a folder", action="data:get")
 async def folder(ctx: Context, ref: str, account: str | None = None, measured: bool = False) -> answers.Folder:
     """`ref` is an id, a full name, or a name in `account`. With `measured`, its files and bytes are counted."""
     found = await ctx.db.read(get_folder, ctx.actor, ref, account=account)
@@ -93,7 +93,7 @@ async def folder(ctx: Context, ref: str, account: str | None = None, measured: b
     return _answer(found, size=counted.size, files=counted.files)
 
 
-@routes.delete("/v1/folders/{ref}", summary="Remove a folder with all that is in it", status=204)
+@routes.delete("/v1/folders/{ref}", summary="Remove a folder with all that is in it", status=204, action="data:rm")
 async def remove(ctx: Context, ref: str, account: str | None = None) -> None:
     """Refused with `folder-in-use` while a job that has not ended mounts it."""
 
@@ -101,7 +101,7 @@ async def remove(ctx: Context, ref: str, account: str | None = None) -> None:
     await disk(ctx.services.folders.discard, removed.id)
 
 
-@routes.get("/v1/folders/{ref}/entries", summary="List what is in a folder")
+@routes.get("/v1/folders/{ref}/entries", summary="List what is in a folder", action="data:get")
 async def entries(
     ctx: Context,
     ref: str,
@@ -121,7 +121,7 @@ async def entries(
     return answers.Page(items=[_entry(entry) for entry in page.items], cursor=page.cursor)
 
 
-@routes.delete("/v1/folders/{ref}/entries", summary="Remove what is in a folder", status=204)
+@routes.delete("/v1/folders/{ref}/entries", summary="Remove what is in a folder", status=204, action="data:set")
 async def remove_content(
     ctx: Context, ref: str, path: str, recursive: bool = False, account: str | None = None
 ) -> None:
@@ -130,7 +130,7 @@ async def remove_content(
     await disk(remove_entries, ctx.services.folders, found.id, path, recursive=recursive)
 
 
-@routes.post("/v1/folders/{ref}/directories", summary="Make a directory in a folder", status=201)
+@routes.post("/v1/folders/{ref}/directories", summary="Make a directory in a folder", status=201, action="data:set")
 async def new_directory(ctx: Context, ref: str, body: NewDirectory, account: str | None = None) -> answers.Entry:
     """Directories above it that are missing are made, too. Refused with `already-there` when something has the path."""
     found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
@@ -138,7 +138,7 @@ async def new_directory(ctx: Context, ref: str, body: NewDirectory, account: str
     return _entry(await disk(find_entry, store, found.id, await disk(make_directory, store, found.id, body.path)))
 
 
-@routes.post("/v1/folders/{ref}/move", summary="Give something in a folder another path")
+@routes.post("/v1/folders/{ref}/move", summary="Give something in a folder another path", action="data:set")
 async def move_content(ctx: Context, ref: str, body: Move, account: str | None = None) -> answers.Entry:
     """Moves a file, a link or a directory by one rename. Nothing is replaced: `already-there`."""
     found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
@@ -148,7 +148,12 @@ async def move_content(ctx: Context, ref: str, body: Move, account: str | None =
     )
 
 
-@routes.post("/v1/folders/{ref}/compare", summary="Tell which files a folder holds already", max_body=MAX_COMPARISON)
+@routes.post(
+    "/v1/folders/{ref}/compare",
+    summary="Tell which files a folder holds already",
+    max_body=MAX_COMPARISON,
+    action="data:get",
+)
 async def compare_files(ctx: Context, ref: str, body: Comparison, account: str | None = None) -> list[Compared]:
     """One answer for each file, in order. With `begun`, `offset` tells how much has come of a large file."""
     if len(body.files) > MAX_COMPARED:

@@ -16,6 +16,7 @@ from dais.kit.tables import leases
 
 routes = Routes()
 
+WHY = "load balancers and service managers hold no token"
 PROBE_SECONDS = 5.0
 REMEMBERED_SECONDS = 1.0
 """The database is asked at most once in so long, whoever asks us: no token is needed for that."""
@@ -38,7 +39,7 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     checks: dict[str, str]
 
 
-@routes.get("/v1/health", summary="Whether the server works", public=True)
+@routes.get("/v1/health", summary="Whether the server works", public=WHY)
 async def health(ctx: Context) -> Health:
     """Answers 200 while the server can read its database, 503 while it cannot or is stopping."""
     if ctx.services.stopping.is_set():
@@ -47,7 +48,7 @@ async def health(ctx: Context) -> Health:
     return Health(status="ok")
 
 
-@routes.get("/v1/ready", summary="Whether the server can do its work now", public=True)
+@routes.get("/v1/ready", summary="Whether the server can do its work now", public=WHY)
 async def ready(ctx: Context) -> Readiness:
     """Answers 200 when the database takes writes and has the right schema, the engines are connected, and the server is
     not stopping; else 503, whose field `checks` says which of them is not so.

@@ -37,7 +37,9 @@ class NewImage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     group: str = DEFAULT_GROUP
 
 
-@routes.post("/v1/images", status=201, summary="Register a root directory of the machines as an image")
+@routes.post(
+    "/v1/images", status=201, summary="Register a root directory of the machines as an image", action="image:new"
+)
 async def new_image(ctx: Context, body: NewImage) -> Reply[answers.Image]:
     """For administrators. The engine checks the directory; nothing is copied."""
     await ctx.db.read(check_new_image, ctx.actor, body.group, body.name)
@@ -49,13 +51,13 @@ async def new_image(ctx: Context, body: NewImage) -> Reply[answers.Image]:
     return Reply(made, 201, (("Location", f"/v1/images/{made.name}?group={made.group}"),))
 
 
-@routes.get("/v1/images", summary="List the images")
+@routes.get("/v1/images", summary="List the images", action="image:list")
 async def images(ctx: Context) -> answers.Page[answers.Image]:
     found = await ctx.db.read(list_images, ctx.actor)
     return answers.Page[answers.Image](items=found)
 
 
-@routes.get("/v1/images/{name}", summary="Show an image")
+@routes.get("/v1/images/{name}", summary="Show an image", action="image:get")
 async def image(ctx: Context, name: str, group: str = DEFAULT_GROUP) -> answers.Image:
     """Its size is counted at the first time."""
     found: answers.Image = await ctx.db.read(get_image, ctx.actor, group, name)
@@ -67,7 +69,7 @@ async def image(ctx: Context, name: str, group: str = DEFAULT_GROUP) -> answers.
     return msgspec.structs.replace(found, size=size)
 
 
-@routes.delete("/v1/images/{name}", summary="Forget an image; its directory stays", status=204)
+@routes.delete("/v1/images/{name}", summary="Forget an image; its directory stays", status=204, action="image:rm")
 async def delete_image(ctx: Context, name: str, group: str = DEFAULT_GROUP) -> None:
     """Refused with `in-use` while a job of it has not ended."""
     path = await ctx.db.write(remove_image, ctx.actor, group, name)

@@ -59,7 +59,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     gpu_utilization: float | None = None
 
 
-@routes.post("/v1/jobs", summary="Submit a job", status=201, max_body=MAX_SPEC)
+@routes.post("/v1/jobs", summary="Submit a job", status=201, max_body=MAX_SPEC, action="job:new")
 async def submit(
     ctx: Context,
     body: JobSpec,
@@ -94,7 +94,7 @@ async def make_job(services: Services, actor: Actor, spec: JobSpec, key: str | N
     return job
 
 
-@routes.get("/v1/jobs", summary="List jobs")
+@routes.get("/v1/jobs", summary="List jobs", action="job:list")
 async def jobs(
     ctx: Context,
     account: str | None = None,
@@ -123,14 +123,14 @@ async def jobs(
     return page
 
 
-@routes.get("/v1/jobs/{ref}", summary="Show a job with its runs and history")
+@routes.get("/v1/jobs/{ref}", summary="Show a job with its runs and history", action="job:get")
 async def job(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
     """`ref` is an id or its last eight digits, a number, `last`, or a name: the live job's, else the newest's."""
     found: answers.JobDetail = await ctx.db.glance(get_job, ctx.actor, ref, account=account)
     return found
 
 
-@routes.post("/v1/jobs/{ref}/kill", summary="Ask a job to end")
+@routes.post("/v1/jobs/{ref}/kill", summary="Ask a job to end", action="job:kill")
 async def kill(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
     """Answers the job as it is then; `cancel_requested` is set until what runs has been stopped."""
 
@@ -141,7 +141,7 @@ async def kill(ctx: Context, ref: str, account: str | None = None) -> answers.Jo
     return killed
 
 
-@routes.post("/v1/jobs/{ref}/retry", summary="Run a finished job again, with the next run index")
+@routes.post("/v1/jobs/{ref}/retry", summary="Run a finished job again, with the next run index", action="job:new")
 async def retry(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
     ctx.services.limits.submit(ctx.actor.id)
 
@@ -152,7 +152,7 @@ async def retry(ctx: Context, ref: str, account: str | None = None) -> answers.J
     return again
 
 
-@routes.patch("/v1/jobs/{ref}", summary="Change a job's name, tags or bid")
+@routes.patch("/v1/jobs/{ref}", summary="Change a job's name, tags or bid", action="job:set")
 async def change(ctx: Context, ref: str, body: JobChange, account: str | None = None) -> answers.JobDetail:
     if isinstance(body.name, str):
         try:
@@ -167,12 +167,12 @@ async def change(ctx: Context, ref: str, body: JobChange, account: str | None = 
     return changed
 
 
-@routes.delete("/v1/jobs/{ref}", summary="Forget a job that has ended", status=204)
+@routes.delete("/v1/jobs/{ref}", summary="Forget a job that has ended", status=204, action="job:rm")
 async def delete_job(ctx: Context, ref: str, account: str | None = None) -> None:
     await ctx.db.write(remove_job, ctx.actor, ref, account=account)
 
 
-@routes.get("/v1/jobs/{ref}/usage", summary="What a running job uses now")
+@routes.get("/v1/jobs/{ref}/usage", summary="What a running job uses now", action="job:get")
 async def usage(ctx: Context, ref: str, account: str | None = None) -> Usage:
     work = await ctx.db.read(running_work, ctx.actor, ref, "job:get", account)
     now = await ctx.services.compute.usage(work)

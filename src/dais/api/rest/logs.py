@@ -25,7 +25,7 @@ JOIN_BYTES = 64 << 10
 _names = {STDOUT: "stdout", STDERR: "stderr", SYSTEM: "system"}
 
 
-@routes.get("/v1/jobs/{ref}/logs", summary="Read a job's log")
+@routes.get("/v1/jobs/{ref}/logs", summary="Read a job's log", action="job:logs")
 async def logs(
     ctx: Context,
     ref: str,
@@ -63,7 +63,7 @@ async def logs(
     )
 
 
-@routes.events("/v1/jobs/{ref}/logs/stream", summary="Follow a job's log")
+@routes.events("/v1/jobs/{ref}/logs/stream", summary="Follow a job's log", action="job:logs")
 async def follow(
     ctx: Context,
     ref: str,

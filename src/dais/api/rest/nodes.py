@@ -10,7 +10,7 @@ from dais.wire import answers
 routes = Routes()
 
 
-@routes.get("/v1/nodes", summary="List the machines with their free slots")
+@routes.get("/v1/nodes", summary="List the machines with their free slots", action="node:list")
 async def nodes(ctx: Context) -> answers.Page[answers.Node]:
     found = await ctx.db.read(list_nodes)
     return answers.Page[answers.Node](items=found)

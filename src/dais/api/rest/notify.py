@@ -18,19 +18,19 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     targets: tuple[str, ...]
 
 
-@routes.get("/v1/notify", summary="Show who is told when your jobs end")
+@routes.get("/v1/notify", summary="Show who is told when your jobs end", action="user:get")
 async def notify(ctx: Context) -> answers.Notify:
     return _answer(await ctx.db.read(get_wishes, ctx.actor))
 
 
-@routes.put("/v1/notify", summary="Set who is told when your jobs end")
+@routes.put("/v1/notify", summary="Set who is told when your jobs end", action="user:set")
 async def set_notify(ctx: Context, body: Targets) -> answers.Notify:
     """For jobs that name nobody themselves."""
     ctx.services.notifier.check(body.targets)
     return _answer(await ctx.db.write(set_targets, ctx.actor, body.targets))
 
 
-@routes.post("/v1/notify/secret", summary="Make a new key that your webhooks are signed with")
+@routes.post("/v1/notify/secret", summary="Make a new key that your webhooks are signed with", action="user:set")
 async def new_notify_secret(ctx: Context) -> answers.SigningSecret:
     """It is told this once, and takes the place of the one before at once."""
     return answers.SigningSecret(secret=await ctx.db.write(new_signing, ctx.actor, ctx.services.vault))

@@ -32,7 +32,7 @@ class Resealed(msgspec.Struct, frozen=True, kw_only=True):
     secrets: int
 
 
-@routes.get("/v1/secrets", summary="List secrets, without their values")
+@routes.get("/v1/secrets", summary="List secrets, without their values", action="secret:list")
 async def secrets(
     ctx: Context, account: str | None = None, limit: int = 100, cursor: str | None = None
 ) -> answers.Page[answers.Secret]:
@@ -40,12 +40,12 @@ async def secrets(
     return answers.Page(items=[_answer(secret) for secret in page.items], cursor=page.cursor)
 
 
-@routes.get("/v1/secrets/{name}", summary="Show a secret, without its value")
+@routes.get("/v1/secrets/{name}", summary="Show a secret, without its value", action="secret:get")
 async def secret(ctx: Context, name: str, account: str | None = None) -> answers.Secret:
     return _answer(await ctx.db.read(get_secret, ctx.actor, name, account=account))
 
 
-@routes.put("/v1/secrets/{name}", summary="Set a secret")
+@routes.put("/v1/secrets/{name}", summary="Set a secret", action="secret:set")
 async def put_secret(ctx: Context, name: str, body: SecretValue, account: str | None = None) -> answers.Secret:
     """Makes it, or replaces its value: jobs that start from now on get the new one. It can never be read back."""
     try:
@@ -55,12 +55,12 @@ async def put_secret(ctx: Context, name: str, body: SecretValue, account: str | 
     return _answer(await ctx.db.write(set_secret, ctx.actor, ctx.services.vault, name, value, account=account))
 
 
-@routes.delete("/v1/secrets/{name}", summary="Forget a secret", status=204)
+@routes.delete("/v1/secrets/{name}", summary="Forget a secret", status=204, action="secret:rm")
 async def delete_secret(ctx: Context, name: str, account: str | None = None) -> None:
     await ctx.db.write(remove_secret, ctx.actor, name, account=account)
 
 
-@routes.post("/v1/secrets/rotate-key", summary="Encrypt all secrets with a new key")
+@routes.post("/v1/secrets/rotate-key", summary="Encrypt all secrets with a new key", action="secret:set")
 async def rotate_key(ctx: Context) -> Resealed:
     """For administrators. Older keys stay in the key file: older backups need them."""
     vault = ctx.services.vault

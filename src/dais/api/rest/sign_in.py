@@ -10,7 +10,7 @@ from dais.wire import answers
 routes = Routes()
 
 
-@routes.post("/v1/sign-in-links", summary="Make a one-time link into the pages", status=201)
+@routes.post("/v1/sign-in-links", summary="Make a one-time link into the pages", status=201, action="session:new")
 async def sign_in_link(ctx: Context) -> answers.SignInLink:
     """The link signs its opener in as the bearer of the token: once, within fifteen minutes."""
     secret = await ctx.db.write(own_sign_in_link, ctx.actor)

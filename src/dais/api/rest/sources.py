@@ -14,7 +14,9 @@ MAX_MANIFEST = 64 << 20
 """Bytes of a manifest: some hundred thousand files."""
 
 
-@routes.post("/v1/sources", status=201, summary="Store the manifest of a source", max_body=MAX_MANIFEST)
+@routes.post(
+    "/v1/sources", status=201, summary="Store the manifest of a source", max_body=MAX_MANIFEST, action="job:new"
+)
 async def new_source(ctx: Context, body: SourceManifest) -> Source:
     """Its contents must be stored already, else it is refused with `blobs-missing`. Its digest is a job's `source`."""
     return await disk(store_source, ctx.services.blobs, body)

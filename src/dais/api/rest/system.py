@@ -11,12 +11,12 @@ from dais.wire import answers
 routes = Routes()
 
 
-@routes.get("/v1/version", summary="What runs here", public=True)
+@routes.get("/v1/version", summary="What runs here", public="clients compare versions before they sign in")
 async def version(ctx: Context) -> answers.Version:
     return answers.Version(version=dais.__version__)
 
 
-@routes.get("/v1/me", summary="Who the bearer of the token is")
+@routes.get("/v1/me", summary="Who the bearer of the token is", own="who they are")
 async def me(ctx: Context) -> answers.Me:
     actor = ctx.actor
     account = await ctx.db.glance(get_account, actor.account_id)

@@ -25,7 +25,9 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 _decode_paths = BodyDecoder(Paths)
 
 
-@routes.raw("POST", "/v1/folders/{ref}/pack", summary="Upload many small files at once", answer=Stored)
+@routes.raw(
+    "POST", "/v1/folders/{ref}/pack", summary="Upload many small files at once", answer=Stored, action="data:set"
+)
 async def upload_pack(
     ctx: Context, scope: Scope, receive: Receive, send: Send, ref: str, account: str | None = None
 ) -> None:
@@ -40,7 +42,9 @@ async def upload_pack(
     await send_json(send, 200, Stored(entries=entries))
 
 
-@routes.raw("PUT", "/v1/folders/{ref}/file", summary="Upload a file, whole or a piece of it", answer=Received)
+@routes.raw(
+    "PUT", "/v1/folders/{ref}/file", summary="Upload a file, whole or a piece of it", answer=Received, action="data:set"
+)
 async def upload_file(
     ctx: Context,
     scope: Scope,
@@ -86,7 +90,7 @@ async def upload_file(
     await send_json(send, 200, received)
 
 
-@routes.raw("GET", "/v1/folders/{ref}/file", summary="Download a file, or a range of it")
+@routes.raw("GET", "/v1/folders/{ref}/file", summary="Download a file, or a range of it", action="data:get")
 async def download_file(
     ctx: Context, scope: Scope, receive: Receive, send: Send, ref: str, path: str, account: str | None = None
 ) -> None:
@@ -103,7 +107,7 @@ async def download_file(
         await send_file(scope, receive, send, file, head)
 
 
-@routes.raw("POST", "/v1/folders/{ref}/fetch", summary="Download many small files at once")
+@routes.raw("POST", "/v1/folders/{ref}/fetch", summary="Download many small files at once", action="data:get")
 async def fetch_files(
     ctx: Context, scope: Scope, receive: Receive, send: Send, ref: str, account: str | None = None
 ) -> None:
