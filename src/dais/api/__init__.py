@@ -11,7 +11,7 @@ from dais.api.limits import UserLimits
 from dais.api.rest import all_routes
 from dais.api.rest.folders import make_folder
 from dais.api.rest.jobs import check_job, make_job
-from dais.api.routing import Header, Reply, Routes, read_body, send_json
+from dais.api.routing import Header, Reply, Routes, read_body, send_json, send_whole
 from dais.api.sse import ServerEvent
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "send_file",
     "send_json",
     "send_pieces",
+    "send_whole",
     "tokens_in_address",
 ]

@@ -27,7 +27,7 @@ from dais.api.decoding import BodyDecoder
 from dais.api.errors import Disconnected, HttpProblem
 from dais.api.sse import ServerEvent, stream_events
 
-__all__ = ["Header", "Reply", "Route", "Routes", "empty", "read_body", "send_json"]
+__all__ = ["Header", "Reply", "Route", "Routes", "empty", "read_body", "send_json", "send_whole"]
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -297,7 +297,12 @@ def _too_large(limit: int) -> HttpProblem:
 
 async def send_json(send: Send, status: int, value: Any, headers: Sequence[tuple[str, str]] = ()) -> None:
     """Answer with JSON."""
-    status, head, body = _as_json(status, value, headers)
+    await send_whole(send, _as_json(status, value, headers))
+
+
+async def send_whole(send: Send, answered: Answered) -> None:
+    """Send what a route's `run` returned."""
+    status, head, body = answered
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
 

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dais.api import Context, Head, all_routes, attachment, opened_file, send_file, send_pieces
+from dais.api import Context, Head, all_routes, attachment, opened_file, send_file, send_pieces, send_whole
 from dais.data import FolderStore
 from dais.web.frame import Frame
 from dais.web.guard import check_form_token, check_origin, visitor
@@ -37,7 +37,9 @@ class _Carried(Response):
         self._run, self._ctx, self._folder = _carried[name].run, ctx, folder
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._run(self._ctx, scope, receive, send, [self._folder])
+        answered = await self._run(self._ctx, scope, receive, send, [self._folder])
+        if answered is not None:
+            await send_whole(send, answered)
 
 
 class FileAnswer(Response):
