@@ -205,14 +205,10 @@ def sure_end() -> None:
 def _without_setting(prefix: str) -> None:
     original = Cgroups._settings
 
-    def settings(self: Cgroups, dirs: dict[str, str], limits: Any) -> list[tuple[str, str]]:
-        return [(path, value) for path, value in original(self, dirs, limits) if not _file(path).startswith(prefix)]
+    def settings(self: Cgroups, dirs: dict[str, str], limits: Any) -> list[tuple[str, str, str]]:
+        return [setting for setting in original(self, dirs, limits) if not setting[1].startswith(prefix)]
 
     Cgroups._settings = settings  # type: ignore[method-assign]
-
-
-def _file(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def _without_value(options: Options, name: str) -> Options:

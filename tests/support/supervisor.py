@@ -190,11 +190,14 @@ class Node:
         filtering: bool = True,
         leasing: Leasing | None = None,
         apart: bool = False,
+        allow_root: bool = False,
     ) -> None:
-        """Start a supervisor; `apart`: for a server that is not root."""
+        """Start a supervisor; `apart`: for a server that is not root; `allow_root`: containers may stay root."""
         program = filter_program() if filtering else None
         lease = None if leasing is None else str(leasing)
-        start_supervisor(str(self.directory), python, filter_program=program, lease=lease, apart=apart)
+        start_supervisor(
+            str(self.directory), python, filter_program=program, lease=lease, apart=apart, allow_root=allow_root
+        )
 
     def connect(self, *, hello: bool = True) -> Control:
         return until(lambda: self._try_connect(hello), "the supervisor listens")

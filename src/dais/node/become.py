@@ -14,23 +14,25 @@ import sys
 import termios
 
 from dais.node import kernel
-from dais.node.cgroups import join
 from dais.node.spawn import SetupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dais.node.cgroups import Group
+    from dais.node.cgroups import Cgroups
+    from dais.node.group import Group
     from dais.node.launch import Launched
     from dais.node.sandbox import Plan
     from dais.node.spec import LaunchSpec
 
+PREFERRED = b"500"
 _MOST_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 class Guise:
-    """For one vfork the supervisor looks like the job's user: the child inherits it, and exec makes it final.
+    """For one vfork the supervisor looks like the job's process: the child inherits it, and exec makes it final.
 
-    The saved uid stays root, so that the supervisor can return; exec sets the child's to the job's. While it lasts a
+    That is its user, how many files it may open, and that it rather than the platform ends when memory runs out. The
+    saved uid stays root, so that the supervisor can return; exec sets the child's to the job's. While it lasts a
     process of that same user could signal the supervisor: it is used only when none that could see it runs here.
     """
 
@@ -41,8 +43,10 @@ class Guise:
 
     def __enter__(self) -> None:
         self._before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        victim.begin()
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._before[1]))
+            if self._files != self._before[0]:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._before[1]))
             if self._uid is not None and self._gid is not None:
                 os.setresgid(self._gid, self._gid, 0)
                 os.setresuid(self._uid, self._uid, 0)
@@ -54,15 +58,53 @@ class Guise:
         if self._uid is not None:
             os.setresuid(0, 0, 0)
             os.setresgid(0, 0, 0)
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._before)
+        if self._files != self._before[0]:
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._before)
+        victim.end()
+
+
+class Victim:
+    """When the machine runs out of memory the kernel shall rather end jobs than the platform: children inherit that.
+
+    Set for the moment of a vfork: to look for the child's own file in /proc takes ten times as long.
+    """
+
+    def __init__(self) -> None:
+        self._fd = -1
+        self._own = b""
+
+    def begin(self) -> None:
+        """From now on children are preferred. Nothing is done where the kernel refuses."""
+        if self._fd == -1:
+            try:
+                self._fd = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+                self._own = os.pread(self._fd, 16, 0).strip()
+            except OSError:
+                self._fd = -2
+        self._write(PREFERRED)
+
+    def end(self) -> None:
+        """The supervisor is as before."""
+        self._write(self._own)
+
+    def _write(self, value: bytes) -> None:
+        if self._fd >= 0:
+            try:
+                os.pwrite(self._fd, value, 0)
+            except OSError:
+                pass
+
+
+victim = Victim()
+"""Of this process: the supervisor is one."""
 
 
 class Within:
     """For one vfork the supervisor is in the job's control group: the child is born there, and nothing escapes."""
 
-    def __init__(self, group: Group | None, home: dict[str, str]) -> None:
+    def __init__(self, group: Group | None, cgroups: Cgroups | None) -> None:
         self._group = group
-        self._home = home
+        self._cgroups = cgroups
 
     def __enter__(self) -> None:
         if self._group is not None:
@@ -77,9 +119,9 @@ class Within:
             self._return()
 
     def _return(self) -> None:
+        assert self._cgroups is not None
         try:
-            for directory in set(self._home.values()):
-                join(directory)
+            self._cgroups.leave()
         except OSError as error:
             # Left in the job's group the supervisor would be killed with the job: end as after a crash, at once.
             print(f"the supervisor cannot return to its control group: {error}", file=sys.stderr, flush=True)  # noqa: T201
@@ -187,7 +229,7 @@ def prefer_as_victim(pid: int) -> None:
     except OSError:
         return
     try:
-        os.write(fd, b"500")
+        os.write(fd, PREFERRED)
     except OSError:
         pass
     finally:

@@ -1,7 +1,11 @@
-"""One control group per attempt: limits that hold for the whole tree, figures of it, and a sure way to end it.
+"""Where this supervisor makes the control groups of its attempts.
 
 Hosts differ: v1 with each controller mounted on its own, v2 with controllers, or nothing that may be written. `detect`
 finds out by trying, and says why when there is nothing.
+
+On v1 making and removing the groups of a short run takes as long as the run itself. So a group in which nothing is left
+is kept for the next attempt with the same limits, which finds its figures at zero; one of its directories bears the
+name of the attempt that has it. v2 neither renames a group nor forgets its figures, and needs one directory in all.
 """
 
 from __future__ import annotations
@@ -9,10 +13,11 @@ from __future__ import annotations
 import errno
 import os
 
-from dais.node.processes import send
+from dais.node.group import Group, read_text, write_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dais.node.group import Settings
     from dais.node.spec import Limits
 
 _WANTED = ("memory", "cpu", "pids", "cpuacct", "devices")
@@ -21,138 +26,34 @@ _PLAIN_DEVICES = ("1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:2", "136:*")
 _PERIOD = 100_000
 
 
-def _write(path: str, value: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, value.encode())
-    finally:
-        os.close(fd)
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read()
-    except OSError:
-        return None
-
-
-def _integer(path: str) -> int | None:
-    text = _read(path)
-    try:
-        return None if text is None else int(text)
-    except ValueError:
-        return None
-
-
-def _counter(path: str, name: str) -> int:
-    """A value from a file of `name value` lines; 0 when it is not there."""
-    for line in (_read(path) or "").splitlines():
-        key, _, value = line.partition(" ")
-        if key == name and value.isdigit():
-            return int(value)
-    return 0
-
-
-def join(directory: str) -> None:
-    """Move the calling process into a group. Raises OSError."""
-    _write(f"{directory}/cgroup.procs", "0")
-
-
-class Group:
-    """The control groups of one attempt (one directory on v2, one per controller on v1)."""
-
-    __slots__ = ("dirs", "version")
-
-    def __init__(self, version: str, dirs: dict[str, str]) -> None:
-        self.version = version
-        self.dirs = dirs
-
-    def join(self) -> None:
-        """Move the calling process into the group. Raises OSError."""
-        for directory in set(self.dirs.values()):
-            join(directory)
-
-    def add(self, pid: int) -> None:
-        """Move a process into the group; one that has just ended is no error. Raises OSError."""
-        for directory in set(self.dirs.values()):
-            try:
-                _write(f"{directory}/cgroup.procs", str(pid))
-            except ProcessLookupError:
-                return
-
-    def controllers(self) -> list[str]:
-        """What of memory, cpu, pids and devices is under control here."""
-        return [name for name in ("memory", "cpu", "pids", "devices") if name in self.dirs]
-
-    def pids(self) -> list[int]:
-        """Every process in the group."""
-        for directory in self.dirs.values():
-            text = _read(f"{directory}/cgroup.procs")
-            if text is not None:
-                # 0 stands for a process outside our pid namespace.
-                return [pid for pid in map(int, text.split()) if pid]
-        return []
-
-    def kill(self) -> None:
-        """KILL every process in the group; what forks meanwhile needs another call (on v1)."""
-        if self.version == "v2":
-            try:
-                _write(f"{next(iter(self.dirs.values()))}/cgroup.kill", "1")
-                return
-            except OSError:
-                pass  # a kernel before 5.14
-        for pid in self.pids():
-            send(pid, 9)
-
-    def out_of_memory(self) -> bool:
-        """Whether the kernel has killed a process of the group because its memory limit was reached."""
-        if "memory" not in self.dirs:
-            return False
-        name = "memory.events" if self.version == "v2" else "memory.oom_control"
-        return _counter(f"{self.dirs['memory']}/{name}", "oom_kill") > 0
-
-    def memory(self) -> int | None:
-        """Bytes in use."""
-        name = "memory.current" if self.version == "v2" else "memory.usage_in_bytes"
-        return _integer(f"{self.dirs['memory']}/{name}") if "memory" in self.dirs else None
-
-    def memory_peak(self) -> int | None:
-        """The most bytes ever in use; None where the kernel does not keep it (v2 before 5.19)."""
-        name = "memory.peak" if self.version == "v2" else "memory.max_usage_in_bytes"
-        return _integer(f"{self.dirs['memory']}/{name}") if "memory" in self.dirs else None
-
-    def cpu_seconds(self) -> float | None:
-        """CPU time of all processes that were ever in the group."""
-        if self.version == "v2":
-            return _counter(f"{next(iter(self.dirs.values()))}/cpu.stat", "usage_usec") / 1e6
-        nanoseconds = _integer(f"{self.dirs['cpuacct']}/cpuacct.usage") if "cpuacct" in self.dirs else None
-        return None if nanoseconds is None else nanoseconds / 1e9
-
-    def remove(self) -> bool:
-        """Remove the group's directories; False if something is still in them (try again soon)."""
-        for controller, directory in list(self.dirs.items()):
-            try:
-                os.rmdir(directory)
-            except FileNotFoundError:
-                pass
-            except OSError:
-                return False
-            if self.version == "v1":
-                del self.dirs[controller]
-        return True
+MOST_LASTING = 64
+"""Groups that are made to be kept for others."""
 
 
 class Cgroups:
     """Where this supervisor may make groups: `bases` maps a controller to a directory of ours.
 
-    `home` are the groups that the supervisor itself is in, by controller; empty when they cannot be told.
+    `has_home` tells whether the groups that the supervisor itself is in are known, so that it can `enter` another one
+    and `leave` it.
     """
 
     def __init__(self, version: str, bases: dict[str, str]) -> None:
         self.version = version
         self.bases = bases
-        self.home = self._find_home()
+        self._home = Group(version, self._find_home(), lasting=True)
+        self._made = self._number = 0
+        self._spare: list[Group] = []
+        # Memory plus swap, where the kernel counts it: else a job would go on in swap instead of ending.
+        swap = "memory.swap.max" if version == "v2" else "memory.memsw.limit_in_bytes"
+        self._counts_swap = "memory" in bases and os.path.exists(f"{bases['memory']}/{swap}")
+
+    @property
+    def has_home(self) -> bool:
+        return bool(self._home.dirs)
+
+    def leave(self) -> None:
+        """Return to the supervisor's own groups. Raises OSError."""
+        self._home.join()
 
     def _find_home(self) -> dict[str, str]:
         found = {}
@@ -163,7 +64,7 @@ class Cgroups:
                 continue
             name = controller if self.version == "v1" else ""
             for directory in (mounts[name] + paths.get(name, "/").rstrip("/"), mounts[name]):
-                if own in (_read(f"{directory}/cgroup.procs") or "").split():
+                if own in (read_text(f"{directory}/cgroup.procs") or "").split():
                     found[controller] = directory
                     break
             else:
@@ -181,64 +82,98 @@ class Cgroups:
             dirs.pop("cpu", None)
         if not devices:
             dirs.pop("devices", None)
-        group = Group(self.version, dirs)
-        try:
-            for directory in set(dirs.values()):
-                os.mkdir(directory)
-            for path, value in self._settings(dirs, limits) + _device_settings(dirs, devices or []):
-                _write(path, value)
-        except OSError:
-            group.remove()
-            raise
+        settings = tuple(self._settings(dirs, limits) + _device_settings(dirs, devices or []))
+        group = self._take(attempt_id, settings)
+        if group is None:
+            lasting = self.version == "v1" and not devices and self._made < MOST_LASTING
+            group = Group(self.version, self._common(dirs) if lasting else dirs, settings, lasting=lasting)
+            group.make()
+            self._made += 1
         return group
 
-    def existing(self, attempt_id: str) -> Group:
-        """The group that a predecessor may have left."""
-        dirs = {controller: f"{base}/{attempt_id}" for controller, base in self.bases.items()}
-        return Group(self.version, {name: path for name, path in dirs.items() if os.path.isdir(path)})
+    def give_back(self, group: Group) -> bool:
+        """An attempt has ended: keep its group for another, or remove it. False if something is still in it."""
+        if len(self._spare) < MOST_LASTING and group.can_serve_again():
+            try:
+                group.rename(f".spare-{id(group):x}")
+            except OSError:
+                pass
+            else:
+                self._spare.append(group)
+                return True
+        return self._remove(group)
 
     def remove_base(self) -> None:
         """Remove our own directories, once nothing is in them."""
+        while self._spare:
+            self._remove(self._spare.pop())
         for base in set(self.bases.values()):
             try:
                 os.rmdir(base)
             except OSError:
                 pass
 
-    def _settings(self, dirs: dict[str, str], limits: Limits) -> list[tuple[str, str]]:
-        settings: list[tuple[str, str]] = []
+    def _common(self, dirs: dict[str, str]) -> dict[str, str]:
+        """Directories of which only the first bears the attempt's name, for another attempt shall have the rest."""
+        self._number += 1
+        first = next(iter(dirs.values()))
+        return {
+            controller: path if path == first else f"{self.bases[controller]}/.lasting-{self._number}"
+            for controller, path in dirs.items()
+        }
+
+    def _take(self, attempt_id: str, settings: Settings) -> Group | None:
+        """A spare group with these limits, which becomes this attempt's; None when there is none."""
+        found = next((group for group in reversed(self._spare) if group.settings == settings), None)
+        if found is None:
+            if self._made >= MOST_LASTING and self._spare:  # the oldest makes way for one with other limits
+                self._remove(self._spare.pop(0))
+            return None
+        self._spare.remove(found)
+        try:
+            found.rename(attempt_id)
+            found.begin_again()
+        except OSError:
+            self._remove(found)
+            return None
+        return found
+
+    def _remove(self, group: Group) -> bool:
+        if not group.remove():
+            return False
+        self._made -= 1
+        return True
+
+    def _settings(self, dirs: dict[str, str], limits: Limits) -> list[tuple[str, str, str]]:
+        settings: list[tuple[str, str, str]] = []
         if limits.memory is not None and "memory" in dirs:
-            memory = dirs["memory"]
+            memory = str(limits.memory)
             if self.version == "v2":
-                settings.append((f"{memory}/memory.max", str(limits.memory)))
-                if os.path.exists(f"{memory}/memory.swap.max"):
-                    settings.append((f"{memory}/memory.swap.max", "0"))
+                settings.append(("memory", "memory.max", memory))
+                settings += [("memory", "memory.swap.max", "0")] if self._counts_swap else []
             else:
-                settings.append((f"{memory}/memory.limit_in_bytes", str(limits.memory)))
-                # Memory plus swap, where the kernel counts it: else a job would go on in swap instead of ending.
-                if os.path.exists(f"{memory}/memory.memsw.limit_in_bytes"):
-                    settings.append((f"{memory}/memory.memsw.limit_in_bytes", str(limits.memory)))
+                settings.append(("memory", "memory.limit_in_bytes", memory))
+                settings += [("memory", "memory.memsw.limit_in_bytes", memory)] if self._counts_swap else []
         if limits.cpu is not None and "cpu" in dirs:
             quota = max(1000, int(limits.cpu * _PERIOD))
             if self.version == "v2":
-                settings.append((f"{dirs['cpu']}/cpu.max", f"{quota} {_PERIOD}"))
+                settings.append(("cpu", "cpu.max", f"{quota} {_PERIOD}"))
             else:
-                settings.append((f"{dirs['cpu']}/cpu.cfs_period_us", str(_PERIOD)))
-                settings.append((f"{dirs['cpu']}/cpu.cfs_quota_us", str(quota)))
+                settings.append(("cpu", "cpu.cfs_period_us", str(_PERIOD)))
+                settings.append(("cpu", "cpu.cfs_quota_us", str(quota)))
         if limits.pids is not None and "pids" in dirs:
-            settings.append((f"{dirs['pids']}/pids.max", str(limits.pids)))
+            settings.append(("pids", "pids.max", str(limits.pids)))
         return settings
 
 
-def _device_settings(dirs: dict[str, str], devices: list[str]) -> list[tuple[str, str]]:
+def _device_settings(dirs: dict[str, str], devices: list[str]) -> list[tuple[str, str, str]]:
     if "devices" not in dirs:
         return []
     numbers = [os.stat(path).st_rdev for path in devices]
     allowed = [*_PLAIN_DEVICES, *(f"{os.major(number)}:{os.minor(number)}" for number in numbers)]
-    directory = dirs["devices"]
     return [
-        (f"{directory}/devices.deny", "a"),
-        *((f"{directory}/devices.allow", f"c {name} rw") for name in allowed),
+        ("devices", "devices.deny", "a"),
+        *(("devices", "devices.allow", f"c {name} rw") for name in allowed),
     ]
 
 
@@ -279,7 +214,7 @@ def _detect_v1(name: str, mounts: dict[str, str], own: dict[str, str]) -> Cgroup
 def _detect_v2(name: str, mount: str, own: str) -> Cgroups | str:
     reason = ""
     for above in dict.fromkeys((mount + own.rstrip("/"), mount)):
-        available = (_read(f"{above}/cgroup.controllers") or "").split()
+        available = (read_text(f"{above}/cgroup.controllers") or "").split()
         wanted: list[str] = [name for name in ("memory", "cpu", "pids") if name in available]
         if not wanted:
             reason = reason or f"{above} has none of the controllers memory, cpu and pids"
@@ -288,7 +223,7 @@ def _detect_v2(name: str, mount: str, own: str) -> Cgroups | str:
         try:
             _delegate(above, wanted)
             os.makedirs(base, exist_ok=True)
-            _write(f"{base}/cgroup.subtree_control", " ".join(f"+{controller}" for controller in wanted))
+            write_text(f"{base}/cgroup.subtree_control", " ".join(f"+{controller}" for controller in wanted))
             os.mkdir(f"{base}/probe")
             os.rmdir(f"{base}/probe")
         except OSError as error:
@@ -303,23 +238,23 @@ def _detect_v2(name: str, mount: str, own: str) -> Cgroups | str:
 
 def _delegate(above: str, wanted: list[str]) -> None:
     """Hand controllers to the children of a group. Raises OSError."""
-    enabled = (_read(f"{above}/cgroup.subtree_control") or "").split()
+    enabled = (read_text(f"{above}/cgroup.subtree_control") or "").split()
     missing = " ".join(f"+{controller}" for controller in wanted if controller not in enabled)
     if not missing:
         return
     try:
-        _write(f"{above}/cgroup.subtree_control", missing)
+        write_text(f"{above}/cgroup.subtree_control", missing)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
         # A group with processes hands nothing down: if they are ours alone, step into a leaf.
-        pids = (_read(f"{above}/cgroup.procs") or "").split()
+        pids = (read_text(f"{above}/cgroup.procs") or "").split()
         if pids != [str(os.getpid())]:
             raise
         leaf = f"{above}/dais-supervisor"
         os.makedirs(leaf, exist_ok=True)
-        _write(f"{leaf}/cgroup.procs", "0")
-        _write(f"{above}/cgroup.subtree_control", missing)
+        write_text(f"{leaf}/cgroup.procs", "0")
+        write_text(f"{above}/cgroup.subtree_control", missing)
 
 
 def _mounts() -> dict[str, str]:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 
-from dais.node.wireframes import dumps
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,16 +72,16 @@ class Journal:
                 pass
         return past
 
-    def append(self, lines: Iterable[dict[str, Any]]) -> None:
-        """Write lines at once. Raises OSError with nothing written."""
-        data = b"".join(dumps(line) + b"\n" for line in lines)
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Write lines (JSON objects) at once. Raises OSError with nothing written."""
+        data = b"".join(line + b"\n" for line in lines)
         if data:
             self._write(data)
 
     def worth_compacting(self) -> bool:
         return self._size > self._worth
 
-    def compact(self, lines: Iterable[dict[str, Any]]) -> None:
+    def compact(self, lines: Iterable[bytes]) -> None:
         """Replace the journal by `lines`. A failure leaves the old one, and the next try waits for more growth."""
         temporary = self._path + ".new"
         try:

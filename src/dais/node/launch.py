@@ -7,7 +7,7 @@ import json
 import os
 import resource
 
-from dais.node.become import Guise, Setup, Staged, Within, prefer_as_victim, set_window
+from dais.node.become import Guise, Setup, Staged, Within, set_window
 from dais.node.fence import NO_FENCE
 from dais.node.processes import MARK
 from dais.node.sandbox import FILTER_FD, GO_FD, STATUS_FD, WORD_FD, Plan
@@ -16,7 +16,8 @@ from dais.node.spec import DEFAULT_PATH, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from dais.node.cgroups import Cgroups, Group
+    from dais.node.cgroups import Cgroups
+    from dais.node.group import Group
     from dais.node.idmap import Mapper
     from dais.node.leases import Leases, Leasing
     from dais.node.roots import Roots
@@ -39,12 +40,14 @@ class LaunchFailed(Exception):
 class Launched:
     """A started container, as the supervisor holds it. Descriptors are ours to close; -1 is none."""
 
-    __slots__ = ("data_limit", "env", "gid", "go_fd", "group", "isolation", "leased", "missing", "outputs", "pid",
-                 "sandboxed", "status_fd", "uid", "workdir")  # fmt: skip
+    __slots__ = ("admitted", "data_limit", "env", "gid", "go_fd", "group", "isolation", "leased", "missing", "outputs",
+                 "pid", "sandboxed", "status_fd", "uid", "workdir")  # fmt: skip
 
     def __init__(self) -> None:
         self.pid = 0
         self.group: Group | None = None
+        self.admitted = False
+        """Whether all of it was born in its control group."""
         self.sandboxed = False
         self.status_fd = -1
         self.go_fd = -1
@@ -69,10 +72,9 @@ class Launched:
 
     def admit(self, init: int) -> None:
         """The sandbox's first process is there and waits: put it under control, and let it go on. Raises OSError."""
-        if self.group is not None:
+        if self.group is not None and not self.admitted:
             self.group.add(init)
         self.limit_data(init)
-        prefer_as_victim(init)
         os.write(self.go_fd, b"g")
         os.close(self.go_fd)
         self.go_fd = -1
@@ -128,8 +130,8 @@ class Machine:
             for fd in (made.status_fd, made.go_fd):
                 if fd >= 0:
                     os.close(fd)
-            if made.group is not None:
-                made.group.remove()
+            if made.group is not None and self.cgroups is not None:
+                self.cgroups.give_back(made.group)
             if isinstance(error, SpawnError):
                 raise _explain(error, spec) from None
             if isinstance(error, SetupError):
@@ -220,9 +222,12 @@ class Machine:
         programs = [os.fsencode(self.bwrap)]
         if exposed or way is not None:
             made.pid = spawn_prepared(plan.argv, programs, env, stdio, Setup(spec, made, stdio[0], plan, way), keep)
-        else:
-            with Staged(plan), Guise(made.uid, made.gid, spec.limits.open_files):
-                made.pid = spawn_plain(plan.argv, programs, env, stdio, keep=keep)
+            return
+        # On v1 letting the waiting sandbox in would take, for each controller, longer than to be born there.
+        made.admitted = made.group is not None and made.group.version == "v1" and self._can_enter(spec.limits)
+        within = Within(made.group if made.admitted else None, self.cgroups)
+        with within, Staged(plan), Guise(made.uid, made.gid, spec.limits.open_files):
+            made.pid = spawn_plain(plan.argv, programs, env, stdio, keep=keep)
 
     def _hardening(self) -> list[str]:
         """What bwrap is told beside the spec: user namespaces inside would open parts of the kernel to the job."""
@@ -258,16 +263,23 @@ class Machine:
         self._control(spec, made, wanted=not (limits.cpu is None and limits.memory is None and limits.pids is None))
         stdio = self._stdio(spec, made, closing)
         programs = candidates(spec.argv[0], env["PATH"])
-        words = [os.fsencode(f"{name}={value}") for name, value in env.items()]
-        home = {} if self.cgroups is None else self.cgroups.home
-        if exposed or spec.pty is not None or (made.group is not None and not (home and _roomy(limits))):
+        words = [f"{name}={value}".encode("utf-8", "surrogateescape") for name, value in env.items()]
+        if exposed or spec.pty is not None or (made.group is not None and not self._can_enter(limits)):
             made.pid = spawn_prepared(spec.argv, programs, words, stdio, Setup(spec, made, stdio[0]))
             made.limit_data(made.pid)
             return
-        with Within(made.group, home), Guise(made.uid, made.gid, limits.open_files):
+        with Within(made.group, self.cgroups), Guise(made.uid, made.gid, limits.open_files):
             made.pid = spawn_plain(spec.argv, programs, words, stdio, cwd=spec.workdir)
         made.limit_data(made.pid)
-        prefer_as_victim(made.pid)
+
+    def _can_enter(self, limits: Limits) -> bool:
+        """Whether the supervisor may step into a group with these limits: it must neither fill nor exhaust it."""
+        return (
+            self.cgroups is not None
+            and self.cgroups.has_home
+            and (limits.memory is None or limits.memory >= ROOMY_BYTES)
+            and (limits.pids is None or limits.pids >= ROOMY_PIDS)
+        )
 
     def _control(self, spec: LaunchSpec, made: Launched, *, wanted: bool) -> None:
         controlled: list[str] = []
@@ -301,13 +313,6 @@ class Machine:
             made.outputs.append((read_end, stream))
             closing.append(write_end)
         return self.null, closing[-2], closing[-1]
-
-
-def _roomy(limits: Limits) -> bool:
-    """Whether the supervisor may step into a group with these limits: it must neither fill nor exhaust it."""
-    return (limits.memory is None or limits.memory >= ROOMY_BYTES) and (
-        limits.pids is None or limits.pids >= ROOMY_PIDS
-    )
 
 
 def _explain(error: SpawnError, spec: LaunchSpec) -> LaunchFailed:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MARK = "DAIS_ATTEMPT"
 """The environment variable that tells whose a process is, for the clean-up after a supervisor that was killed."""
 
+_TELLS_CHILDREN = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
+"""Whether the kernel has CONFIG_PROC_CHILDREN."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -48,10 +50,8 @@ def parent(pid: int) -> int:
 
 def children(pid: int) -> list[int]:
     """Direct children of a process with one thread."""
-    path = f"/proc/{pid}/task/{pid}/children"
-    if os.path.exists(path):
-        return [int(child) for child in _read(path).split()]
-    # A kernel without CONFIG_PROC_CHILDREN.
+    if _TELLS_CHILDREN:
+        return [int(child) for child in _read(f"/proc/{pid}/task/{pid}/children").split()]
     return [other for other in all_pids() if parent(other) == pid]
 
 

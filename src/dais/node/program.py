@@ -28,6 +28,7 @@ from dais.node.leases import Leasing
 from dais.node.probe import find_program, probe
 from dais.node.recovery import clear, remove_groups
 from dais.node.roots import Roots
+from dais.node.spec import OPEN_FILES
 from dais.node.spawn import reserve_low_descriptors
 from dais.node.supervisor import IDLE_SECONDS, Supervisor, groups_line
 
@@ -182,7 +183,8 @@ def _settle() -> None:
     signal.signal(signal.SIGHUP, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # As many as a container may open by default, so that most are started without another limit.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, OPEN_FILES), most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     if os.geteuid() == 0:

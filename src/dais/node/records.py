@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from dais.node.wireframes import dumps
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -15,34 +17,48 @@ if TYPE_CHECKING:
 RETRY_SECONDS = 1.0
 
 
+class Record:
+    """One numbered record of an attempt, and its JSON: written and sent as it is, any number of times."""
+
+    __slots__ = ("attempt_id", "body", "seq")
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.seq: int = document["seq"]
+        self.attempt_id: str = document["attempt_id"]
+        self.body = dumps(document)
+
+    def line(self) -> bytes:
+        """As it stands in the journal."""
+        return b'{"j":"record","record":' + self.body + b"}"
+
+
 class Records:
     """The numbered records of this supervisor and what is left of its predecessors'."""
 
     def __init__(self, loop: Loop, journal: Journal, past: Past) -> None:
         self._loop = loop
         self._journal = journal
-        self.kept: dict[int, dict[str, Any]] = dict(past.records)
+        self.kept = {seq: Record(document) for seq, document in past.records.items()}
         self._seq = past.seq
-        self._fresh: list[dict[str, Any]] = []
-        self._resend: list[dict[str, Any]] = []
-        self._unwritten: list[dict[str, Any]] = []
+        self._fresh: list[Record] = []
+        self._resend: list[Record] = []
+        self._unwritten: list[Record] = []
         self._retrying = False
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, document: dict[str, Any]) -> None:
         """Number a record; it is written and sent at the end of the turn."""
         self._seq += 1
-        numbered = {"seq": self._seq, **record}
-        self.kept[self._seq] = numbered
-        self._fresh.append(numbered)
+        record = self.kept[self._seq] = Record({"seq": self._seq, **document})
+        self._fresh.append(record)
 
     def again(self, attempt_ids: set[str]) -> None:
         """Send the unacknowledged records of these attempts once more."""
         if attempt_ids:
-            new = {record["seq"] for record in self._fresh}
+            new = {record.seq for record in self._fresh}
             kept = self.kept.values()
-            self._resend += [old for old in kept if old["attempt_id"] in attempt_ids and old["seq"] not in new]
+            self._resend += [old for old in kept if old.attempt_id in attempt_ids and old.seq not in new]
 
-    def flush(self) -> list[dict[str, Any]]:
+    def flush(self) -> list[Record]:
         """Write what is new to the journal; returns what is to be sent now.
 
         When the journal cannot be written (a full disk) the records are sent all the same, kept, and written later.
@@ -60,23 +76,23 @@ class Records:
         done = [number for number in self.kept if number <= seq]
         for number in done:
             del self.kept[number]
-        self._unwritten = [record for record in self._unwritten if record["seq"] > seq]
+        self._unwritten = [record for record in self._unwritten if record.seq > seq]
         self._seq = max(self._seq, seq)
         if done:
             try:
-                self._journal.append([{"j": "ack", "seq": seq}])
+                self._journal.append([dumps({"j": "ack", "seq": seq})])
             except OSError:
                 pass  # the records come again after a restart, and the server knows them already
 
-    def lines(self) -> Iterable[dict[str, Any]]:
+    def lines(self) -> Iterable[bytes]:
         """What a compacted journal must hold of them."""
-        yield {"j": "ack", "seq": min(self.kept, default=self._seq + 1) - 1}
+        yield dumps({"j": "ack", "seq": min(self.kept, default=self._seq + 1) - 1})
         for record in self.kept.values():
-            yield {"j": "record", "record": record}
+            yield record.line()
 
     def _write(self) -> None:
         try:
-            self._journal.append({"j": "record", "record": record} for record in self._unwritten)
+            self._journal.append(record.line() for record in self._unwritten)
         except OSError:
             if not self._retrying:
                 self._retrying = True

@@ -6,7 +6,7 @@ import os
 import time
 
 from dais.node import processes
-from dais.node.cgroups import Group
+from dais.node.group import Group
 from dais.node.leases import kill_user
 
 TYPE_CHECKING = False

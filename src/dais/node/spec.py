@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 _ID_BYTES = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 MAX_VARIABLES = 2000
+OPEN_FILES = 65_536
+"""Descriptors that a container may open, unless its launch says otherwise."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -82,8 +84,8 @@ def environment(document: dict[str, Any]) -> dict[str, str]:
     for name, value in env.items():
         if not name or "=" in name or not isinstance(value, str):
             raise SpecError(f"env: {name!r} is no name of a variable, or its value is no text")
-        _no_nul("env", name)
-        _no_nul(f"env {name}", value)
+        if "\0" in name or "\0" in value:
+            raise SpecError(f"env {name!r}: contains a NUL byte, which no program can be given")
     return env
 
 
@@ -112,7 +114,7 @@ class Limits:
         self.memory = _whole(document, "memory", None, least=1 << 20)
         self.pids = _whole(document, "pids", None, least=1)
         self.shm = _whole(document, "shm", 64 << 20) or 64 << 20
-        self.open_files = _whole(document, "open_files", 65_536, least=16) or 65_536
+        self.open_files = _whole(document, "open_files", OPEN_FILES, least=16) or OPEN_FILES
         log = _whole(document, "log", 1 << 30)
         self.log = 1 << 30 if log is None else log
         self.time = _number(document, "time", None)

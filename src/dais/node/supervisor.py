@@ -17,6 +17,7 @@ from dais.node.loop import Loop, report
 from dais.node.records import Idle, Records, now
 from dais.node.slots import Slots
 from dais.node.spec import LaunchSpec, SpecError, valid_id
+from dais.node.wireframes import dumps, pack_body
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dais.node.execs import ExecSession
     from dais.node.journal import Past
     from dais.node.launch import Machine
+    from dais.node.records import Record
 
 MOST_ATTEMPTS = 4096
 MOST_UNACKNOWLEDGED = 65_536
@@ -314,12 +316,13 @@ class Supervisor:
         if self.journal.worth_compacting():
             self.journal.compact(self._journal_lines())
 
-    def send_records(self, records: list[dict[str, Any]]) -> None:
+    def send_records(self, records: list[Record]) -> None:
         if self.control is not None:
             for start in range(0, len(records), SEND_RECORDS):
-                self.control.send({"op": "records", "records": records[start : start + SEND_RECORDS]})
+                bodies = b",".join([record.body for record in records[start : start + SEND_RECORDS]])
+                self.control.send_bytes(pack_body(b'{"op":"records","records":[' + bodies + b"]}"))
 
-    def _journal_lines(self) -> list[dict[str, Any]]:
+    def _journal_lines(self) -> list[bytes]:
         lines = [accepted_line(attempt) for attempt in self.attempts.values()]
         return [groups_line(self.machine), *self.records.lines(), *lines]
 
@@ -345,27 +348,26 @@ def _identified(documents: list[object]) -> list[tuple[str, dict[str, Any]]]:
     return identified
 
 
-def accepted_line(attempt: Attempt) -> dict[str, Any]:
+def accepted_line(attempt: Attempt) -> bytes:
     """What a successor must know of an attempt: its id, and the uid that was leased to it."""
     line: dict[str, Any] = {"j": "accepted", "attempt_id": attempt.id}
     if attempt.spec.lease:
         line["uid"] = attempt.spec.uid
-    return line
+    return dumps(line)
 
 
-def groups_line(machine: Machine) -> dict[str, Any]:
+def groups_line(machine: Machine) -> bytes:
     """What a successor must know to remove our control groups."""
     groups = machine.cgroups
-    return {
-        "j": "cgroups",
-        "version": None if groups is None else groups.version,
-        "bases": {} if groups is None else groups.bases,
-    }
+    version, bases = (None, {}) if groups is None else (groups.version, groups.bases)
+    return dumps({"j": "cgroups", "version": version, "bases": bases})
 
 
 def remove_tree(path: str) -> None:
     """Remove an attempt's directory; what cannot be removed is left and reported."""
     try:
+        if not os.path.lexists(path):  # it has printed nothing
+            return
         for directory, folders, files in os.walk(path, topdown=False):
             for name in files:
                 os.unlink(f"{directory}/{name}")

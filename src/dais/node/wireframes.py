@@ -35,7 +35,11 @@ def dumps(document: Any) -> bytes:
 
 def pack(document: Any) -> bytes:
     """One control frame."""
-    body = dumps(document)
+    return pack_body(dumps(document))
+
+
+def pack_body(body: bytes) -> bytes:
+    """One control frame of JSON that is already written."""
     return _LENGTH.pack(len(body)) + body
 
 

@@ -268,7 +268,9 @@ def test_what_protects_it_is_told(node: Node, control: Control) -> None:
 
 def test_a_launch_leaves_no_descriptor_open_in_the_supervisor(node: Node, control: Control) -> None:
     def count() -> int:
-        return len(list(Path(f"/proc/{control.hello['pid']}/fd").iterdir()))
+        """Those of control groups that are kept for other attempts are left out."""
+        opened = [str(fd.readlink()) for fd in Path(f"/proc/{control.hello['pid']}/fd").iterdir()]
+        return sum(not path.startswith("/sys/fs/cgroup/") for path in opened)
 
     link = node.directory.parent / "link"
     link.symlink_to("/etc")
