@@ -258,6 +258,11 @@ class Node:
     def pid(self) -> int:
         return int((self.directory / "supervisor.lock").read_text())
 
+    def descriptors(self) -> int:
+        """How many the supervisor has open, without those of control groups that are kept for other attempts."""
+        opened = [str(fd.readlink()) for fd in Path(f"/proc/{self.pid()}/fd").iterdir()]
+        return sum(not path.startswith("/sys/fs/cgroup/") for path in opened)
+
     def kill(self) -> None:
         """kill -9 of the supervisor; returns once it is dead."""
         pid = self.pid()

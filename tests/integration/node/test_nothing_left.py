@@ -81,16 +81,13 @@ def test_a_fork_storm_ends(node: Node, control: Control, isolation: str) -> None
 
 
 def test_the_supervisor_keeps_no_descriptor_and_no_zombie(node: Node, control: Control, isolation: str) -> None:
-    def held() -> int:
-        return len(list(Path(f"/proc/{node.pid()}/fd").iterdir()))
-
     control.run(node.spec("true", isolation=isolation))
-    before = held()
+    before = node.descriptors()
     for _ in range(20):
         control.run(node.spec("sh", "-c", "echo x; echo y >&2", isolation=isolation))
     control.run(node.spec("no-such-command", isolation=isolation))
     control.run(node.spec("true", isolation=isolation, pty={"rows": 24, "cols": 80}))
-    assert held() == before
+    assert node.descriptors() == before
     children = Path(f"/proc/{node.pid()}/task/{node.pid()}/children").read_text().split()
     assert len(children) == 1  # the guard
 

@@ -267,6 +267,125 @@ def test_what_protects_it_is_told(node: Node, control: Control) -> None:
 
 
 def test_a_launch_leaves_no_descriptor_open_in_the_supervisor(node: Node, control: Control) -> None:
+    link = node.directory.parent / "link"
+    link.symlink_to("/etc")
+    binds = [{"source": str(link), "target": "/data", "read_only": True}]
+    ended = control.run(node.spec("ls", "/data", isolation="sandbox", binds=binds))
+    assert ended["reason"] == "launch-failed"
+    assert "symbolic link" in ended["detail"]
+
+
+def test_an_exact_source_leads_through_no_link(node: Node, control: Control) -> None:
+    """A job has made a link of a directory in the midst of a path that another job mounts."""
+    folder = _owned(node.directory.parent / "folder")
+    (folder / "real" / "data").mkdir(parents=True)
+    (folder / "link").symlink_to("real")
+    through, straight = str(folder / "link" / "data"), str((folder / "real" / "data").resolve())
+    for source, exact, reason in (
+        (through, True, "launch-failed"),
+        (through, False, "exit-code"),
+        (straight, True, "exit-code"),
+    ):
+        binds = [{"source": source, "target": "/data", "exact": exact}]
+        ended = control.run(node.spec("ls", "/data", isolation="sandbox", binds=binds))
+        assert ended["reason"] == reason, (source, exact, ended)
+    assert (
+        "symbolic link"
+        in control.run(
+            node.spec("ls", "/data", isolation="sandbox", binds=[{"source": through, "target": "/data", "exact": True}])
+        )["detail"]
+    )
+
+
+def test_an_interpreter_elsewhere_is_bound_where_it_is(node: Node, control: Control) -> None:
+    prefix = node.directory.parent / "opt" / "tool"
+    (prefix / "bin").mkdir(parents=True)
+    tool = prefix / "bin" / "tool"
+    tool.write_text("#!/bin/sh\necho tool runs\n")
+    tool.chmod(0o755)
+    spec = node.spec(str(tool), isolation="sandbox", ro_host=[str(prefix), "/no/such/prefix"])
+    assert control.run(spec)["exit_code"] == 0
+    assert node.log(spec["attempt_id"]) == b"tool runs\n"
+
+
+def test_shared_memory_has_a_size(node: Node, control: Control) -> None:
+    script = "df --output=size -B1 /dev/shm | tail -1; head -c 9M /dev/zero > /dev/shm/x; stat -c %s /dev/shm/x"
+    lines = _run(node, control, script, limits={"shm": 8 << 20}).splitlines()
+    assert lines[0].strip() == lines[-1] == str(8 << 20)
+    assert "No space left" in lines[1]
+
+
+def test_shared_memory_counts_as_memory(node: Node, control: Control) -> None:
+    needs_cgroups()
+    script = "head -c 64M /dev/zero > /dev/shm/x; echo $?; sleep 1000"
+    ended = control.run(node.spec("sh", "-c", script, isolation="sandbox", limits={"shm": 1 << 30, "memory": 32 << 20}))
+    assert ended["reason"] == "out-of-memory"
+
+
+def test_control_groups_are_out_of_reach(node: Node, control: Control) -> None:
+    script = "ls -d /sys/fs/*; grep cgroup /proc/mounts; find / -name cgroup.procs; readlink /proc/self/ns/cgroup"
+    spec = node.spec("sh", "-c", script, isolation="sandbox", limits={"memory": 64 << 20})
+    control.run(spec)
+    own = str(Path("/proc/self/ns/cgroup").readlink())
+    lines = [line for line in node.log(spec["attempt_id"], 1).decode().splitlines() if line]
+    assert len(lines) == 1
+    assert lines[0].startswith("cgroup:")
+    assert lines[0] != own
+
+
+def test_a_working_directory_is_made(node: Node, control: Control) -> None:
+    assert _run(node, control, "pwd; touch x && echo ok", workdir="/some/where").split() == ["/some/where", "ok"]
+    assert _run(node, control, "pwd", workdir="/").split() == ["/"]
+
+
+def test_a_terminal_belongs_to_the_container(node: Node, control: Control, isolation: str) -> None:
+    script = "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && echo all; stty size; echo $TERM; sh -c 'echo ctty > /dev/tty'"
+    spec = node.spec("sh", "-c", script, isolation=isolation, pty={"rows": 33, "cols": 77, "term": "vt100"})
+    assert control.run(spec)["exit_code"] == 0
+    assert node.log(spec["attempt_id"]) == b"all\r\n33 77\r\nvt100\r\nctty\r\n"
+
+
+def test_an_image_is_a_root_of_its_own(node: Node, control: Control, tmp_path: Path) -> None:
+    root = tmp_path / "image"
+    for name in ("bin", "etc", "data", "lib", "lib64", "usr"):
+        (root / name).mkdir(parents=True)
+    (root / "etc" / "passwd").write_text("somebody:x:1:1::/:/bin/sh\n")
+    (root / "data" / "inside").write_text("of the image")
+    _copy_with_libraries(root, ["/bin/sh", "/bin/cat", "/bin/ls"])
+    target = _owned(node.directory.parent / "out")
+    binds = [{"source": str(target), "target": "/out", "read_only": False}]
+    script = "cat /data/inside; ls /; cat /etc/passwd; echo x > /out/x; echo y > /data/y"
+    assert node.root(root)["op"] == "root", node.root(root)
+    text = _run(node, control, script, root=str(root), binds=binds, env={"PATH": "/bin"})
+    assert text.startswith("of the image")
+    assert "dais:x:" in text
+    assert "Read-only" in text
+    assert (target / "x").read_text() == "x\n"
+
+
+def _copy_with_libraries(root: Path, programs: list[str]) -> None:
+    import shutil
+    import subprocess
+
+    for program in programs:
+        shutil.copy(program, root / "bin")
+        for word in subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout.split():
+            if word.startswith("/"):
+                (root / word[1:]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(word, root / word[1:])
+
+
+def test_what_protects_it_is_told(node: Node, control: Control) -> None:
+    spec = node.spec("true", isolation="sandbox")
+    control.run(spec)
+    started = control.record(spec["attempt_id"], "started")
+    assert {"bwrap", "pid", "net", "ipc", "uts", "filesystem"} <= set(started["isolation"])
+    bare = node.spec("true", isolation="process")
+    control.run(bare)
+    assert {"filesystem", "pid", "net"} <= set(control.record(bare["attempt_id"], "started")["missing"])
+
+
+def test_a_launch_leaves_no_descriptor_open_in_the_supervisor(node: Node, control: Control) -> None:
     def count() -> int:
         """Those of control groups that are kept for other attempts are left out."""
         opened = [str(fd.readlink()) for fd in Path(f"/proc/{control.hello['pid']}/fd").iterdir()]
@@ -277,11 +396,11 @@ def test_a_launch_leaves_no_descriptor_open_in_the_supervisor(node: Node, contro
     binds = [{"source": str(_owned(node.directory.parent / name)), "target": f"/{name}"} for name in ("one", "two")]
     refused = [*binds, {"source": str(link), "target": "/three"}]
     control.run(node.spec("true", isolation="sandbox", binds=binds))
-    before = count()
+    before = node.descriptors()
     for _ in range(3):
         assert control.run(node.spec("true", isolation="sandbox", binds=binds))["exit_code"] == 0
         assert control.run(node.spec("true", isolation="sandbox", binds=refused))["reason"] == "launch-failed"
-    assert count() == before
+    assert node.descriptors() == before
 
 
 def test_python_runs_in_it(node: Node, control: Control) -> None:
