@@ -390,4 +390,4 @@ def rest(world: World) -> None:
         world.installed.wait(job_id)
     for follower in world.followers:
         follower.join(PATIENCE)
-    until(lambda: not list((world.installed.data / "jobs").glob("*")), "nothing is staged any more")
+    until(lambda: not list((world.installed.data / "jobs").glob("[!.]*")), "nothing is staged any more")

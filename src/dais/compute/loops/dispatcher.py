@@ -22,6 +22,7 @@ from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
 from dais.compute.launch import NOTHING, launch_spec
 from dais.compute.loops.builder import Builder
+from dais.compute.loops.cleaner import Cleaner
 from dais.compute.loops.group import Group
 from dais.compute.loops.housekeeping import leftover_attempts, leftover_environments, overdue, unshipped
 from dais.compute.loops.prepare import Preparer
@@ -64,6 +65,7 @@ class Dispatcher:
         self._builder = Builder(group)
         self._preparer = Preparer(group, self._builder)
         self._shipper = Shipper(group)
+        self._cleaner = Cleaner(group)
         self._inbox: list[Batch] = []
         self._handles: list[tuple[str, Handle]] = []
         self._stopped: dict[str, float] = {}
@@ -132,11 +134,13 @@ class Dispatcher:
             tasks.create_task(self._for_ever("tick", partial(self._tick, hint)))
             tasks.create_task(self._for_ever("reconcile", self._reconcile_later))
             tasks.create_task(self._shipper.run())
+            tasks.create_task(self._cleaner.run())
 
     async def _begin(self) -> None:
         """Find again what runs, and remove what a crash left."""
         group = self._group
         await asyncio.to_thread(make_tools, group)
+        await asyncio.to_thread(group.spares.begin)
         await self._reconcile()
         await self._sweep()
 
@@ -344,4 +348,4 @@ class Dispatcher:
         group = self._group
         handles = [group.handles.pop(run) for run in run_ids if run in group.handles]
         await group.engine.forget(handles)
-        await asyncio.to_thread(clean_up, group, run_ids)
+        self._cleaner.add(run_ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dais.compute.loops.spares import Spares
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import Engine, Handle, HostTools
@@ -30,6 +31,11 @@ class Group:
     """Handles of attempts that were launched or found by this process."""
     ticks: Histogram = field(default_factory=Histogram)
     """Seconds that this process's ticks took, with what they did in the world."""
+    spares: Spares = field(init=False)
+    """Directories for the next runs."""
+
+    def __post_init__(self) -> None:
+        self.spares = Spares(self.data_dir / "jobs" / ".spare")
 
     def run_directory(self, run_id: str) -> Path:
         """Where a run's source is staged."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from dais.compute.jobs.types import Work
 from dais.compute.launch import Staged
 from dais.compute.loops.group import Group
+from dais.compute.loops.spares import WORK
 from dais.data import FolderStore, Owner, materialize
 from dais.engines.contract import Bind, HostTools
 from dais.kit.handover import hand_over
@@ -60,7 +61,9 @@ def stage(group: Group, work: Work, environment: Path | None) -> Staged:
     holds what it wrote. Raises DaisError when the source or a folder is gone, OSError when the disk refuses.
     """
     directory = group.run_directory(work.run_id)
-    inner = directory / "work"
+    inner = directory / WORK
+    if work.spec.source is None and group.spares.take(directory):
+        return staged(group, work, environment)
     if not inner.exists():
         directory.mkdir(parents=True, exist_ok=True, mode=0o755)
         fresh = directory / f".{new_id()}"
@@ -90,15 +93,16 @@ def staged(group: Group, work: Work, environment: Path | None) -> Staged:
         for mount in work.mounts
     )
     return Staged(
-        work=group.run_directory(work.run_id) / "work", tools=group.tools, environment=environment, mounts=mounts
+        work=group.run_directory(work.run_id) / WORK, tools=group.tools, environment=environment, mounts=mounts
     )
 
 
 def clean_up(group: Group, run_ids: Iterable[str]) -> None:
-    """Remove what was staged for runs that have ended."""
+    """Remove what was staged for runs that have ended, or keep it for others where nothing was left in it."""
+    uid = os.geteuid() if group.host.uid is None else group.host.uid
     for run_id in run_ids:
         directory = group.run_directory(run_id)
-        if _removed_empty(directory):
+        if group.spares.keep(directory, uid, group.host.gid) or _removed_empty(directory):
             continue
         shutil.rmtree(directory, ignore_errors=True)
         if directory.exists():
@@ -109,7 +113,7 @@ def clean_up(group: Group, run_ids: Iterable[str]) -> None:
 def _removed_empty(directory: Path) -> bool:
     """Remove a working directory in which nothing was left, as most: many times quicker than to look for files."""
     try:
-        (directory / "work").rmdir()
+        (directory / WORK).rmdir()
         directory.rmdir()
     except OSError:
         return False
