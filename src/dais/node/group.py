@@ -45,9 +45,7 @@ class Group:
 
     __slots__ = ("_lasting", "_open", "_single", "dirs", "settings", "version")
 
-    def __init__(
-        self, version: str, dirs: dict[str, str], settings: Settings = (), *, lasting: bool = False
-    ) -> None:
+    def __init__(self, version: str, dirs: dict[str, str], settings: Settings = (), *, lasting: bool = False) -> None:
         self.version = version
         self.dirs = dirs
         self.settings = settings

@@ -28,8 +28,8 @@ from dais.node.leases import Leasing
 from dais.node.probe import find_program, probe
 from dais.node.recovery import clear, remove_groups
 from dais.node.roots import Roots
-from dais.node.spec import OPEN_FILES
 from dais.node.spawn import reserve_low_descriptors
+from dais.node.spec import OPEN_FILES
 from dais.node.supervisor import IDLE_SECONDS, Supervisor, groups_line
 
 TYPE_CHECKING = False

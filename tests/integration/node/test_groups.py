@@ -30,7 +30,9 @@ def inodes(node: Node) -> set[int]:
 
 def spare(node: Node) -> set[int]:
     """Which groups there are with the limits of these tests."""
-    files = [file for base in cgroups_of(group_name(str(node.directory))) for file in base.glob("*/memory.limit_in_bytes")]
+    files = [
+        file for base in cgroups_of(group_name(str(node.directory))) for file in base.glob("*/memory.limit_in_bytes")
+    ]
     return {file.parent.stat().st_ino for file in files if int(file.read_text()) == LIMITS["memory"]}
 
 
@@ -57,9 +59,7 @@ def test_a_group_serves_again_and_its_figures_begin_at_zero(node: Node, control:
 def test_an_end_out_of_memory_is_not_told_of_the_next_one(node: Node, control: Control, isolation: str) -> None:
     limits = {"memory": 64 << 20}
     for _ in range(2):
-        ended = control.run(
-            node.spec("python3", "-c", "x = b'x' * (200 << 20)", isolation=isolation, limits=limits)
-        )
+        ended = control.run(node.spec("python3", "-c", "x = b'x' * (200 << 20)", isolation=isolation, limits=limits))
         assert ended["reason"] == "out-of-memory"
         failed = control.run(node.spec("false", isolation=isolation, limits=limits))
         assert (failed["reason"], failed["exit_code"]) == ("exit-code", 1)
@@ -68,9 +68,7 @@ def test_an_end_out_of_memory_is_not_told_of_the_next_one(node: Node, control: C
 def test_limits_are_each_attempts_own(node: Node, control: Control, isolation: str) -> None:
     program = "x = b'x' * (120 << 20)"
     for memory, reason in ((256 << 20, "exit-code"), (64 << 20, "out-of-memory"), (256 << 20, "exit-code")):
-        ended = control.run(
-            node.spec("python3", "-c", program, isolation=isolation, limits={"memory": memory})
-        )
+        ended = control.run(node.spec("python3", "-c", program, isolation=isolation, limits={"memory": memory}))
         assert ended["reason"] == reason
 
 
@@ -88,7 +86,9 @@ def test_a_sandbox_is_in_its_control_groups_from_its_beginning(node: Node, contr
     control.launch(spec)
     pid = control.record(spec["attempt_id"], "started")["pid"]
     own = Path("/proc/self/cgroup").read_text()
-    limited = [line for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if group_name(str(node.directory)) in line]
+    limited = [
+        line for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if group_name(str(node.directory)) in line
+    ]
     assert spec["attempt_id"] in "".join(limited)
     assert group_name(str(node.directory)) not in own
     control.send(op="stop", attempt_id=spec["attempt_id"], grace=0, reason="user-request")

@@ -76,7 +76,9 @@ def _replace(work: Path) -> None:
 
 
 @pytest.mark.parametrize("leave", [_write, _hide, _close, _open, _pass_on_group, _mark, _grow, _replace])
-def test_what_a_job_has_changed_serves_nobody_else(tmp_path: Path, spares: Spares, leave: Callable[[Path], None]) -> None:
+def test_what_a_job_has_changed_serves_nobody_else(
+    tmp_path: Path, spares: Spares, leave: Callable[[Path], None]
+) -> None:
     directory = run_directory(tmp_path, "run")
     try:
         leave(directory / "work")
