@@ -281,15 +281,10 @@ class Attempt:
                 self._output.close()
             self._figures = self._measure()
             self._next_stage(_GROUP, REMOVE_SECONDS)
-        if not self._group_is_gone() and time.monotonic() < self._deadline:
+        if not self._keeper.machine.free_group(self.launched) and time.monotonic() < self._deadline:
             self._again()
             return
         self._end(self._outcome())
-
-    def _group_is_gone(self) -> bool:
-        """Whether there is no control group of this attempt any more."""
-        group, cgroups = self.launched.group if self.launched is not None else None, self._keeper.machine.cgroups
-        return group is None or cgroups is None or cgroups.give_back(group)
 
     def hint(self) -> None:
         """Some process was reaped: what this attempt waits for may have gone."""

@@ -130,8 +130,7 @@ class Machine:
             for fd in (made.status_fd, made.go_fd):
                 if fd >= 0:
                     os.close(fd)
-            if made.group is not None and self.cgroups is not None:
-                self.cgroups.give_back(made.group)
+            self.free_group(made)
             if isinstance(error, SpawnError):
                 raise _explain(error, spec) from None
             if isinstance(error, SetupError):
@@ -145,6 +144,12 @@ class Machine:
             for fd in closing:
                 os.close(fd)
         return made
+
+    def free_group(self, made: Launched | None) -> bool:
+        """Let go of a container's control group; False if something is still in it (try again soon)."""
+        if made is None or made.group is None or self.cgroups is None:
+            return True
+        return self.cgroups.give_back(made.group)
 
     def user_of(self, spec: LaunchSpec) -> tuple[int | None, int | None]:
         """What its processes run as: uid and gid, None for the supervisor's own. Raises LaunchFailed."""
