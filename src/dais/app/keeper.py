@@ -2,34 +2,33 @@
 
 It starts the server as another user, passes signals to it and its exit code on, and starts the supervisor again when
 the server asks. That is all it takes from the server; while the server starts, also the profile of its administrator,
-which goes into the profile file of whoever said `dais up`. It imports the standard library and what is imported anyway.
+which goes into the profile file of whoever said `dais up`. It imports the standard library and what is imported anyway,
+and lets go of all that once the server answers (`watch`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
-import select
 import signal
 import socket
-import struct
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dais.app import watch
 from dais.app.kept import become_server
 from dais.app.standing import Profiles, ServerLock, Standing, address, is_apart
+from dais.app.watch import MOST_BYTES, Watch
 from dais.kit.data_directory import prepare
 from dais.kit.errors import DaisError, Invalid, Unavailable
 from dais.sdk.errors import DaisError as ClientError
 from dais.sdk.profiles import Profile
 
 _passed_on = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_most_bytes = 64 << 10
-_pause = 0.2
-"""Seconds between two starts of the supervisor, at least."""
 
 
 def step_apart(data_dir: Path, config: Path | None, told: int | None, check: Callable[[], object]) -> Standing | int:
@@ -82,98 +81,67 @@ def _as_root(data_dir: Path, lock: ServerLock, was_apart: bool, obstacle: str) -
     )
 
 
-class Keeper:
-    """The process that stays. The server has one child's place here, and one connection."""
+class Keeper(Watch):
+    """The process that stays, until the server is ready: then `watch` goes on in its place."""
 
     def __init__(self, pid: int, server: socket.socket, signals: set[signal.Signals], node: Path, lease: str) -> None:
-        self._pid = pid
-        self._server = server
-        self._signals = _signal_descriptor(signals)
-        self._node = node
-        self._lease = lease
+        super().__init__(pid, server.detach(), _signal_descriptor(signals), starter_command(node, lease))
         self._ready = False
-        self._started = 0.0
 
     def obstacle(self) -> str | None:
         """The server's first word: why it cannot be, if it cannot; that process has ended then."""
-        body = self._server.recv(_most_bytes)
+        body = os.read(self.server, MOST_BYTES)
         problem = json.loads(body).get("unfit") if body else None
         if problem is None:
             return None
-        os.waitpid(self._pid, 0)
-        self._server.close()
-        os.close(self._signals)
+        os.waitpid(self.pid, 0)
+        os.close(self.server)
+        os.close(self.signals)
         return str(problem)
 
-    def run(self) -> int:
-        """Keep the server until it ends; its exit code. One that a signal ended is followed by that signal."""
-        waiting = select.poll()
-        waiting.register(self._signals, select.POLLIN)
-        waiting.register(self._server, select.POLLIN)
-        while True:
-            for fd, _ in waiting.poll():
-                if fd == self._signals:
-                    code = self._on_signal()
-                    if code is not None:
-                        return code
-                elif not self._on_request():
-                    waiting.unregister(self._server)
-
-    def _on_signal(self) -> int | None:
-        number, _, code = struct.unpack_from("<Iii", os.read(self._signals, 128))
-        if number != signal.SIGCHLD:
-            # What the kernel sent (a terminal's Ctrl-C) has reached the server as well.
-            if code <= 0:
-                os.kill(self._pid, number)
-            return None
-        pid, status = os.waitpid(self._pid, os.WNOHANG)
-        if not pid:
-            return None
-        ended = os.waitstatus_to_exitcode(status)
-        if ended < 0:
-            if -ended != signal.SIGKILL:
-                signal.signal(-ended, signal.SIG_DFL)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {-ended})
-            os.kill(os.getpid(), -ended)
-        return abs(ended)
-
-    def _on_request(self) -> bool:
-        """Answer one request; False once the server has closed the connection."""
-        try:
-            body = self._server.recv(_most_bytes)
-        except OSError:
-            return False
-        if not body:
-            return False
-        try:
-            answer = self._answer(json.loads(body))
-        except (ValueError, KeyError, TypeError) as error:
-            answer = {"error": f"no such request: {error}"}
-        self._server.send(json.dumps(answer).encode())
-        return True
-
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        if request["op"] == "supervisor":
-            if time.monotonic() < self._started + _pause:
-                return {"error": "one was just started"}
-            answer = _in_child(self._start_supervisor)
-            self._started = time.monotonic()
-            return answer
-        if request["op"] == "ready":
-            self._ready = True
-            return {}
-        if request["op"] == "profile" and not self._ready:
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if request["op"] == "profile":
             name = str(request["name"])
             account = request["account"]
             profile = Profile(str(request["url"]), str(request["token"]), None if account is None else str(account))
             return _in_child(lambda: _write_profile(name, profile))
-        raise ValueError(request["op"])
+        self._ready = request["op"] == "ready"
+        return super().answer(request)
 
-    def _start_supervisor(self) -> dict[str, Any]:
-        from dais.app.privileges import start_apart
+    def _on_request(self) -> bool:
+        goes_on = super()._on_request()
+        if self._ready:
+            self._shrink()
+        return goes_on
 
-        start_apart(self._node, self._lease)
-        return {}
+    def _shrink(self) -> None:
+        """Go on as the same process with next to nothing in memory; where that cannot be, as it is."""
+        argv = watch.command(self.pid, self.server, self.signals, self.starter)
+        for fd in (self.server, self.signals):
+            os.set_inheritable(fd, True)
+        with contextlib.suppress(OSError):
+            os.execv(argv[0], argv)  # noqa: S606 (ours)
+
+
+def starter_command(node: Path, lease: str) -> list[str]:
+    """A command that starts the supervisor of a directory that was laid out, and answers what came of it.
+
+    It finds what this process finds, and nothing by the environment.
+    """
+    code = "import sys; sys.path[:] = sys.argv[3:]; from dais.app.keeper import start; start(*sys.argv[1:3])"
+    return [sys.executable, "-I", "-S", "-c", code, str(node), lease, *(place for place in sys.path if place)]
+
+
+def start(node: str, lease: str) -> None:
+    """Start the supervisor of a directory; the answer goes to stdout."""
+    sys.stdout.write(json.dumps(_in_child(lambda: _start(Path(node), lease))))
+
+
+def _start(node: Path, lease: str) -> dict[str, Any]:
+    from dais.app.privileges import start_apart
+
+    start_apart(node, lease)
+    return {}
 
 
 def _write_profile(name: str, profile: Profile) -> dict[str, Any]:
@@ -200,7 +168,7 @@ def _in_child(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             answer = {"error": error.message if isinstance(error, DaisError) else str(error)}
         except BaseException as error:
             answer = {"error": repr(error)}
-        os.write(told, json.dumps(answer).encode()[:_most_bytes])
+        os.write(told, json.dumps(answer).encode()[:MOST_BYTES])
         os._exit(0)
     os.close(told)
     with os.fdopen(heard, "rb") as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, String, Table, and_
 
-from dais.kit.database import Id, Instant, metadata
+from dais.kit.database import Id, Instant, metadata, partial_index
 
 folders = Table(
     "folders",
@@ -23,11 +23,4 @@ folders = Table(
 )
 
 _live = and_(folders.c.deleted_at.is_(None), folders.c.published_at.is_not(None))
-Index(
-    "uq_folders_account_id_name",
-    folders.c.account_id,
-    folders.c.name,
-    unique=True,
-    sqlite_where=_live,
-    postgresql_where=_live,
-)
+partial_index("uq_folders_account_id_name", folders.c.account_id, folders.c.name, where=_live, unique=True)

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from dais.kit.database import Document, Flag, Id, Instant, metadata
+from dais.kit.database import Document, Flag, Id, Instant, metadata, partial_index
 
 SHORT_ID = 8
 
@@ -67,15 +67,8 @@ jobs = Table(
     Index("ix_jobs_account_id_number", "account_id", "number"),
     Index("ix_jobs_owner_id_number", "owner_id", "number"),
     Index("ix_jobs_state_number", "state", "number"),
-    Index("ix_jobs_live_owner_id", "owner_id", sqlite_where=_live, postgresql_where=_live),
-    Index(
-        "uq_jobs_live_name",
-        "account_id",
-        "name",
-        unique=True,
-        sqlite_where=_live_and_named,
-        postgresql_where=_live_and_named,
-    ),
+    partial_index("ix_jobs_live_owner_id", "owner_id", where=_live),
+    partial_index("uq_jobs_live_name", "account_id", "name", where=_live_and_named, unique=True),
     Index("ix_jobs_account_id_name", "account_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -128,14 +121,8 @@ runs = Table(
     Column("shipped_at", Instant),
     UniqueConstraint("job_id", "idx"),
     Index("ix_runs_state_group_name", "state", "group_name"),
-    Index(
-        "ix_runs_unshipped",
-        "group_name",
-        "ended_at",
-        sqlite_where=text("shipped_at IS NULL"),
-        postgresql_where=text("shipped_at IS NULL"),
-    ),
-    Index("ix_runs_stored_logs", "shipped_at", sqlite_where=_stored, postgresql_where=_stored),
+    partial_index("ix_runs_unshipped", "group_name", "ended_at", where=text("shipped_at IS NULL")),
+    partial_index("ix_runs_stored_logs", "shipped_at", where=_stored),
 )
 
 gpu_holds = Table(
@@ -173,13 +160,12 @@ idempotency_keys = Table(
 
 is_waiting = jobs.c.state == literal_column("'PENDING'")
 """The condition of the queue's index, with a constant: a bound value would keep the index from being used."""
-Index(
+partial_index(
     "ix_jobs_queue",
     jobs.c.group_name,
     jobs.c.class_rank,
     jobs.c.bid.desc(),
     jobs.c.queued_at,
     jobs.c.number,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
+    where=_waiting,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, text
 
-from dais.kit.database import Document, Id, Instant, metadata
+from dais.kit.database import Document, Id, Instant, metadata, partial_index
 
 notify_settings = Table(
     "notify_settings",
@@ -36,10 +36,5 @@ deliveries = Table(
     Column("delivered_at", Instant),
     Column("given_up_at", Instant),
     Index("ix_deliveries_job_id", "job_id"),
-    Index(
-        "ix_deliveries_next_at",
-        "next_at",
-        sqlite_where=text("next_at IS NOT NULL"),
-        postgresql_where=text("next_at IS NOT NULL"),
-    ),
+    partial_index("ix_deliveries_next_at", "next_at", where=text("next_at IS NOT NULL")),
 )

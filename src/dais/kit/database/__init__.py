@@ -3,7 +3,7 @@
 from dais.kit.database.hints import Hint
 from dais.kit.database.open import Database, open_database
 from dais.kit.database.statement import Statement, in_list
-from dais.kit.database.tables import Document, Flag, Id, Instant, metadata
+from dais.kit.database.tables import Document, Flag, Id, Instant, metadata, partial_index
 from dais.kit.database.work import Event, Row, UnitOfWork
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "in_list",
     "metadata",
     "open_database",
+    "partial_index",
 ]

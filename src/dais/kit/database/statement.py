@@ -8,21 +8,29 @@ from __future__ import annotations
 
 from collections import namedtuple
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Text, bindparam
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
-_dialects: dict[str, Any] = {
-    "sqlite": sqlite.dialect(paramstyle="named"),
-    "postgresql": psycopg.dialect(),  # type: ignore[no-untyped-call]
-}
+
+@cache
+def _dialect(name: str) -> Any:
+    """How to write SQL for "sqlite" or "postgresql". Only what is used is imported: each takes 2 MB."""
+    if name == "sqlite":
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.dialect(paramstyle="named")
+    if name == "postgresql":
+        from sqlalchemy.dialects.postgresql import psycopg
+
+        return psycopg.dialect()  # type: ignore[no-untyped-call]
+    raise KeyError(name)
 
 
 @dataclass(slots=True)
@@ -56,7 +64,7 @@ class Statement:
         return found
 
     def _compile(self, dialect: str) -> Compiled:
-        compiler = self._element.compile(dialect=_dialects[dialect])  # type: ignore[attr-defined]
+        compiler = self._element.compile(dialect=_dialect(dialect))  # type: ignore[attr-defined]
         assert isinstance(compiler, SQLCompiler)
         required = {name for bind, name in compiler.bind_names.items() if bind.required}
         # Lists of constants (`IN`) are written out now; what the caller gives later is a dummy here.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, MetaData, SmallInteger, String, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, MetaData, SmallInteger, String, Text
 
 metadata = MetaData(
     naming_convention={
@@ -25,3 +27,12 @@ Flag = SmallInteger()
 
 Document = Text()
 """A JSON document, written and read by msgspec."""
+
+
+def partial_index(name: str, *columns: Any, where: Any, unique: bool = False) -> Index:
+    """An index of the rows that `where` holds for.
+
+    The migrations make it for both databases. Only SQLite is told of it here: saying `postgresql_where`, too, would
+    import that dialect into every process that knows the tables.
+    """
+    return Index(name, *columns, unique=unique, sqlite_where=where)
