@@ -24,9 +24,11 @@ from dais.identity.commands.tokens import (
     touch_tokens,
 )
 from dais.identity.commands.users import create_user, disable_user, enable_user, set_administrator, set_user
+from dais.identity.commands.users import name_from as user_name
 from dais.identity.evaluator import Rule, Rules
 from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
 from dais.identity.queries.accounts import get_account, list_accounts, resolve_account
+from dais.identity.queries.memberships import roles_of, teams_of
 from dais.identity.queries.organizations import get_organization, list_organizations, resolve_organization
 from dais.identity.queries.policies import get_policy, list_policies
 from dais.identity.queries.roles import get_role, list_roles, resolve_role, resource_of, role_members
@@ -177,16 +179,19 @@ __all__ = [
     "revoke_secret",
     "revoke_token",
     "role_members",
+    "roles_of",
     "rules_of",
     "secret_of",
     "set_administrator",
     "set_user",
     "team_members",
+    "teams_of",
     "token_holds",
     "touch_session",
     "touch_tokens",
     "urn",
     "user_ids",
+    "user_name",
     "user_names",
     "visible",
     "visible_accounts",

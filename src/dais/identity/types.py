@@ -105,7 +105,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Statements that are attached to a `user`, `team` or `role`. `predefined`: it belongs to a predefined role."""
+    """Statements that are attached to a `user`, `team` or `role`. `predefined`: nobody made it."""
 
     id: str
     organization_id: str

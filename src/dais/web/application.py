@@ -19,6 +19,8 @@ from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
 from dais.web.pages import cluster, files, folders, job, jobs, log, palette, settings, sign_in, style, submit
+from dais.web.pages.access import policies, roles, teams, users
+from dais.web.pages.access.shared import remove_one
 
 Handler = Callable[[Request, Frame], Awaitable[Response]]
 
@@ -62,6 +64,36 @@ register_url_convertor("below", _Below())
 JOBS = "/{organization}/{account}/jobs"
 FOLDERS = "/{organization}/{account}/folders"
 
+ACCESS: tuple[Page, ...] = (
+    page("GET", "/access/users", users.show_users, action="user:list"),
+    page("GET", "/access/users/new", users.ask_new, action="user:new"),
+    page("POST", "/access/users/new", users.make, action="user:new"),
+    page("GET", "/access/users/{id}", users.show_user, action="user:get"),
+    page("POST", "/access/users/{id}", users.change, action="user:set"),
+    page("POST", "/access/users/{id}/disable", users.disable, action="user:rm"),
+    page("POST", "/access/users/{id}/enable", users.enable, action="user:rm"),
+    page("POST", "/access/users/{id}/policies", policies.attach("user"), action="policy:new"),
+    page("POST", "/access/users/{id}/tokens/{token_id}/end", users.end_token, action="token:rm"),
+    page("GET", "/access/teams", teams.show_teams, action="team:list"),
+    page("POST", "/access/teams", teams.make, action="team:new"),
+    page("GET", "/access/teams/{id}", teams.show_team, action="team:get"),
+    page("POST", "/access/teams/{id}", teams.rename, action="team:set"),
+    page("POST", "/access/teams/{id}/remove", teams.remove, action="team:rm"),
+    page("POST", "/access/teams/{id}/members", teams.add_member, action="team:set"),
+    page("POST", "/access/teams/{id}/members/remove", teams.drop_member, action="team:set"),
+    page("POST", "/access/teams/{id}/policies", policies.attach("team"), action="policy:new"),
+    page("GET", "/access/roles", roles.show_roles, action="role:list"),
+    page("POST", "/access/roles", roles.make, action="role:new"),
+    page("GET", "/access/roles/{id}", roles.show_role, action="role:get"),
+    page("POST", "/access/roles/{id}/remove", roles.remove, action="role:rm"),
+    page("POST", "/access/roles/{id}/members", roles.add_member, action="role:set"),
+    page("POST", "/access/roles/{id}/members/remove", roles.drop_member, action="role:set"),
+    page("POST", "/access/roles/{id}/policies", policies.attach("role"), action="role:set"),
+    page("POST", "/access/roles/{id}/keys", roles.make_key, action="role:set"),
+    page("POST", "/access/roles/{id}/keys/{key}/end", roles.end_key, action="role:set"),
+    page("POST", "/access/policies/{id}/remove", remove_one, action="policy:rm"),
+)
+
 PAGES: tuple[Page, ...] = (
     page("GET", "/", _home, own="it leads on"),
     page("GET", "/jobs", jobs.show_jobs, action="job:list"),
@@ -89,6 +121,7 @@ PAGES: tuple[Page, ...] = (
     page("PUT", "/uploads/{folder}/file", transfers.piece, action="data:set"),
     page("GET", "/cluster", cluster.show_cluster, action="node:list"),
     page("GET", "/palette", palette.entries, action=("job:list", "data:list")),
+    *ACCESS,
     page("GET", "/style", style.show_style, own="it shows no data"),
     # Last, for they begin with names that users choose: a page's first word is found before it.
     page("GET", f"{JOBS}", jobs.show_jobs, action="job:list"),

@@ -45,6 +45,7 @@ SECTIONS = (
     ("jobs", "Jobs", "/jobs", ("/jobs", "/submit")),
     ("data", "Data", "/folders", ("/folders",)),
     ("cluster", "Cluster", "/cluster", ("/cluster",)),
+    ("access", "Access", "/access/users", ("/access",)),
     ("settings", "Settings", "/settings", ("/settings",)),
 )
 """The rail: a section's name (and icon), its word, its address, and the beginnings of the addresses that are in it."""

@@ -48,10 +48,10 @@ def create_policy(uow: UnitOfWork, actor: Actor, kind: str, subject_id: str, sta
 
 
 def remove_policy(uow: UnitOfWork, actor: Actor, policy: Policy) -> None:
-    """Take a policy away. Raises Conflict `predefined-role` for the one of a predefined role."""
+    """Take a policy away. Raises Conflict `predefined` for one that nobody made."""
     require_subject(uow, actor, "rm", policy.subject_type, policy.subject_id)
     if policy.predefined:
-        raise Conflict("this policy belongs to a predefined role and stays", code="predefined-role")
+        raise Conflict("this policy is predefined and stays", code="predefined")
     uow.run(_remove, policy_id=policy.id)
     changed(uow, Event("policy.removed", "policy", policy.id, None, {f"{policy.subject_type}_id": policy.subject_id}))
 

@@ -9,14 +9,14 @@ from dais.identity.queries.roles import get_role, resource_of
 from dais.identity.queries.teams import get_team
 from dais.identity.queries.users import get_user
 from dais.identity.rules import require_on, resource_at
-from dais.identity.tables import policies, roles
+from dais.identity.tables import policies
 from dais.identity.types import Actor, Policy
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid
 
 SUBJECTS = ("user", "team", "role")
 
-_policies = select(policies, roles.c.predefined).outerjoin(roles, roles.c.id == policies.c.role_id)
+_policies = select(policies)
 _by_id = Statement(_policies.where(policies.c.id == bindparam("id")))
 _of = {
     kind: Statement(_policies.where(policies.c[f"{kind}_id"] == bindparam("subject_id")).order_by(policies.c.id))
@@ -67,7 +67,7 @@ def _policy(row: Row) -> Policy:
         subject_id=getattr(row, f"{kind}_id"),
         statements=tuple(row.statements.split("\n")),
         everywhere=bool(row.everywhere),
-        predefined=bool(row.predefined) and row.created_by is None,
+        predefined=row.created_by is None,
         created_by=row.created_by,
         created_at=row.created_at,
     )
