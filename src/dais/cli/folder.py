@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from dais.cli.base import connected, note
 from dais.cli.output import Output, with_output
+from dais.cli.progress import transfer_bar
 from dais.wire.answers import Entry, Folder
 from dais.wire.names import split_folder
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
-    from dais.sdk.progress import OnProgress, Transferred
+    from dais.sdk.progress import Transferred
 
 COLUMNS = ("id", "full_name", "owner", "created")
 DETAILS = ("id", "full_name", "owner", "created", "files", "size")
@@ -59,7 +58,7 @@ def new(client: Client, output: Output, name: str, directory: str | None, skip_l
       dais folder new digits ./digits --account local.lab --field id
     """
     client.patience = PATIENCE
-    with progress_bar(f"new {name}", directory is not None) as progress:
+    with transfer_bar(f"new {name}", directory is not None) as progress:
         made = client.folders.create(name, directory, skip_links=skip_links, progress=progress)
     output.one(made, COLUMNS)
 
@@ -115,7 +114,7 @@ def push(client: Client, output: Output, name: str, local: str, skip_links: bool
     """
     client.patience = PATIENCE
     place, remote = split_local(local)
-    with progress_bar(f"push {name}") as progress:
+    with transfer_bar(f"push {name}") as progress:
         done = client.folders.push(name, place, remote, skip_links=skip_links, progress=progress)
     tell(output, "sent", done)
 
@@ -143,7 +142,7 @@ def pull(client: Client, output: Output, name: str, places: tuple[str, ...]) -> 
     name, remote = split_folder(name)
     if len(places) == 2:
         remote = f"{remote}/{places[0]}"
-    with progress_bar(f"pull {name}") as progress:
+    with transfer_bar(f"pull {name}") as progress:
         done = client.folders.pull(name, places[-1] if places else ".", remote, progress=progress)
     tell(output, "fetched", done)
 
@@ -291,36 +290,3 @@ def tell_left_out(left_out: list[str]) -> None:
         note(f"left out {harmless(line)}")
     if len(left_out) > SHOWN:
         note(f"left out {len(left_out) - SHOWN:,} more; --json lists all")
-
-
-@contextmanager
-def progress_bar(title: str, wanted: bool = True) -> Iterator[OnProgress | None]:
-    """A bar on stderr while the block runs, where that is a terminal; None elsewhere."""
-    import sys
-
-    if not (wanted and sys.stderr.isatty()):
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    if TYPE_CHECKING:
-        from dais.sdk.progress import Progress
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[files]}", markup=False),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None, files="")
-
-        def show(now: Progress) -> None:
-            files = f"{now.files:,}/{now.total_files:,} files"
-            bar.update(task, completed=min(now.bytes, now.total_bytes), total=now.total_bytes, files=files)
-
-        yield show

@@ -259,24 +259,43 @@ def width(text: str) -> int:
 
 def _print_text(columns: Sequence[str], rows: list[list[str]], *, header: bool) -> None:
     """Columns side by side; on a terminal, states have marks and a long command is cut to the line."""
-    on_terminal = sys.stdout.isatty()
+    for number, cells in enumerate(_laid_out(columns, rows, header=header, between=2, around=0)):
+        line = "  ".join(cells).rstrip()
+        click.echo(click.style(line, bold=True) if header and number == 0 and sys.stdout.isatty() else line)
+
+
+def _print_table(columns: Sequence[str], rows: list[list[str]], *, header: bool) -> None:
+    """The same with lines around it."""
+    table = _laid_out(columns, rows, header=header, between=3, around=4)
+    if not table:
+        return
+    rules = ["─" * (width(cell) + 2) for cell in table[0]]
+    click.echo(f"╭{'┬'.join(rules)}╮")
+    for number, cells in enumerate(table):
+        click.echo(f"│ {' │ '.join(cells)} │")
+        if header and number == 0:
+            click.echo(f"├{'┼'.join(rules)}┤")
+    click.echo(f"╰{'┴'.join(rules)}╯")
+
+
+def _laid_out(
+    columns: Sequence[str], rows: list[list[str]], *, header: bool, between: int, around: int
+) -> list[list[str]]:
+    """Cells of equal widths; on a terminal what fits into a line with so much between and around them."""
     shown = [
         [marked(cell) if name == "state" else cell for name, cell in zip(columns, row, strict=True)] for row in rows
     ]
     table = [list(columns), *shown] if header else shown
     if not table:
-        return
+        return []
     widths = [max(width(row[index]) for row in table) for index in range(len(columns))]
-    if on_terminal:
-        _narrow(columns, widths, shutil.get_terminal_size().columns)
-    for number, row in enumerate(table):
-        cells = [_fitted(cell, size) for cell, size in zip(row, widths, strict=True)]
-        line = "  ".join(cells).rstrip()
-        click.echo(click.style(line, bold=True) if header and number == 0 and on_terminal else line)
+    if sys.stdout.isatty():
+        _narrow(columns, widths, shutil.get_terminal_size().columns - between * (len(widths) - 1) - around)
+    return [[_fitted(cell, size) for cell, size in zip(row, widths, strict=True)] for row in table]
 
 
 def _narrow(columns: Sequence[str], widths: list[int], room: int) -> None:
-    excess = sum(widths) + 2 * (len(widths) - 1) - room
+    excess = sum(widths) - room
     if excess > 0 and "command" in columns:
         index = list(columns).index("command")
         widths[index] = max(12, widths[index] - excess)
@@ -290,22 +309,6 @@ def _fitted(cell: str, size: int) -> str:
     while width(kept) > size - 1:
         kept = kept[:-1]
     return kept + "…"
-
-
-def _print_table(columns: Sequence[str], rows: list[list[str]], *, header: bool) -> None:
-    from rich.box import ROUNDED
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=ROUNDED, show_header=header)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        cells = (marked(cell) if name == "state" else cell for name, cell in zip(columns, row, strict=True))
-        table.add_row(*(Text.from_ansi(cell) for cell in cells))
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(table)
 
 
 def _print_json(value: Any, indent: int | None = None) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def capture_with_progress(client: Client, directory: Path, yes: bool) -> str:
     """The digest of a directory's files, once the server has them."""
-    from dais.cli.folder import progress_bar
+    from dais.cli.progress import transfer_bar
 
-    with progress_bar("source") as progress:
+    with transfer_bar("source") as progress:
         return client.sources.capture(directory, allow_large=yes, progress=progress)

@@ -10,8 +10,8 @@ import msgspec
 
 from dais.cli.admin.place import config_option, data_dir_of, data_dir_option, platform, print_json
 from dais.cli.base import note
-from dais.cli.folder import progress_bar
 from dais.cli.problems import complain, harmless
+from dais.cli.progress import transfer_bar
 
 if TYPE_CHECKING:
     from dais.app.backup import Made, Restored, Verified
@@ -60,7 +60,7 @@ def backup(
 
         if only_list:
             return _list([(found.name, found.manifest) for found in snapshots(destination)], as_json)
-        with progress_bar("verify" if only_verify else "backup") as progress:
+        with transfer_bar("verify" if only_verify else "backup") as progress:
             if only_verify:
                 verified = verify(destination, at, progress)
             else:
@@ -114,7 +114,7 @@ def restore(
             force=force,
             cancel_waiting=cancel_waiting,
         )
-        with progress_bar("restore") as progress:
+        with transfer_bar("restore") as progress:
             restored = bring_back(options, progress)
     _tell_restored(restored, as_json)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dais.cli.admin.place import config_option, data_dir_of, data_dir_option, platform, print_json
+from dais.cli.progress import Show, bar
 
 if TYPE_CHECKING:
-    from dais.app.migrate import Migrated, Moved, OnMoved
+    from dais.app.migrate import Migrated, OnMoved
 
 
 @click.command("migrate-to")
@@ -37,7 +35,8 @@ def migrate_to(target: str, data_dir: Path | None, config: Path | None, as_json:
     with platform():
         from dais.app.migrate import migrate_to as move
 
-        with _bar() as tell:
+        with bar("rows") as show:
+            tell = _teller(show)
             done = move(directory, target, config, tell)
     if as_json:
         print_json(done)
@@ -60,20 +59,7 @@ def _tell(done: Migrated, directory: Path) -> None:
     )
 
 
-@contextmanager
-def _bar() -> Iterator[OnMoved | None]:
-    """A bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("rows", total=None)
-
-        def show(now: Moved) -> None:
-            bar.update(task, description=now.table, completed=now.rows, total=now.total)
-
-        yield show
+def _teller(show: Show | None) -> OnMoved | None:
+    if show is None:
+        return None
+    return lambda now: show(now.rows, now.total, f"{now.table}  {now.rows:,} of {now.total:,} rows")
