@@ -128,11 +128,19 @@ def create_sign_in_link(uow: UnitOfWork, user_id: str) -> str:
 
 
 def own_sign_in_link(uow: UnitOfWork, actor: Actor) -> str:
-    """Make a link's secret for the actor. Raises Forbidden `wrong-token-kind`: a job's token opens no pages."""
+    """Make a link's secret for the actor. Raises Forbidden `wrong-token-kind`: only a whole token of a user opens pages.
+
+    A session may do all that its user may; who comes with a narrowed token, or as a role, may not get one.
+    """
     kind = "user" if actor.token_id is None else uow.scalar(_token_kind, id=actor.token_id)
     if kind != "user":
         raise Forbidden(
             f"a token of kind {kind!r} cannot open the pages; use the token of a user", code="wrong-token-kind"
+        )
+    if actor.narrowed is not None:
+        raise Forbidden(
+            "a token that is narrowed cannot open the pages: a session would not be; use a whole token of yours",
+            code="narrowed-token",
         )
     return create_sign_in_link(uow, actor.id)
 

@@ -137,3 +137,11 @@ def test_the_token_of_a_job_opens_no_pages(database: Database, joe: Actor) -> No
     with pytest.raises(Forbidden) as caught:
         database.write_sync(own_sign_in_link, actor)
     assert caught.value.code == "wrong-token-kind"
+
+
+def test_a_narrowed_token_opens_no_pages(database: Database, joe: Actor) -> None:
+    token = database.write_sync(create_token, joe, narrowed=["*@*"])
+    actor = database.read_sync(authenticate, token.secret).actor
+    with pytest.raises(Forbidden) as caught:
+        database.write_sync(own_sign_in_link, actor)
+    assert caught.value.code == "narrowed-token"

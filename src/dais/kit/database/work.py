@@ -74,6 +74,7 @@ class UnitOfWork:
         "_known",
         "_known_generation",
         "_later",
+        "_own",
         "_stale",
         "dialect",
         "memory",
@@ -95,6 +96,7 @@ class UnitOfWork:
         self._known = known
         self._known_generation = known.generation if known is not None else 0
         self._stale = stale
+        self._own: dict[str, dict[Any, Any]] = {}
         self._later: dict[Statement, list[Mapping[str, Any]]] = {}
         self._events: list[dict[str, Any]] = []
         self._hints: set[str] = set()
@@ -138,11 +140,15 @@ class UnitOfWork:
     def remembered(self, topic: str, key: Any, load: Callable[[], T]) -> T:
         """What `load` reads, which only verbs that hint `topic` can change; kept where all of them run in this process.
 
-        What such a verb has changed in this very unit is read anew. `key` is hashable, and unique for the topic.
+        Elsewhere, and once such a verb has changed something in this very transaction, it is kept for this unit alone,
+        until the next hint. `key` is hashable, and unique for the topic.
         """
         known = self._known
         if known is None or topic in self._hints or topic in self._stale:
-            return load()
+            own = self._own.setdefault(topic, {})
+            if key not in own:
+                own[key] = load()
+            return own[key]  # type: ignore[no-any-return]
         found = known.get(topic, key)
         if found is None:
             found = load()
@@ -170,6 +176,7 @@ class UnitOfWork:
     def hint(self, topic: str) -> None:
         """Wake whoever waits for `topic`, once this unit is committed. A hint shortens a wait, no more."""
         self._hints.add(topic)
+        self._own.pop(topic, None)
 
     def tally(self, name: str, *labels: str) -> None:
         """Count one of something for `/metrics`, if this unit is committed."""
