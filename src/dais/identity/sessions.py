@@ -128,7 +128,7 @@ def create_sign_in_link(uow: UnitOfWork, user_id: str) -> str:
 
 
 def own_sign_in_link(uow: UnitOfWork, actor: Actor) -> str:
-    """Make a link's secret for the actor. Raises Forbidden `wrong-token-kind`: only a whole token of a user opens pages.
+    """Make a link's secret for the actor. Raises Forbidden `wrong-token-kind`, `narrowed-token`.
 
     A session may do all that its user may; who comes with a narrowed token, or as a role, may not get one.
     """
