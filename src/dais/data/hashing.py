@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from blake3 import blake3
 
 from dais.kit.errors import Invalid
 
+log = logging.getLogger(__name__)
+
 CHUNK = 1 << 20
+TURN = 16 << 20
+"""Bytes that a thread hashes of one growing file before it turns to the next."""
 PREFIX = "blake3:"
+
+_hashers = ThreadPoolExecutor(4, thread_name_prefix="dais-hash")
 
 _shape = re.compile(r"blake3:[0-9a-f]{64}", re.ASCII)
 
@@ -96,24 +105,84 @@ class DigestCache:
 
 
 class RunningDigests:
-    """Hashers of files that are still growing, for the `limit` files that grew last. For several threads."""
+    """Digests of files that grow, for the `limit` files that grew last. Threads hash what has come, beside the writers.
+
+    What is hashed is read back from the file: so it does not matter who wrote it, and a digest that was forgotten (the
+    server was started anew) begins again with the first byte while the rest still comes. For several threads.
+    """
 
     def __init__(self, limit: int = 256) -> None:
         self._limit = limit
-        self._running: OrderedDict[str, tuple[int, int, blake3]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._running: OrderedDict[str, _Running] = OrderedDict()
+        self._changed = threading.Condition()
 
-    def take(self, key: str, inode: int, size: int) -> blake3 | None:
-        """The hasher that has seen exactly the `size` bytes of a file; it is kept no more. None when there is none."""
-        with self._lock:
-            inode_then, size_then, hasher = self._running.pop(key, (0, -1, None))
-        if size == 0:
-            return blake3()
-        return hasher if (inode_then, size_then) == (inode, size) else None
-
-    def keep(self, key: str, inode: int, size: int, hasher: blake3) -> None:
-        """Keep a hasher until the file grows on."""
-        with self._lock:
-            self._running[key] = inode, size, hasher
+    def grown(self, key: str, fd: int, start: int, end: int) -> None:
+        """The open file was written from `start` to `end`; nobody changes what lies before. Does not block."""
+        with self._changed:
+            running = self._find(key, fd, start) if start else None
+            if running is None:
+                running = self._running[key] = _Running(os.fstat(fd).st_ino)
+            self._running.move_to_end(key)
             while len(self._running) > self._limit:
                 self._running.popitem(last=False)
+            self._hurry(running, fd, end)
+
+    def digest(self, key: str, fd: int, size: int) -> str:
+        """The digest of the open file's first `size` bytes, which are all that it has. Blocks. Raises OSError."""
+        with self._changed:
+            running = self._find(key, fd, size)
+            self._running.pop(key, None)
+            if running is not None:
+                self._hurry(running, fd, size)
+                self._changed.wait_for(lambda: not running.busy)
+                if running.at == size:
+                    return PREFIX + str(running.hasher.hexdigest())
+        return digest_of_fd(fd)
+
+    def forget(self, key: str) -> None:
+        """The file is gone, or will begin anew."""
+        with self._changed:
+            self._running.pop(key, None)
+
+    def _find(self, key: str, fd: int, size: int) -> _Running | None:
+        running = self._running.get(key)
+        if running is None or running.inode != os.fstat(fd).st_ino or running.end > size:
+            return None
+        return running
+
+    def _hurry(self, running: _Running, fd: int, end: int) -> None:
+        running.end = end
+        if not running.busy and 0 <= running.at < end:
+            running.busy = True
+            _hashers.submit(self._go_on, running, os.dup(fd))
+
+    def _go_on(self, running: _Running, fd: int) -> None:
+        """One turn of a file; others that grow meanwhile get theirs."""
+        start, end = running.at, min(running.end, running.at + TURN)
+        failed = True
+        try:
+            failed = feed(running.hasher, fd, start, end) < end - start
+        except OSError as error:  # whoever wants the digest reads the file again, and sees for himself
+            log.warning("what is being uploaded cannot be read back: %s", error)
+        with self._changed:
+            running.at = -1 if failed else end
+            if not failed and running.at < running.end:
+                _hashers.submit(self._go_on, running, fd)
+                return
+            running.busy = False
+            self._changed.notify_all()
+        os.close(fd)
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A hasher that has seen the first `at` of the `end` bytes of a file (-1: it could not).
+
+    `busy`: a thread is about to see the rest.
+    """
+
+    inode: int
+    hasher: blake3 = field(default_factory=blake3)
+    at: int = 0
+    end: int = 0
+    busy: bool = False

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dais.data.durable import write_all
+from dais.data.durable import write_all, write_behind
 from dais.data.errors import digest_mismatch, disk_errors, disk_full
-from dais.data.hashing import PREFIX, RunningDigests, digest_of_fd
+from dais.data.hashing import RunningDigests
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.wire.paths import shown
+
+
+Data = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,12 @@ class Pieces:
 
     @contextmanager
     def add(
-        self, aside: int, key: str, data: bytes | bytearray, *, offset: int, size: int, digest: str, what: str
+        self, aside: int, key: str, data: Data, *, offset: int, size: int, digest: str, what: str
     ) -> Iterator[Grown]:
         """Add a piece of the content of `size` bytes and `digest`, kept as `key` in the open directory `aside`.
 
-        When it is complete the caller renames it within the block; nobody else touches it meanwhile. `what` names it
+        Without a digest ("": it is not known yet) all bytes may come, and the content is not complete. When it is the
+        caller renames it within the block; nobody else touches it meanwhile. `what` names it
         in messages. Raises Conflict `wrong-offset` (its field `expected` is where to go on), Invalid `bad-piece` or
         `digest-mismatch` (what has come is dropped), Unavailable `disk-full`.
         """
@@ -68,9 +72,10 @@ class Pieces:
                 if offset > have:
                     raise _wrong_offset(what, have, offset)
                 have = self._append(aside, key, fd, have, memoryview(data)[have - offset :])
-                if have == size:
+                complete = have == size and digest != ""
+                if complete:
                     self._verify(aside, key, fd, what, digest)
-            yield Grown(have, have == size, fd)
+            yield Grown(have, complete, fd)
         finally:
             os.close(fd)
 
@@ -86,20 +91,26 @@ class Pieces:
                 raise disk_full() from error
             os.ftruncate(fd, have)
             raise
-        inode = os.fstat(fd).st_ino
-        hasher = self._running.take(key, inode, have)
-        if hasher is not None:
-            hasher.update(data)
-            self._running.keep(key, inode, have + len(data), hasher)
+        if data:
+            write_behind(fd, have, have + len(data))
+            self._running.grown(key, fd, have, have + len(data))
         return have + len(data)
 
     def _verify(self, aside: int, key: str, fd: int, what: str, digest: str) -> None:
-        info = os.fstat(fd)
-        hasher = self._running.take(key, info.st_ino, info.st_size)
-        found = PREFIX + str(hasher.hexdigest()) if hasher is not None else digest_of_fd(fd)
+        found = self._running.digest(key, fd, os.fstat(fd).st_size)
         if found != digest:
             os.unlink(key, dir_fd=aside)
             raise digest_mismatch(what, digest, found)
+
+    def drop(self, aside: int, key: str) -> None:
+        """Forget what has come, so that it begins anew. Nothing to forget is no error. Raises OSError."""
+        fd = _held(aside, key, create=False)
+        if fd is not None:
+            try:
+                os.unlink(key, dir_fd=aside)
+                self._running.forget(key)
+            finally:
+                os.close(fd)
 
 
 def _wrong_offset(what: str, have: int, offset: int) -> Conflict:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from dais.data import safe_paths
 from dais.data.blobs import GROUP
@@ -22,6 +23,14 @@ from dais.kit.errors import Conflict, Invalid
 from dais.kit.ids import new_id
 from dais.wire.paths import PathError, check_path, shown, stays_inside
 from dais.wire.transfers import PackEntry, PackError, Received, unpack
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """How much of a file has come; `alike`: one of its size and executable bit is there, perhaps the same."""
+
+    have: int
+    alike: bool
+
 
 _new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -156,26 +165,53 @@ def begun(store: FolderStore, folder_id: str, path: str, size: int, digest: str)
         return store.pieces.begun(aside, _key(path, size, digest))
 
 
+def upload_key(path: str, size: int, sender: str, name: str) -> str:
+    """The key of an upload whose digest is told at its end. `name`: the sender's own for it, as long as it goes on."""
+    return _key(path, size, f"{sender}:{name}")
+
+
+def begin_upload(store: FolderStore, folder_id: str, key: str, path: str, size: int, executable: bool) -> Begun:
+    """Look whether a large file can be taken, and how much of it has come.
+
+    Raises Invalid for a path that cannot be, NotFound `folder-lost`, Unavailable `disk-full`.
+    """
+    with disk_errors(path):
+        check_path(path)
+        with store.opened(folder_id) as root, store.aside(folder_id) as aside:
+            have = store.pieces.begun(aside, key)
+            store.check_space(size - have)
+            return Begun(have, _is_alike(root, path, size, executable))
+
+
+def drop_upload(store: FolderStore, folder_id: str, key: str) -> None:
+    """Forget what has come of an upload: another content will be sent. Nothing to forget is no error."""
+    with disk_errors(""), store.opened(folder_id), store.aside(folder_id) as aside:
+        store.pieces.drop(aside, key)
+
+
 def write_piece(
     store: FolderStore,
     folder_id: str,
     path: str,
-    data: bytes | bytearray,
+    data: bytes | bytearray | memoryview,
     *,
     offset: int,
     size: int,
-    digest: str,
-    executable: bool,
+    digest: str = "",
+    executable: bool = False,
+    key: str = "",
 ) -> Received:
     """Add a piece of a file, which has `size` bytes and `digest` in all; the last piece puts it in its place.
 
-    What has come already is passed over, so a piece may be sent twice. Raises Conflict `wrong-offset` (its field
-    `expected` is where to go on), Invalid `digest-mismatch` (all pieces are dropped), Unavailable `disk-full`.
+    With the `key` of an upload its pieces need no digest: the last one, which may be empty, tells it. What has come
+    already is passed over, so a piece may be sent twice. Raises Conflict `wrong-offset` (its field `expected` is where
+    to go on), Invalid `digest-mismatch` (all pieces are dropped), Unavailable `disk-full`.
     """
     with disk_errors(path):
         check_path(path)
-    check_digest(digest)
-    key = _key(path, size, digest)
+    if digest or not key:
+        check_digest(digest)
+    key = key or _key(path, size, digest)
     with store.opened(folder_id) as root, store.aside(folder_id) as aside:
         adding = store.pieces.add(aside, key, data, offset=offset, size=size, digest=digest, what=path)
         try:
@@ -185,7 +221,7 @@ def write_piece(
                 return Received(path=path, offset=grown.have, complete=grown.complete)
         except Conflict as error:
             # The answer to the last piece was lost, or another upload of the same file has finished meanwhile.
-            if error.code != "wrong-offset" or not _is_there(store, root, path, size, digest):
+            if error.code != "wrong-offset" or not digest or not _is_there(store, root, path, size, digest):
                 raise
             return Received(path=path, offset=size, complete=True)
 
@@ -199,9 +235,18 @@ def _finish(store: FolderStore, root: int, aside: int, key: str, fd: int, path: 
             flush_directories([directories.get(parent) for parent in _parents(path)[-64:]])
 
 
-def _key(path: str, size: int, digest: str) -> str:
+def _key(path: str, size: int, content: str) -> str:
     """The name of a file's pieces: who sends the same content to the same path goes on with them."""
-    return hashlib.sha256(f"{digest}:{size}:{path}".encode()).hexdigest()
+    return hashlib.sha256(f"{content}:{size}:{path}".encode()).hexdigest()
+
+
+def _is_alike(root: int, path: str, size: int, executable: bool) -> bool:
+    try:
+        with safe_paths.regular_file(root, path) as fd:
+            info = os.fstat(fd)
+            return info.st_size == size and bool(info.st_mode & 0o100) == executable
+    except OSError:
+        return False
 
 
 def _is_there(store: FolderStore, root: int, path: str, size: int, digest: str) -> bool:

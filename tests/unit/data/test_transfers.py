@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dais.data.hashing import DigestCache, RunningDigests, check_digest, digest_of
+from dais.data.hashing import TURN, DigestCache, RunningDigests, check_digest, digest_of
 from dais.kit.errors import Invalid
 from dais.sdk.local_files import LocalFile, batches
 from dais.wire.transfers import PackEntry, PackError, pack_header, unpack
@@ -58,19 +58,44 @@ def test_a_file_that_was_just_written_is_not_remembered(tmp_path: Path) -> None:
     os.close(fd)
 
 
-def test_a_running_digest_is_only_for_the_very_same_bytes() -> None:
+def test_a_growing_file_is_hashed_beside_its_writers(tmp_path: Path) -> None:
     running = RunningDigests(limit=2)
-    hasher = running.take("a", 1, 0)
-    assert hasher is not None
-    hasher.update(b"abc")
-    running.keep("a", 1, 3, hasher)
-    assert running.take("a", 1, 3) is hasher
-    assert running.take("a", 1, 3) is None, "it was taken"
+    fd = os.open(tmp_path / "growing", os.O_RDWR | os.O_CREAT)
+    data = os.urandom(3 * TURN + 5)
+    for start in range(0, len(data), 1_000_000):
+        piece = data[start : start + 1_000_000]
+        os.pwrite(fd, piece, start)
+        running.grown("a", fd, start, start + len(piece))
+    assert running.digest("a", fd, len(data)) == digest_of(data)
+    assert running._running == {}, "it was taken"
+    assert running.digest("a", fd, len(data)) == digest_of(data), "what is not known is read again"
+    os.close(fd)
+
+
+def test_a_running_digest_is_only_for_the_very_same_file(tmp_path: Path) -> None:
+    running = RunningDigests(limit=2)
+
+    def written(name: str, content: bytes) -> int:
+        fd = os.open(tmp_path / name, os.O_RDWR | os.O_CREAT)
+        os.pwrite(fd, content, 0)
+        return fd
+
+    one, other = written("one", b"one"), written("other", b"other")
+    running.grown("a", one, 0, 3)
+    assert running.digest("a", other, 5) == digest_of(b"other"), "another file"
+    running.grown("a", one, 0, 3)
+    os.pwrite(one, b"ONE!", 0)
+    running.grown("a", one, 0, 3)
+    running.grown("a", one, 3, 4)
+    assert running.digest("a", one, 4) == digest_of(b"ONE!"), "it was begun anew"
+    running.grown("a", one, 0, 4)
+    os.ftruncate(one, 3)
+    assert running.digest("a", one, 3) == digest_of(b"ONE"), "it became shorter"
     for key in "abc":
-        running.keep(key, 1, 3, hasher)
-    assert running.take("a", 1, 3) is None, "the oldest is forgotten"
-    assert running.take("b", 2, 3) is None, "another file"
-    assert running.take("c", 1, 4) is None, "another length"
+        running.grown(key, one, 0, 3)
+    assert list(running._running) == ["b", "c"], "the oldest is forgotten"
+    os.close(one)
+    os.close(other)
 
 
 def test_batches_are_bounded_by_bytes_and_by_number() -> None:
