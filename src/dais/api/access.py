@@ -8,7 +8,6 @@ from secrets import token_hex
 
 from dais.api.meter import RouteMeter
 from dais.api.settings import ServerSettings
-from dais.identity import Actor
 from dais.kit.logging import request_in_hand
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ class AccessLog:
         self._every = settings.access_log
         self._seen = 0
 
-    def note(self, meter: RouteMeter, status: int, seconds: float, request_id: str, actor: Actor | None) -> None:
+    def note(self, meter: RouteMeter, status: int, seconds: float, request_id: str, user_id: str | None) -> None:
         """A request has been answered."""
         if self._every:
             self._seen += 1
@@ -53,6 +52,6 @@ class AccessLog:
                 "route": meter.path,
                 "status": status or 499,
                 "ms": round(seconds * 1000, 3),
-                "user": actor.id if actor is not None else None,
+                "user": user_id,
             },
         )

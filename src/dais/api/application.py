@@ -142,7 +142,7 @@ class Application:
         finally:
             seconds = time.perf_counter() - begun
             meter.note(answer.status, seconds)
-            self._access.note(meter, answer.status, seconds, request_id, actor)
+            self._access.note(meter, answer.status, seconds, request_id, actor.id if actor is not None else None)
 
     async def _long(
         self,

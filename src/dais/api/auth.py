@@ -32,6 +32,19 @@ def tokens_in_address(query: bytes, path: bytes) -> frozenset[str]:
     return frozenset(secret.decode() for secret in _secret.findall(unquote_to_bytes(address)))
 
 
+def refusal_of_address() -> HttpProblem:
+    """The answer to a request whose address held tokens, which have been revoked."""
+    log.warning("a token was sent in an address and has been revoked")
+    return HttpProblem(
+        401,
+        "Who is asking is not known",
+        "a token was sent in the address, where others can read it; it has been revoked. "
+        "Send tokens in the header Authorization: Bearer TOKEN (lost it? `dais up --new-token` makes another)",
+        code="token-in-address",
+        headers={"www-authenticate": 'Bearer realm="dais"'},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     found: Authenticated
@@ -103,15 +116,7 @@ class Authenticator:
             return
         for secret in secrets:
             await self._db.write(revoke_secret, secret, "in-address")
-        log.warning("a token was sent in an address and has been revoked")
-        raise HttpProblem(
-            401,
-            "Who is asking is not known",
-            "a token was sent in the address, where others can read it; it has been revoked. "
-            "Send tokens in the header Authorization: Bearer TOKEN (lost it? `dais up --new-token` makes another)",
-            code="token-in-address",
-            headers={"www-authenticate": 'Bearer realm="dais"'},
-        )
+        raise refusal_of_address()
 
     async def flush(self) -> None:
         """Write down when tokens were used; called once a minute and at the end."""

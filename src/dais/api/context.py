@@ -18,6 +18,7 @@ from dais.kit.errors import Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from dais.api.auth import Authenticator
+    from dais.api.bulk import BulkListener
     from dais.compute import Compute, Notifier
     from dais.data import BlobStore, FolderStore
     from dais.engines.contract import Engine
@@ -82,6 +83,7 @@ class Parts:
     compute: Compute | None = None
     vault: Vault | None = None
     notifier: Notifier | None = None
+    bulk: BulkListener | None = None
 
 
 class Context:

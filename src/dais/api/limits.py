@@ -8,6 +8,7 @@ a minute's worth at once.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ class UserLimits:
         self._requests: dict[str, _Bucket] = {}
         self._submits: dict[str, _Bucket] = {}
         self._open: dict[str, _Open] = {}
+        self._lock = threading.Lock()  # uploads are counted by other threads, too
 
     def request(self, user_id: str) -> None:
         """Count a request. Raises TooMany `too-many-requests`."""
@@ -60,35 +62,41 @@ class UserLimits:
     @contextmanager
     def stream(self, user_id: str) -> Iterator[None]:
         """Hold a stream (events, a log that is followed, a WebSocket) open. Raises TooMany `too-many-streams`."""
-        mine = self._open.setdefault(user_id, _Open())
         limit = self._settings.streams
-        if limit and mine.streams >= limit:
-            _refuse(f"you have {limit:,} streams open", "too-many-streams", limit, "close some", COME_BACK_SECONDS)
-        mine.streams += 1
+        with self._lock:
+            mine = self._open.get(user_id) or _Open()
+            if limit and mine.streams >= limit:
+                _refuse(f"you have {limit:,} streams open", "too-many-streams", limit, "close some", COME_BACK_SECONDS)
+            mine.streams += 1
+            self._open[user_id] = mine
         try:
             yield
         finally:
-            mine.streams -= 1
-            self._close(user_id, mine)
+            with self._lock:
+                mine.streams -= 1
+                self._close(user_id, mine)
 
     @contextmanager
     def upload(self, user_id: str, size: int) -> Iterator[None]:
         """Take an upload of so many bytes. Raises TooMany `too-many-uploads`, `too-many-upload-bytes`."""
-        mine = self._open.setdefault(user_id, _Open())
         limit, most = self._settings.uploads, self._settings.upload_bytes
-        if limit and mine.uploads >= limit:
-            _refuse(f"you have {limit:,} uploads under way", "too-many-uploads", limit, "wait for some", 1.0)
-        if most and mine.bytes and mine.bytes + size > most:  # a large one alone is taken
-            under_way = f"uploads of {short_size(mine.bytes)} under way"
-            _refuse(f"you have {under_way}, and at most {short_size(most)}", "too-many-upload-bytes", most, "wait", 1.0)
-        mine.uploads += 1
-        mine.bytes += size
+        with self._lock:
+            mine = self._open.get(user_id) or _Open()
+            if limit and mine.uploads >= limit:
+                _refuse(f"you have {limit:,} uploads under way", "too-many-uploads", limit, "wait for some", 1.0)
+            if most and mine.bytes and mine.bytes + size > most:  # a large one alone is taken
+                under_way = f"uploads of {short_size(mine.bytes)} under way, and at most {short_size(most)}"
+                _refuse(f"you have {under_way}", "too-many-upload-bytes", most, "wait", 1.0)
+            mine.uploads += 1
+            mine.bytes += size
+            self._open[user_id] = mine
         try:
             yield
         finally:
-            mine.uploads -= 1
-            mine.bytes -= size
-            self._close(user_id, mine)
+            with self._lock:
+                mine.uploads -= 1
+                mine.bytes -= size
+                self._close(user_id, mine)
 
     def _close(self, user_id: str, mine: _Open) -> None:
         if not (mine.streams or mine.uploads):

@@ -27,8 +27,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 picks a free one. Raises Unavailable `port-in-use`, Invalid `bad-address`."""
+def listen(host: str, port: int, setting: str = "--port") -> socket.socket:
+    """A listening socket; port 0 picks a free one. `setting` is where another port can be chosen.
+
+    Raises Unavailable `port-in-use`, Invalid `bad-address`.
+    """
     bare = host.strip("[]")
     try:
         family, _, _, _, address = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -45,14 +48,14 @@ def listen(host: str, port: int) -> socket.socket:
         sock.close()
         if error.errno == errno.EADDRINUSE:
             raise Unavailable(
-                f"port {port} on {host} is in use by another program; choose another with --port "
-                "(--port 0 picks a free one)",
+                f"port {port} on {host} is in use by another program; choose another with {setting} "
+                "(0 picks a free one)",
                 code="port-in-use",
                 port=port,
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM):
             raise Invalid(
-                f"this user may not listen on port {port}; choose one above 1023 with --port",
+                f"this user may not listen on port {port}; choose one above 1023 with {setting}",
                 code="port-not-allowed",
                 port=port,
             ) from error

@@ -37,6 +37,40 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
 
 
+@settings("bulk")
+class BulkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The listener for large uploads, beside the API's, on the same host: what it takes, and from whom."""
+
+    listen: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether there is one; without it large files are sent to the API, at half the speed."
+        ),
+    ] = True
+    port: Annotated[
+        int, msgspec.Meta(ge=0, le=65535, description="Its port; 0 picks a free one: clients are told which.")
+    ] = 0
+    url: Annotated[
+        str,
+        msgspec.Meta(
+            description="Its address for clients, where a proxy stands before it, as `https://HOST:PORT`; empty: its "
+            "port on the host that they reach the API at, if they reach that without TLS."
+        ),
+    ] = ""
+    connections: Annotated[
+        int, msgspec.Meta(ge=1, le=1024, description="Connections at the same time, each with a thread.")
+    ] = 32
+    user_connections: Annotated[
+        int, msgspec.Meta(ge=1, description="Uploads of one user under way there at the same time.")
+    ] = 8
+    patience_seconds: Annotated[
+        float, msgspec.Meta(gt=0, description="Seconds after which a connection that brings nothing is cut.")
+    ] = 30.0
+    slowest: Annotated[
+        int, msgspec.Meta(ge=0, description="Bytes a second, on average over that time, below which an upload is cut.")
+    ] = 16 << 10
+
+
 @settings("limits")
 class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What one user may ask of one server process; 0 is no limit."""

@@ -17,6 +17,7 @@ import msgspec
 import uvloop
 
 import dais
+from dais.api.bulk import listening
 from dais.api.server import Server, is_loopback, listen, url_of
 from dais.api.settings import ServerSettings
 from dais.app.access import give_access
@@ -109,6 +110,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
         standing.profiles.done()
         app = build(data_dir, loaded, db, standing)
         app.notifier.base_url = app.notifier.base_url or info.url
+        held.enter_context(listening(app.services, host, loaded["bulk"]))
 
         def ready() -> None:
             _write_info(data_dir, info)

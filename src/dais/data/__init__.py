@@ -21,7 +21,7 @@ from dais.data.reading import (
 from dais.data.settings import DataSettings
 from dais.data.sources import materialize, pin_source, read_source, source_file, store_source
 from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
-from dais.data.uploads import begin_upload, drop_upload, upload_key, write_pack, write_piece
+from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_key, write_pack, write_piece
 
 __all__ = [
     "FOLDER_ORDERS",
@@ -40,6 +40,7 @@ __all__ = [
     "begin_upload",
     "check_archivable",
     "check_digest",
+    "check_upload",
     "compare",
     "create_folder",
     "drop_upload",

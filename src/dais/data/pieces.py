@@ -19,7 +19,6 @@ from dais.data.hashing import RunningDigests
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.wire.paths import shown
 
-
 Data = bytes | bytearray | memoryview
 
 

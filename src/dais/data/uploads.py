@@ -24,6 +24,7 @@ from dais.kit.ids import new_id
 from dais.wire.paths import PathError, check_path, shown, stays_inside
 from dais.wire.transfers import PackEntry, PackError, Received, unpack
 
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """How much of a file has come; `alike`: one of its size and executable bit is there, perhaps the same."""
@@ -181,6 +182,12 @@ def begin_upload(store: FolderStore, folder_id: str, key: str, path: str, size: 
             have = store.pieces.begun(aside, key)
             store.check_space(size - have)
             return Begun(have, _is_alike(root, path, size, executable))
+
+
+def check_upload(store: FolderStore, folder_id: str, key: str) -> int:
+    """How many bytes have come of an upload. Raises NotFound `folder-lost`."""
+    with disk_errors(""), store.opened(folder_id), store.aside(folder_id) as aside:
+        return store.pieces.begun(aside, key)
 
 
 def drop_upload(store: FolderStore, folder_id: str, key: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import logging
 import os
 import secrets
@@ -84,6 +85,21 @@ class Vault:
                 code="sealed-damaged",
             ) from error
 
+    def sign(self, text: bytes, *context: str) -> str:
+        """An authentication code (HMAC-SHA-256) by which a text is known again that went through others' hands.
+
+        It names its key: `<key id>.<64 hex digits>`. `context` says what it is for, and must be given again.
+        """
+        return f"{self._current}.{_code(self._keys[self._current], text, context)}"
+
+    def has_signed(self, text: bytes, code: str, *context: str) -> bool:
+        """Whether `code` is a `sign` of this text for the same context, by any key of the file."""
+        key_id, _, digits = code.partition(".")
+        key = self._keys.get(key_id)
+        if key is None:
+            return False
+        return hmac.compare_digest(_code(key, text, context).encode(), digits.encode())
+
     def rotate(self) -> str:
         """Add a key that seals from now on; its id. Older keys stay in the file: what they sealed can be opened."""
         line = _new_line()
@@ -132,6 +148,12 @@ def _cipher(key: bytes) -> AESGCM:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # it takes memory, and many servers never need it
 
     return AESGCM(key)
+
+
+def _code(key: bytes, text: bytes, context: tuple[str, ...]) -> str:
+    # A key of its own for each context: no code for one purpose tells anything of another's, nor of what is encrypted.
+    own = hmac.digest(key, b"sign" + _bound_to(context), "sha256")
+    return hmac.digest(own, text, "sha256").hex()
 
 
 def _bound_to(context: tuple[str, ...]) -> bytes:

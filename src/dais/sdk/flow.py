@@ -245,6 +245,12 @@ class Resource:
         response = yield from self.send(request)
         return decode(response.body, answer)
 
+    @property
+    def address(self) -> str:
+        """Where the API is reached."""
+        url: str = self._client.transport.target.url
+        return url
+
     def tell(self, message: str) -> None:
         """Say why it takes long, to whoever asked to hear it."""
         if self._client.on_wait is not None:

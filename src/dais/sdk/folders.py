@@ -29,7 +29,8 @@ from dais.sdk.local_files import Tree, scan
 from dais.sdk.pages import pages
 from dais.sdk.progress import Meter, OnProgress, Transferred
 from dais.sdk.pulling import Puller, Target, entries
-from dais.sdk.pushing import PATIENCE, Pusher
+from dais.sdk.pushing import Pusher
+from dais.sdk.uploading import PATIENCE
 from dais.wire.answers import Entry, Folder, Page
 from dais.wire.paths import PathError, clean_path, shown
 from dais.wire.transfers import Move, NewDirectory, NewFolder

@@ -14,7 +14,7 @@ from dais.sdk.errors import BadAnswer, Conflict, Invalid, NotFound
 from dais.sdk.flow import Flow, Query, Request, Resource, Response, quoted, work
 from dais.sdk.local_files import digest_of, digest_of_file
 from dais.sdk.progress import Meter
-from dais.sdk.pushing import PATIENCE, patience_for
+from dais.sdk.uploading import PATIENCE, patience_for
 from dais.wire.answers import Entry, Page
 from dais.wire.paths import PathError, check_path, shown, stays_inside
 from dais.wire.transfers import (

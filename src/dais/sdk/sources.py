@@ -9,9 +9,11 @@ import msgspec
 from dais.sdk.errors import Conflict, Invalid
 from dais.sdk.flow import Asynchronous, Blocking, Flow, Request, Resource, operation, quoted, together, work
 from dais.sdk.folders import AT_ONCE
-from dais.sdk.local_files import LocalFile, Tree, digest_of, digest_of_file, scan
+from dais.sdk.local_files import LocalFile, Tree, digest_of, scan
+from dais.sdk.open_file import OpenFile
 from dais.sdk.progress import Meter, OnProgress
-from dais.sdk.pushing import ATTEMPTS, PACK_HEADERS, PATIENCE, read_small, send_pieces, split
+from dais.sdk.pushing import PACK_HEADERS, read_small, split
+from dais.sdk.uploading import ATTEMPTS, PATIENCE, goes_on, send_pieces
 from dais.wire.transfers import (
     Digests,
     PackEntry,
@@ -94,21 +96,24 @@ class SourcesApi(Resource):
 
     def _large(self, file: LocalFile, meter: Meter) -> Flow[list[SourceFile]]:
         for attempt in range(ATTEMPTS):
-            digest, size = yield from work(lambda: digest_of_file(file.location))
-            found = SourceFile(path=file.path, digest=digest, size=size, executable=file.executable)
-            if not (yield from self._missing([digest])):
-                meter.skip(1, file.size)
-                return [found]
             try:
-                # Pieces that came before an interruption are passed over by the server.
-                yield from send_pieces(self, f"/v1/blobs/{quoted(digest)}", {"size": size}, file, 0, meter)
+                with OpenFile(file.location) as source:
+                    return [(yield from self._once(file, source, meter))]
             except Invalid as error:
-                if error.code not in ("digest-mismatch", "file-changed") or attempt + 1 == ATTEMPTS:
+                if not goes_on(error, attempt):
                     raise
-            else:
-                meter.moved(1, 0)
-                return [found]
         raise AssertionError("unreachable")
+
+    def _once(self, file: LocalFile, source: OpenFile, meter: Meter) -> Flow[SourceFile]:
+        digest = yield from work(source.digest)
+        found = SourceFile(path=file.path, digest=digest, size=source.size, executable=file.executable)
+        if not (yield from self._missing([digest])):
+            meter.skip(1, file.size)
+            return found
+        # Pieces that came before an interruption are passed over by the server.
+        yield from send_pieces(self, f"/v1/blobs/{quoted(digest)}", {"size": source.size}, source, 0, meter)
+        meter.moved(1, 0)
+        return found
 
     def _missing(self, digests: list[str]) -> Flow[set[str]]:
         body = msgspec.json.encode(Digests(digests=digests))

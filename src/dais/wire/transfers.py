@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -159,6 +159,52 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     offset: int
     complete: bool
+
+
+class NewUpload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A large file to send, whose digest is told when all of it has been sent.
+
+    `name` is any text that tells one content from another: the same again, within a day, finds what came before an
+    interruption.
+    """
+
+    path: str
+    size: Annotated[int, msgspec.Meta(ge=0)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    executable: bool = False
+
+
+class BulkPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where else a content may be sent: the listener for bulk data, with a ticket for this upload alone.
+
+    `url` is its address; "": it listens on `port` of the host that the API was reached at. The ticket is sent as
+    `Authorization: Ticket …`. Who answers there must know `proof`; else it is somebody else, and gets nothing.
+    """
+
+    port: int
+    url: str
+    ticket: str
+    proof: str
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload that may go on at byte `offset`.
+
+    `alike`: there is a file with that path, size and executable bit, which may be the same. `bulk` is None where the
+    content can be sent to the API alone.
+    """
+
+    key: str
+    offset: int
+    alike: bool
+    bulk: BulkPlace | None = None
+
+
+class BulkState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the listener for bulk data answers: how much of the content has come, and that it knows the ticket."""
+
+    offset: int
+    proof: str = ""
 
 
 class NewFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

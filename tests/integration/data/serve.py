@@ -12,11 +12,14 @@ from pathlib import Path
 import uvloop
 
 from dais.api import Application, Authenticator, Services
+from dais.api.bulk import listening
 from dais.api.rest import all_routes
 from dais.api.server import Server, listen, url_of
+from dais.api.settings import BulkSettings
 from dais.data import BlobStore, FolderStore
 from dais.identity import bootstrap
 from dais.kit.database import open_database
+from dais.kit.vault import KEY_FILE, Vault
 from tests.support.database import create_tables
 
 
@@ -29,13 +32,16 @@ async def main(data: Path, port: int) -> None:
     services = Services(db=database, clock=database.clock, data_dir=data, authenticator=Authenticator(database))
     services.parts.blobs = BlobStore(data / "blobs")
     services.parts.folders = FolderStore(data / "folders")
+    services.parts.vault = Vault(data / KEY_FILE)
     sock = listen("127.0.0.1", port)
 
     def ready() -> None:
         sys.stdout.write(f"{url_of(sock)} {made.token.secret if made else ''}\n")
         sys.stdout.flush()
 
-    await Server(Application(all_routes(), services), stop_seconds=5, on_ready=ready).run_until(sock, asyncio.Event())
+    with listening(services, "127.0.0.1", BulkSettings()):
+        server = Server(Application(all_routes(), services), stop_seconds=5, on_ready=ready)
+        await server.run_until(sock, asyncio.Event())
 
 
 if __name__ == "__main__":

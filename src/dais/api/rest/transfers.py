@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
+from dais.api.bulk import Ticket
 from dais.api.context import Context
 from dais.api.decoding import BodyDecoder
 from dais.api.downloads import attachment, opened_file, send_file, send_pieces
 from dais.api.files import Body, disk
 from dais.api.routing import Receive, Routes, Scope, Send, read_body, send_json
-from dais.data import fetch, get_folder, write_pack, write_piece
+from dais.data import begin_upload, drop_upload, fetch, get_folder, upload_key, write_pack, write_piece
 from dais.kit.errors import DaisError, Invalid
-from dais.wire.transfers import MAX_PACK, PACK_ENTRIES, PACK_TYPE, Received, Stored
+from dais.wire.transfers import MAX_PACK, PACK_ENTRIES, PACK_TYPE, NewUpload, Received, Stored, Upload
 
 routes = Routes()
 
@@ -53,41 +56,57 @@ async def upload_file(
     ref: str,
     path: str,
     size: int,
-    digest: str,
+    digest: str = "",
     offset: int = 0,
     executable: bool = False,
+    upload: str = "",
     account: str | None = None,
 ) -> None:
     """The body is the content from `offset` on; `size` and `digest` are those of the whole file.
 
-    The answer tells how much has come. When all has, the file is verified and takes its place at once. A piece that
+    With the name of an `upload` that was begun the digest may come with the last piece alone, which may be empty. The
+    answer tells how much has come. When all has, the file is verified and takes its place at once. A piece that
     does not follow what has come is refused with `wrong-offset` and where to go on (`expected`).
     """
     folder = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    key = upload_key(path, size, ctx.actor.id, upload) if upload else ""
+    write = partial(
+        write_piece, ctx.services.folders, folder.id, path, size=size, digest=digest, executable=executable, key=key
+    )
     received = Received(path=path, offset=offset, complete=False)
-    store, body = ctx.services.folders, Body(receive)
+    body = Body(receive)
     try:
         async for chunk in body:
-            received = await disk(
-                write_piece,
-                store,
-                folder.id,
-                path,
-                chunk,
-                offset=offset,
-                size=size,
-                digest=digest,
-                executable=executable,
-            )
+            received = await disk(write, data=chunk, offset=offset)
             offset += len(chunk)
     except DaisError:
         await body.drain()
         raise
     if not received.complete:  # an empty file, or an empty last piece
-        received = await disk(
-            write_piece, store, folder.id, path, b"", offset=offset, size=size, digest=digest, executable=executable
-        )
+        received = await disk(write, data=b"", offset=offset)
     await send_json(send, 200, received)
+
+
+@routes.post("/v1/folders/{ref}/uploads", summary="Begin to upload a large file, or go on", action="data:set")
+async def new_upload(ctx: Context, ref: str, body: NewUpload, account: str | None = None) -> Upload:
+    """Its content is sent to the listener for bulk data, if `bulk` tells one that can be reached, else in pieces with
+    `PUT …/file?upload=NAME`; then the digest of the whole, with an empty piece at its end."""
+    folder = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    key = upload_key(body.path, body.size, ctx.actor.id, body.name)
+    begun = await disk(begin_upload, ctx.services.folders, folder.id, key, body.path, body.size, body.executable)
+    bulk = ctx.services.parts.bulk
+    ticket = Ticket(user=ctx.actor.id, folder=folder.id, key=key, path=body.path, size=body.size)
+    place = bulk.place(ticket) if bulk is not None else None
+    return Upload(key=key, offset=begun.have, alike=begun.alike, bulk=place)
+
+
+@routes.delete(
+    "/v1/folders/{ref}/uploads/{name}", summary="Forget what has come of a large file", status=204, action="data:set"
+)
+async def forget_upload(ctx: Context, ref: str, name: str, path: str, size: int, account: str | None = None) -> None:
+    """What comes under this name begins anew then. There may have come nothing."""
+    folder = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    await disk(drop_upload, ctx.services.folders, folder.id, upload_key(path, size, ctx.actor.id, name))
 
 
 @routes.raw("GET", "/v1/folders/{ref}/file", summary="Download a file, or a range of it", action="data:get")

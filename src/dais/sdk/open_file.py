@@ -1,0 +1,91 @@
+"""A file while it is sent: hashed beside, and seen to be the same at the end as at the beginning."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from blake3 import blake3
+
+from dais.sdk.errors import Invalid
+from dais.sdk.local_files import CHUNK
+
+
+class OpenFile:
+    """An open file of `size` bytes. For one sender, whose bytes a thread of its own hashes. Raises OSError.
+
+    `name` is another for another content: place, inode, size and times make it.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.file = open(location, "rb", buffering=0)  # noqa: PTH123, SIM115  closed by `close`
+        info = os.fstat(self.file.fileno())
+        self.size = info.st_size
+        self._stamp = _stamp(info)
+        place = f"{platform.node()}\0{os.path.abspath(location)}\0{self._stamp[:4]}"  # noqa: PTH100  not resolved
+        self.name = hashlib.sha256(os.fsencode(place)).hexdigest()
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="dais-hash")
+        self._hasher = blake3()
+        self._asked = self._hashed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._beside.shutdown(cancel_futures=True)
+        self.file.close()
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """The bytes from an offset on. Raises Invalid `file-changed` when there are fewer."""
+        data = bytearray()
+        while len(data) < size and (piece := os.pread(self.file.fileno(), size - len(data), offset + len(data))):
+            data += piece
+        if len(data) < size:
+            raise self.changed()
+        return bytes(data)
+
+    def hash_to(self, end: int) -> None:
+        """Hash, beside, what lies before `end` and is not hashed yet."""
+        if end > self._asked:
+            self._asked = end
+            self._beside.submit(self._hash, end)
+
+    def digest(self) -> str:
+        """The digest of the whole. Blocks. Raises Invalid `file-changed` when it is not what it was when opened."""
+        self._asked = self.size
+        self._beside.submit(self._hash, self.size).result()
+        if self._hashed != self.size or _stamp(os.fstat(self.file.fileno())) != self._stamp:
+            raise self.changed()
+        return f"blake3:{self._hasher.hexdigest()}"
+
+    def changed(self) -> Invalid:
+        """The error that says so."""
+        return Invalid(
+            f"{self.location!r} changes while it is sent",
+            code="file-changed",
+            hint="send it when nobody writes into it",
+        )
+
+    def _hash(self, end: int) -> None:
+        while self._hashed < end and (
+            piece := os.pread(self.file.fileno(), min(CHUNK, end - self._hashed), self._hashed)
+        ):
+            self._hasher.update(piece)
+            self._hashed += len(piece)
+
+
+def changed(location: str) -> Invalid:
+    return Invalid(
+        f"{location!r} changes while it is sent", code="file-changed", hint="send it when nobody writes into it"
+    )
+
+
+def _stamp(info: os.stat_result) -> tuple[int, ...]:
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
