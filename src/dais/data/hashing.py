@@ -16,7 +16,7 @@ from dais.kit.errors import Invalid
 
 log = logging.getLogger(__name__)
 
-CHUNK = 1 << 20
+CHUNK = 256 << 10
 TURN = 16 << 20
 """Bytes that a thread hashes of one growing file before it turns to the next."""
 PREFIX = "blake3:"

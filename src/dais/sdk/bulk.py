@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from dais.sdk.open_file import OpenFile
 
-CONNECT_SECONDS = 3.0
+CONNECT_SECONDS = 5.0
+"""How long the connection, and the first answer, are waited for: without them the API takes the content."""
+
 SILENCE_SECONDS = 60.0
+"""How long a content may rest on its way."""
 
 
 def address_of(api: str, place: BulkPlace) -> str | None:
@@ -53,10 +56,9 @@ class BulkLink:
     def open(self) -> int:
         """Connect, and see that it is the right server; how much of the content has come there."""
         try:
-            self._connection.connect()
-            self._connection.sock.settimeout(SILENCE_SECONDS)
             self._connection.request("GET", self._target, headers=self._headers)
             state = self._answer()
+            self._connection.sock.settimeout(SILENCE_SECONDS)
         except self._errors as error:
             raise self._broken(error) from error
         if not hmac.compare_digest(state.proof.encode(), self._proof.encode()):

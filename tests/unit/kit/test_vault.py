@@ -77,3 +77,16 @@ def test_a_file_that_holds_no_key_is_refused(path: Path, content: str) -> None:
     with pytest.raises(Unavailable, match=str(path)) as caught:
         Vault(path)
     assert caught.value.code == "no-keys"
+
+
+def test_what_was_signed_is_known_again_for_its_own_purpose_alone(path: Path) -> None:
+    vault = Vault(path)
+    code = vault.sign(b"text", "ticket")
+    assert vault.has_signed(b"text", code, "ticket")
+    vault.rotate()
+    assert vault.has_signed(b"text", code, "ticket"), "by the older key"
+    assert not vault.has_signed(b"text!", code, "ticket")
+    assert not vault.has_signed(b"text", code, "proof")
+    assert not vault.has_signed(b"text", code[:-1] + "x", "ticket")
+    assert not vault.has_signed(b"text", "ä" + code, "ticket")
+    assert not vault.has_signed(b"text", "", "ticket")
