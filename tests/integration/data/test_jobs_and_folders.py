@@ -54,6 +54,16 @@ def test_a_job_reads_what_was_pushed_and_what_it_writes_is_pulled(
     client.folders.remove("output")
 
 
+def test_a_large_file_goes_past_the_api(running: Installation, tree: Path) -> None:
+    """`dais up` listens for it, and counts it."""
+    client = running.client()
+    made = client.folders.create("large", tree)
+    assert (running.data / "folders" / made.id / "large.bin").read_bytes() == (tree / "large.bin").read_bytes()
+    counted = b'dais_http_requests_total{method="PUT",route="/v1/uploads/{key}",status="200"} 1.0\n'
+    assert counted in running.ask("GET", "/metrics").body
+    client.folders.remove("large")
+
+
 def test_a_job_writes_into_what_was_pushed(running: Installation, tree: Path) -> None:
     client = running.client()
     client.folders.create("shared", tree)

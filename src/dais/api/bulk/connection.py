@@ -19,6 +19,9 @@ from dais.api.routing import DRAINED, SILENCE
 MAX_HEAD = 16 << 10
 """Bytes of a request's head; a ticket for the longest path has its place in it."""
 
+LINGER_SECONDS = 5.0
+"""How long a client that was refused may go on sending."""
+
 _reasons = {
     200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found",
     405: b"Method Not Allowed", 408: b"Request Timeout", 409: b"Conflict", 411: b"Length Required",
@@ -174,8 +177,8 @@ class Connection:
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
             self._sock.settimeout(SILENCE)
-            left = DRAINED
-            while left > 0 and (got := len(self._sock.recv(64 << 10))):
+            left, until = DRAINED, self._now() + LINGER_SECONDS
+            while left > 0 and self._now() < until and (got := len(self._sock.recv(64 << 10))):
                 left -= got
 
 

@@ -270,6 +270,7 @@ def listening(services: Services, host: str, settings: BulkSettings) -> Iterator
     listener = BulkListener(services, listen(host, settings.port, "DAIS_BULK_PORT"), settings)
     listener.start()
     services.parts.bulk = listener
+    log.info("large uploads are taken", extra={"port": listener.port})
     try:
         yield
     finally:
