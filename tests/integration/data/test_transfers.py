@@ -356,7 +356,7 @@ def test_an_interrupted_client_goes_on_where_it_was(
     target = folder_root(server, made.id) if direction == "push" else out
     assert not (target / "large").exists(), "no half file is seen"
     done = client.folders.push("x", top) if direction == "push" else client.folders.pull("x", out)
-    assert 0 < done.bytes <= 60_000_000
+    assert 0 < done.bytes <= 80_000_000, "some of what was sent may have been on its way still"
     assert same(top, target)
 
 
