@@ -45,7 +45,6 @@ FIELD_ALIASES = {
     "started_on": "started_at",
     "ended": "ended_at",
     "ended_on": "ended_at",
-    "parent_id": "parent",
     "environment_vars": "environment",
 }
 

@@ -30,7 +30,21 @@ COMMANDS: dict[str, Entry] = {
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "Register, list and remove the images that jobs start from."),
     "notify": Entry("dais.cli.notify:notify", "Tell people and programs when your jobs end."),
-    "account": Entry("dais.cli.account:account", "List, show and change accounts."),
+    "organization": Entry(
+        "dais.cli.identity.organization:organization", "Make, list and change organizations, and who administers them."
+    ),
+    "account": Entry("dais.cli.identity.account:account", "Make, list and change accounts, and who works in them."),
+    "user": Entry(
+        "dais.cli.identity.user:user", "Make, list, change and disable users, their keys and their policies."
+    ),
+    "team": Entry(
+        "dais.cli.identity.team:team",
+        "Make, list and change teams: users, and other teams, who are allowed the same.",
+    ),
+    "role": Entry(
+        "dais.cli.identity.role:role",
+        "Make, list and change roles: policies for all who can assume them, and keys for programs.",
+    ),
     "node": Entry("dais.cli.node:node", "List the machines and what is free of them."),
     "me": Entry("dais.cli.me:me", "Tell who you are, and where you are connected."),
     "whoami": Entry("dais.cli.me:me", "The same as `dais me`.", alias_of="me"),

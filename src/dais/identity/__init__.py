@@ -23,15 +23,30 @@ from dais.identity.commands.tokens import (
     revoke_token,
     touch_tokens,
 )
-from dais.identity.commands.users import create_user, disable_user, enable_user, set_administrator, set_user
+from dais.identity.commands.users import (
+    create_user,
+    disable_user,
+    enable_user,
+    rename_user,
+    set_administrator,
+    set_user,
+)
 from dais.identity.commands.users import name_from as user_name
 from dais.identity.evaluator import Rule, Rules
 from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
-from dais.identity.queries.accounts import get_account, list_accounts, resolve_account
+from dais.identity.queries.accounts import get_account, list_accounts, resolve_account, resolve_place
 from dais.identity.queries.memberships import roles_of, teams_of
+from dais.identity.queries.naming import with_ids
 from dais.identity.queries.organizations import get_organization, list_organizations, resolve_organization
 from dais.identity.queries.policies import get_policy, list_policies
-from dais.identity.queries.roles import get_role, list_roles, resolve_role, resource_of, role_members
+from dais.identity.queries.roles import (
+    get_role,
+    list_roles,
+    resolve_parent,
+    resolve_role,
+    resource_of,
+    role_members,
+)
 from dais.identity.queries.teams import get_team, list_teams, resolve_team, team_members
 from dais.identity.queries.tokens import authenticate, token_holds
 from dais.identity.queries.users import get_user, list_users, resolve_user, user_ids, user_names
@@ -166,11 +181,14 @@ __all__ = [
     "rename_organization",
     "rename_role",
     "rename_team",
+    "rename_user",
     "require",
     "require_on",
     "reseal_keypairs",
     "resolve_account",
     "resolve_organization",
+    "resolve_parent",
+    "resolve_place",
     "resolve_role",
     "resolve_team",
     "resolve_user",
@@ -195,4 +213,5 @@ __all__ = [
     "user_names",
     "visible",
     "visible_accounts",
+    "with_ids",
 ]

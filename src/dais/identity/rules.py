@@ -276,5 +276,7 @@ def _place(uow: UnitOfWork, resource: Resource) -> str:
 def _owner(resource: Resource) -> str:
     if resource.organization_id == INSTALLATION:
         return "the installation"
-    in_account = resource.type == "account" or (resource.holder is not None and resource.holder[0] == "account")
+    in_account = (resource.type == "account" and resource.id) or (
+        resource.holder is not None and resource.holder[0] == "account"
+    )
     return "that account" if in_account else "the organization"

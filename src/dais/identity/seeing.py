@@ -12,6 +12,7 @@ A query is made for a *shape*, the set of parameters that its conditions take; t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,6 +36,10 @@ class Visible(msgspec.Struct, frozen=True, kw_only=True):
         """The names of the parameters."""
         return frozenset(self.values)
 
+    def named(self, before: str) -> dict[str, Any]:
+        """The parameters under names that begin so."""
+        return {f"{before}{name}": value for name, value in self.values.items()}
+
     @property
     def everything(self) -> bool:
         """Whether there is no condition at all."""
@@ -56,17 +61,24 @@ def conditions(
     id: ColumnElement[str],  # noqa: A002
     account: ColumnElement[str] | None = None,
     organization: ColumnElement[str] | None = None,
+    holder: tuple[str, ColumnElement[str]] | None = None,
+    before: str = "",
 ) -> list[ColumnElement[bool]]:
     """The conditions on a table of things of type `kind`, for a `Visible` of this shape.
 
     Things that lie in accounts give `account`; things of an organization `organization` (a literal `installation` for
-    what belongs to none); accounts themselves give `id` as `account`, too, and `kind="account"`.
+    what belongs to none), and below a team or user `holder`, its type and id; accounts themselves give `id` as
+    `account`, too, and `kind="account"`. A query that asks for several gives each the names `before` which they begin
+    with (`Visible.named`).
     """
     found = []
-    for prefix in ("see", "narrow"):
+    columns = _Columns(kind, id, account, organization, holder)
+    for prefix in (f"{before}see", f"{before}narrow"):
         names = {name for name in shape if name.startswith(f"{prefix}_")}
         if names:
-            found.append(or_(false(), *(_one(name, prefix, kind, id, account, organization) for name in sorted(names))))
+            found.append(
+                or_(false(), *(_one(name, name.removeprefix(f"{prefix}_"), columns) for name in sorted(names)))
+            )
     return found
 
 
@@ -92,26 +104,49 @@ def _for_database(pattern: str, dialect: str) -> str:
     return pattern.replace("*", "%")
 
 
-def _one(
-    name: str,
-    prefix: str,
-    kind: str,
-    id: ColumnElement[str],  # noqa: A002
-    account: ColumnElement[str] | None,
-    organization: ColumnElement[str] | None,
-) -> ColumnElement[bool]:
-    what = name.removeprefix(f"{prefix}_")
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """What `conditions` was given."""
+
+    kind: str
+    id: ColumnElement[str]
+    account: ColumnElement[str] | None
+    organization: ColumnElement[str] | None
+    holder: tuple[str, ColumnElement[str]] | None
+
+
+def _one(name: str, what: str, columns: _Columns) -> ColumnElement[bool]:
+    """The condition of one parameter, `name`, that holds `what` of a `Seen`."""
     if what == "nothing":
         return bindparam(name, type_=Text()).is_(None)
-    if account is None:
-        assert organization is not None, kind
-        if what == "organizations":
-            return in_list(organization, name)
-        if what == "names":
-            return in_list(id, name)
-        if what == "accounts":
-            return false()
-        return _matches(organization.concat(f":{kind}:").concat(id), organization, name)
+    if columns.account is None:
+        return _of_organization(name, what, columns)
+    return _of_account(name, what, columns.kind, columns.id, columns.account)
+
+
+def _of_organization(name: str, what: str, columns: _Columns) -> ColumnElement[bool]:
+    organization = columns.organization
+    assert organization is not None, columns.kind
+    if what == "organizations":
+        return in_list(organization, name)
+    if what == "accounts":
+        return false()
+    named, text = columns.id, organization
+    if columns.holder is not None:
+        holder, holder_id = columns.holder
+        named, text = holder_id.concat(":").concat(named), text.concat(f":{holder}:").concat(holder_id)
+    if what == "names":
+        return in_list(named, name)
+    return _matches(text.concat(f":{columns.kind}:").concat(columns.id), organization, name)
+
+
+def _of_account(
+    name: str,
+    what: str,
+    kind: str,
+    id: ColumnElement[str],  # noqa: A002
+    account: ColumnElement[str],
+) -> ColumnElement[bool]:
     if what == "organizations":
         return account.in_(select(accounts.c.id).where(in_list(accounts.c.organization_id, name)))
     if what == "accounts":

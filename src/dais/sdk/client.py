@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import importlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-import msgspec
-
-from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted
-from dais.sdk.pages import pages, whole
+from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation
+from dais.sdk.pages import whole
 from dais.sdk.profiles import Access, find_access
 from dais.sdk.transport import AsyncTransport, BlockingTransport, Target
-from dais.wire.answers import Account, Me, Node, SignInLink, Version
+from dais.wire.answers import Me, Node, SignInLink, Version
 
 if TYPE_CHECKING:
+    from dais.sdk.accounts import Accounts, AsyncAccounts
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.images import AsyncImages, Images
     from dais.sdk.jobs import AsyncJobs, Jobs
+    from dais.sdk.keys import AsyncKeys, Keys
     from dais.sdk.notify import AsyncNotifications, Notifications
+    from dais.sdk.organizations import AsyncOrganizations, Organizations
+    from dais.sdk.policies import AsyncPolicies, Policies
+    from dais.sdk.roles import AsyncRoles, Roles
     from dais.sdk.secrets import AsyncSecrets, Secrets
     from dais.sdk.sources import AsyncSources, Sources
+    from dais.sdk.teams import AsyncTeams, Teams
+    from dais.sdk.users import AsyncUsers, Users
 
 R = TypeVar("R")
 T = TypeVar("T")
 
 PATIENCE = 10.0
 """Seconds for which a request is tried again when nothing answers and trying again is safe."""
+
+
+def resource(target: str) -> Any:
+    """A client's part, "module:class", which is imported and made when it is first used."""
+
+    def made(client: Any) -> Any:
+        module, _, name = target.partition(":")
+        return getattr(importlib.import_module(module), name)(client)
+
+    return cached_property(made)
 
 
 class ClientApi(Resource):
@@ -55,35 +71,6 @@ class ClientApi(Resource):
         yield from whole(self, "/v1/nodes", Node)
 
 
-class AccountsApi(Resource):
-    """Accounts: nodes of the organization's tree."""
-
-    @listing
-    def list(self, limit: int | None = None) -> Items[Account]:
-        """The accounts that you may see."""
-        yield from pages(self, "/v1/accounts", {}, Account, limit)
-
-    @operation
-    def get(self, ref: str) -> Flow[Account]:
-        """An account by its full name or id. Raises NotFound."""
-        return (yield from self.call(Request("GET", f"/v1/accounts/{quoted(ref)}"), Account))
-
-    @operation
-    def set(self, ref: str, change: Mapping[str, int | None]) -> Flow[Account]:
-        """Change `log_days` and `log_bytes` (None: as in the installation, 0: no limit); for administrators."""
-        body = msgspec.json.encode(change)
-        request = Request("PATCH", f"/v1/accounts/{quoted(ref)}", body=body, repeatable=True)
-        return (yield from self.call(request, Account))
-
-
-class Accounts(AccountsApi, Blocking):
-    """Accounts, blocking."""
-
-
-class AsyncAccounts(AccountsApi, Asynchronous):
-    """Accounts, on asyncio."""
-
-
 class Client(ClientApi, Blocking):
     """A connection to one Dais server; may be used by several threads; close it, or use it as a context manager.
 
@@ -91,6 +78,21 @@ class Client(ClientApi, Blocking):
     profile file (`dais.sdk.profiles`). `patience` is for how many seconds a request is tried again when nothing
     answers; `on_wait` is then told why it takes long. Every call raises `dais.sdk.errors.DaisError`.
     """
+
+    accounts: Accounts = resource("dais.sdk.accounts:Accounts")
+    environments: Environments = resource("dais.sdk.environments:Environments")
+    folders: Folders = resource("dais.sdk.folders:Folders")
+    images: Images = resource("dais.sdk.images:Images")
+    jobs: Jobs = resource("dais.sdk.jobs:Jobs")
+    keys: Keys = resource("dais.sdk.keys:Keys")
+    notify: Notifications = resource("dais.sdk.notify:Notifications")
+    organizations: Organizations = resource("dais.sdk.organizations:Organizations")
+    policies: Policies = resource("dais.sdk.policies:Policies")
+    roles: Roles = resource("dais.sdk.roles:Roles")
+    secrets: Secrets = resource("dais.sdk.secrets:Secrets")
+    sources: Sources = resource("dais.sdk.sources:Sources")
+    teams: Teams = resource("dais.sdk.teams:Teams")
+    users: Users = resource("dais.sdk.users:Users")
 
     def __init__(
         self,
@@ -128,55 +130,24 @@ class Client(ClientApi, Blocking):
     ) -> None:
         self.close()
 
-    @cached_property
-    def jobs(self) -> Jobs:
-        from dais.sdk.jobs import Jobs
-
-        return Jobs(self)
-
-    @cached_property
-    def environments(self) -> Environments:
-        from dais.sdk.environments import Environments
-
-        return Environments(self)
-
-    @cached_property
-    def images(self) -> Images:
-        from dais.sdk.images import Images
-
-        return Images(self)
-
-    @cached_property
-    def folders(self) -> Folders:
-        from dais.sdk.folders import Folders
-
-        return Folders(self)
-
-    @cached_property
-    def notify(self) -> Notifications:
-        from dais.sdk.notify import Notifications
-
-        return Notifications(self)
-
-    @cached_property
-    def secrets(self) -> Secrets:
-        from dais.sdk.secrets import Secrets
-
-        return Secrets(self)
-
-    @cached_property
-    def sources(self) -> Sources:
-        from dais.sdk.sources import Sources
-
-        return Sources(self)
-
-    @cached_property
-    def accounts(self) -> Accounts:
-        return Accounts(self)
-
 
 class AsyncClient(ClientApi, Asynchronous):
     """As Client, for asyncio: operations are awaited and lists are asynchronous iterators."""
+
+    accounts: AsyncAccounts = resource("dais.sdk.accounts:AsyncAccounts")
+    environments: AsyncEnvironments = resource("dais.sdk.environments:AsyncEnvironments")
+    folders: AsyncFolders = resource("dais.sdk.folders:AsyncFolders")
+    images: AsyncImages = resource("dais.sdk.images:AsyncImages")
+    jobs: AsyncJobs = resource("dais.sdk.jobs:AsyncJobs")
+    keys: AsyncKeys = resource("dais.sdk.keys:AsyncKeys")
+    notify: AsyncNotifications = resource("dais.sdk.notify:AsyncNotifications")
+    organizations: AsyncOrganizations = resource("dais.sdk.organizations:AsyncOrganizations")
+    policies: AsyncPolicies = resource("dais.sdk.policies:AsyncPolicies")
+    roles: AsyncRoles = resource("dais.sdk.roles:AsyncRoles")
+    secrets: AsyncSecrets = resource("dais.sdk.secrets:AsyncSecrets")
+    sources: AsyncSources = resource("dais.sdk.sources:AsyncSources")
+    teams: AsyncTeams = resource("dais.sdk.teams:AsyncTeams")
+    users: AsyncUsers = resource("dais.sdk.users:AsyncUsers")
 
     def __init__(
         self,
@@ -218,52 +189,6 @@ class AsyncClient(ClientApi, Asynchronous):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    @cached_property
-    def jobs(self) -> AsyncJobs:
-        from dais.sdk.jobs import AsyncJobs
-
-        return AsyncJobs(self)
-
-    @cached_property
-    def environments(self) -> AsyncEnvironments:
-        from dais.sdk.environments import AsyncEnvironments
-
-        return AsyncEnvironments(self)
-
-    @cached_property
-    def images(self) -> AsyncImages:
-        from dais.sdk.images import AsyncImages
-
-        return AsyncImages(self)
-
-    @cached_property
-    def folders(self) -> AsyncFolders:
-        from dais.sdk.folders import AsyncFolders
-
-        return AsyncFolders(self)
-
-    @cached_property
-    def notify(self) -> AsyncNotifications:
-        from dais.sdk.notify import AsyncNotifications
-
-        return AsyncNotifications(self)
-
-    @cached_property
-    def secrets(self) -> AsyncSecrets:
-        from dais.sdk.secrets import AsyncSecrets
-
-        return AsyncSecrets(self)
-
-    @cached_property
-    def sources(self) -> AsyncSources:
-        from dais.sdk.sources import AsyncSources
-
-        return AsyncSources(self)
-
-    @cached_property
-    def accounts(self) -> AsyncAccounts:
-        return AsyncAccounts(self)
 
 
 def _target(access: Access) -> Target:

@@ -203,7 +203,10 @@ class SigningSecret(Answer, frozen=True, kw_only=True):
 
 
 class Account(Answer, frozen=True, kw_only=True):
-    """A node of the organization's tree. `log_days`, `log_bytes`: its own limits of logs; None: the installation's."""
+    """A node of the organization's tree; `parent` is the full name of what it lies in, None: the organization.
+
+    `log_days`, `log_bytes`: its own limits of logs; None: the installation's.
+    """
 
     id: str
     name: str
@@ -211,6 +214,7 @@ class Account(Answer, frozen=True, kw_only=True):
     urn: str
     organization: str
     parent: str | None = None
+    parent_id: str | None = None
     log_days: int | None = None
     log_bytes: int | None = None
 

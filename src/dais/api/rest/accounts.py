@@ -7,7 +7,15 @@ import msgspec
 from dais.api.context import Context
 from dais.api.routing import Routes
 from dais.compute import LogLimits, LogLimitsChange, get_log_limits, list_log_limits, set_log_limits
-from dais.identity import Account, create_account, list_accounts, resolve_account, urn
+from dais.identity import (
+    Account,
+    create_account,
+    list_accounts,
+    rename_account,
+    resolve_account,
+    resolve_place,
+    urn,
+)
 from dais.kit.database import UnitOfWork
 from dais.wire import answers
 
@@ -15,7 +23,10 @@ routes = Routes()
 
 
 class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`parent` is an account's name or id; without it the account lies at the top of the organization."""
+    """`parent` is an account, or an organization. Without it `name` may be a full name, as `acme.lab.production`.
+
+    A name alone lies at the top of the caller's organization.
+    """
 
     name: str
     parent: str | None = None
@@ -24,14 +35,20 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class AccountChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to change; a field left out stays. Days and bytes of logs."""
 
+    name: str | msgspec.UnsetType = msgspec.UNSET
     log_days: int | msgspec.UnsetType | None = msgspec.UNSET
     log_bytes: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 @routes.get("/v1/accounts", summary="List the accounts that you may use", action="account:list")
-async def accounts(ctx: Context, limit: int = 100, cursor: str | None = None) -> answers.Page[answers.Account]:
+async def accounts(
+    ctx: Context, below: str | None = None, limit: int = 100, cursor: str | None = None
+) -> answers.Page[answers.Account]:
+    """Those right below an account, or an organization, or all."""
+
     def read(uow: UnitOfWork) -> answers.Page[answers.Account]:
-        page = list_accounts(uow, ctx.actor, limit=limit, cursor=cursor)
+        place = resolve_place(uow, ctx.actor, below) if below is not None else None
+        page = list_accounts(uow, ctx.actor, below=place, limit=limit, cursor=cursor)
         limits = list_log_limits(uow, [one.id for one in page.items])
         return answers.Page(items=[_answer(one, limits.get(one.id)) for one in page.items], cursor=page.cursor)
 
@@ -42,8 +59,15 @@ async def accounts(ctx: Context, limit: int = 100, cursor: str | None = None) ->
 @routes.post("/v1/accounts", status=201, summary="Make an account", action="account:new")
 async def new_account(ctx: Context, body: NewAccount) -> answers.Account:
     def make(uow: UnitOfWork) -> Account:
-        parent = resolve_account(uow, ctx.actor, body.parent).id if body.parent is not None else None
-        return create_account(uow, ctx.actor, body.name, parent)
+        parent, name = body.parent, body.name
+        if parent is None and "." in name:
+            parent, _, name = name.rpartition(".")
+        if parent is None:
+            return create_account(uow, ctx.actor, name)
+        place = resolve_place(uow, ctx.actor, parent)
+        if isinstance(place, Account):
+            return create_account(uow, ctx.actor, name, place.id)
+        return create_account(uow, ctx.actor, name, organization_id=place.id)
 
     return _answer(await ctx.db.write(make))
 
@@ -58,14 +82,22 @@ async def account(ctx: Context, ref: str) -> answers.Account:
     return found
 
 
-@routes.patch("/v1/accounts/{ref}", summary="Change how long an account's logs are kept", action="account:set")
+@routes.patch(
+    "/v1/accounts/{ref}", summary="Change an account's name, or how long its logs are kept", action="account:set"
+)
 async def change_account(ctx: Context, ref: str, body: AccountChange) -> answers.Account:
-    """For administrators. `null` lets the installation's limit hold; 0 is no limit."""
+    """With its name the full names of those below change. A personal account is called as its user.
+
+    Limits of logs are for administrators: `null` lets the installation's hold; 0 is no limit.
+    """
 
     def change(uow: UnitOfWork) -> answers.Account:
-        limits = LogLimitsChange(days=body.log_days, bytes=body.log_bytes)
-        changed = set_log_limits(uow, ctx.actor, ref, limits)
-        return _answer(resolve_account(uow, ctx.actor, changed), get_log_limits(uow, changed))
+        found = resolve_account(uow, ctx.actor, ref)
+        if body.name is not msgspec.UNSET:
+            found = rename_account(uow, ctx.actor, found.id, body.name)
+        if body.log_days is not msgspec.UNSET or body.log_bytes is not msgspec.UNSET:
+            set_log_limits(uow, ctx.actor, found.id, LogLimitsChange(days=body.log_days, bytes=body.log_bytes))
+        return _answer(found, get_log_limits(uow, found.id))
 
     changed: answers.Account = await ctx.db.write(change)
     return changed
@@ -78,7 +110,8 @@ def _answer(account: Account, limits: LogLimits | None = None) -> answers.Accoun
         full_name=account.full_name,
         urn=urn(account.organization_id, account.id),
         organization=account.organization,
-        parent=account.parent_id,
+        parent=account.full_name.rpartition(".")[0] if account.parent_id else None,
+        parent_id=account.parent_id,
         log_days=limits.days if limits else None,
         log_bytes=limits.bytes if limits else None,
     )

@@ -100,16 +100,26 @@ def rename_account(uow: UnitOfWork, actor: Actor, account_id: str, name: str) ->
     account = get_account(uow, account_id)
     if uow.one(_personal, account_id=account_id) is not None:
         raise Conflict(
-            f"{account.full_name} is somebody's personal account and is called as they are", code="personal-account"
+            f"{account.full_name} is somebody's personal account and is called as they are: `dais user set --name` "
+            "renames both",
+            code="personal-account",
         )
+    return give_name(uow, account, name)
+
+
+def give_name(uow: UnitOfWork, account: Account, name: str) -> Account:
+    """Give an account another name, and with it those below. Permission is the caller's to have asked for.
+
+    Raises Conflict `account-exists`.
+    """
     old, new = account.full_name, f"{account.full_name.rpartition('.')[0]}.{name}"
     if new != old:
         if uow.one(_by_full_name, full_name=new) is not None:
             raise taken("an account", new)
-        uow.run(_rename, account_id=account_id, new_name=name)
-        uow.run(_rename_below, account_id=account_id, new=new, tail=len(old) + 1)
-        changed(uow, Event("account.changed", "account", account_id, account_id, {"full_name": new, "was": old}))
-    return get_account(uow, account_id)
+        uow.run(_rename, account_id=account.id, new_name=name)
+        uow.run(_rename_below, account_id=account.id, new=new, tail=len(old) + 1)
+        changed(uow, Event("account.changed", "account", account.id, account.id, {"full_name": new, "was": old}))
+    return get_account(uow, account.id)
 
 
 def grant_account(uow: UnitOfWork, actor: Actor, account_id: str, user_id: str) -> None:

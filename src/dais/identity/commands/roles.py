@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, union, update
 from dais.identity.commands.names import changed, check_name, taken
 from dais.identity.granting import require_to_be_let_in
 from dais.identity.predefined import ADMIN
-from dais.identity.queries.roles import get_role, member_of, resource_of, role_resource
+from dais.identity.queries.roles import check_one, get_role, member_of, resource_of, role_resource
 from dais.identity.queries.teams import get_team
 from dais.identity.rules import require_on
 from dais.identity.tables import (
@@ -138,6 +138,7 @@ def remove_role_member(
     uow: UnitOfWork, actor: Actor, role: Role, *, user_id: str | None = None, team_id: str | None = None
 ) -> None:
     """End a membership; one that is not there stays so. Raises Conflict `last-administrator`."""
+    check_one(user_id, team_id)
     require_on(uow, actor, "role:set", resource_of(uow, role))
     if user_id is not None:
         gone = uow.run(_remove_user, role_id=role.id, user_id=user_id)

@@ -8,7 +8,8 @@ from dais.identity.commands.names import changed, check_name, taken
 from dais.identity.commands.roles import new_member, new_roles
 from dais.identity.granting import require_to_be_let_in
 from dais.identity.predefined import ADMIN, of_team
-from dais.identity.queries.roles import member_of
+from dais.identity.queries.organizations import get_organization
+from dais.identity.queries.roles import check_one, member_of
 from dais.identity.queries.teams import get_team
 from dais.identity.rules import require
 from dais.identity.tables import roles, team_ancestors, team_teams, team_users, teams
@@ -60,15 +61,18 @@ _forget_ancestors = Statement(
 _insert_ancestor = Statement(insert(team_ancestors))
 
 
-def create_team(uow: UnitOfWork, actor: Actor, name: str) -> Team:
-    """Make a team of the actor's organization, whose administrator the actor is. Raises Conflict `team-exists`."""
+def create_team(uow: UnitOfWork, actor: Actor, name: str, *, organization_id: str | None = None) -> Team:
+    """Make a team of an organization (by default the actor's), whose administrator the actor is.
+
+    Raises Conflict `team-exists`.
+    """
     check_name(name, "a team")
-    organization_id = actor.organization_id
+    organization_id = organization_id or actor.organization_id
     require(uow, actor, "team:new", organization_id=organization_id)
     team_id = new_id()
     made = uow.run(_insert, id=team_id, organization_id=organization_id, name=name, created_at=uow.now)
     if not made:
-        raise taken("a team", f"{actor.organization}.{name}")
+        raise taken("a team", f"{get_organization(uow, organization_id).name}.{name}")
     uow.run(_insert_ancestor, team_id=team_id, ancestor_id=team_id)
     made_roles = new_roles(uow, organization_id, "team", team_id, of_team(organization_id, team_id))
     new_member(uow, made_roles[ADMIN], actor.id)
@@ -123,6 +127,7 @@ def remove_team_member(
     uow: UnitOfWork, actor: Actor, team: Team, *, user_id: str | None = None, team_id: str | None = None
 ) -> None:
     """End a membership; one that is not there stays so."""
+    check_one(user_id, team_id)
     _require(uow, actor, "team:set", team)
     if user_id is not None:
         uow.run(_remove_user, team_id=team.id, user_id=user_id)

@@ -6,18 +6,20 @@ import re
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from dais.identity.commands.accounts import admin_role, new_account
-from dais.identity.commands.names import changed, check_email, check_name, check_text
+from dais.identity.commands.accounts import admin_role, give_name, new_account
+from dais.identity.commands.names import changed, check_email, check_name, check_text, taken
 from dais.identity.commands.roles import new_member, refuse_without_holder
 from dais.identity.granting import require_over
 from dais.identity.predefined import ADMIN, USER, of_oneself
+from dais.identity.queries.accounts import get_account
+from dais.identity.queries.organizations import get_organization
 from dais.identity.queries.roles import get_role
 from dais.identity.queries.users import get_user
 from dais.identity.rules import require
 from dais.identity.tables import accounts, policies, role_users, roles, users
 from dais.identity.types import Actor, User
 from dais.kit.database import Event, Statement, UnitOfWork
-from dais.kit.errors import Conflict, Forbidden
+from dais.kit.errors import Conflict, Forbidden, Invalid
 from dais.kit.ids import new_id
 
 _insert_user = Statement(
@@ -37,6 +39,10 @@ _role_named = Statement(
     select(roles.c.id).where(roles.c.parent_id == bindparam("parent_id"), roles.c.name == bindparam("name"))
 )
 _with_email = Statement(select(users.c.id).where(users.c.email == bindparam("email")))
+_named = Statement(
+    select(users.c.id).where(users.c.organization_id == bindparam("organization_id"), users.c.name == bindparam("name"))
+)
+_rename = Statement(update(users).where(users.c.id == bindparam("user_id")).values(name=bindparam("new_name")))
 _set = Statement(
     update(users)
     .where(users.c.id == bindparam("user_id"))
@@ -87,6 +93,7 @@ def new_user(
     Raises Invalid `bad-name`, `bad-email`, `bad-text`; Conflict `user-exists`, `email-taken`.
     """
     check_name(name, "a user")
+    _refuse_taken(uow, organization_id, name)
     if email is not None:
         email = check_email(email)
         if uow.one(_with_email, email=email) is not None:
@@ -125,7 +132,7 @@ def new_user(
 def create_user(
     uow: UnitOfWork,
     actor: Actor,
-    name: str,
+    name: str | None,
     *,
     organization_id: str | None = None,
     administrator: bool = False,
@@ -134,12 +141,17 @@ def create_user(
 ) -> User:
     """Make a user of an organization (by default the actor's), with a personal account; see `new_user`.
 
-    Only an administrator of the installation makes another one: raises Forbidden `beyond-own`.
+    Without a name they are called as their e-mail address begins. Only an administrator of the installation makes
+    another one: raises Forbidden `beyond-own`.
     """
     organization_id = organization_id or actor.organization_id
     require(uow, actor, "user:new", organization_id=organization_id)
     if administrator:
         _require_administrator(actor)
+    if name is None:
+        if email is None:
+            raise Invalid("a user needs a name or an e-mail address; give one", code="bad-name")
+        name = name_from(check_email(email))
     return new_user(uow, organization_id, name, administrator=administrator, email=email, full_name=full_name)
 
 
@@ -164,6 +176,23 @@ def set_user(
         new_full_name=user.full_name if full_name is None else full_name,
     )
     changed(uow, Event("user.changed", "user", user_id, user.account_id, {"name": user.name}))
+    return get_user(uow, user_id)
+
+
+def rename_user(uow: UnitOfWork, actor: Actor, user_id: str, name: str) -> User:
+    """Give a user another name, and with it the personal account and those below. Users may rename themselves.
+
+    Raises Invalid `bad-name`, Conflict `user-exists`, `account-exists`.
+    """
+    check_name(name, "a user")
+    user = get_user(uow, user_id)
+    require(uow, actor, "user:set", organization_id=user.organization_id, resource_id=user_id)
+    if name == user.name:
+        return user
+    _refuse_taken(uow, user.organization_id, name)
+    give_name(uow, get_account(uow, user.account_id), name)
+    uow.run(_rename, user_id=user_id, new_name=name)
+    changed(uow, Event("user.changed", "user", user_id, user.account_id, {"name": name, "was": user.name}))
     return get_user(uow, user_id)
 
 
@@ -203,6 +232,11 @@ def set_administrator(uow: UnitOfWork, actor: Actor, user_id: str, administrator
         changed(uow, Event("user.changed", "user", user_id, user.account_id, {"administrator": administrator}))
         _refuse_without_administrator(uow)
     return get_user(uow, user_id)
+
+
+def _refuse_taken(uow: UnitOfWork, organization_id: str, name: str) -> None:
+    if uow.one(_named, organization_id=organization_id, name=name) is not None:
+        raise taken("a user", f"{get_organization(uow, organization_id).name}.{name}")
 
 
 def _refuse_without_administrator(uow: UnitOfWork) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from sqlalchemy import bindparam, select
 
 from dais.identity.errors import no_such_account
+from dais.identity.queries.organizations import resolve_organization
 from dais.identity.rules import may, resource_at, visible
 from dais.identity.seeing import conditions
 from dais.identity.tables import account_ancestors, accounts, organizations
-from dais.identity.types import Account, Actor
+from dais.identity.types import Account, Actor, Organization
 from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.errors import NotFound
 from dais.kit.ids import is_id
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 
@@ -59,10 +61,23 @@ def resolve_account(uow: UnitOfWork, actor: Actor, name: str | None) -> Account:
     raise no_such_account(name[:200], near)
 
 
+def resolve_place(uow: UnitOfWork, actor: Actor, name: str) -> Organization | Account:
+    """What an account can lie in: the organization of that name or id, else the account. Raises NotFound."""
+    try:
+        return resolve_organization(uow, actor, name)
+    except NotFound:
+        return resolve_account(uow, actor, name)
+
+
 def list_accounts(
-    uow: UnitOfWork, actor: Actor, *, below: str | None = None, limit: int = 100, cursor: str | None = None
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    below: Organization | Account | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> Page[Account]:
-    """The accounts that `actor` may see, by full name; `below` an account's id: those right below it.
+    """The accounts that `actor` may see, by full name; `below` an account or an organization: those right below it.
 
     Raises Invalid `bad-limit`, `bad-cursor`.
     """
@@ -71,7 +86,7 @@ def list_accounts(
     seen = visible(uow, actor, "account:list", holder=None)
     values = dict(seen.values)
     if below is not None:
-        values["below"] = below
+        values["below" if isinstance(below, Account) else "top_of"] = below.id
     rows = uow.all(_page(frozenset(values)), after=after, limit=limit + 1, **values)
     items = [_account(row) for row in rows[:limit]]
     return Page(items, encode_cursor(items[-1].full_name) if len(rows) > limit else None)
@@ -90,6 +105,8 @@ def _page(shape: frozenset[str]) -> Statement:
     )
     if "below" in shape:
         query = query.where(accounts.c.parent_id == bindparam("below"))
+    if "top_of" in shape:
+        query = query.where(accounts.c.organization_id == bindparam("top_of"), accounts.c.parent_id.is_(None))
     return Statement(query.order_by(accounts.c.full_name).limit(bindparam("limit")))
 
 

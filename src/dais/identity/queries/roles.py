@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, literal, select, union_all
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sqlalchemy import and_, bindparam, literal, or_, select, union_all
 
 from dais.identity.queries.accounts import get_account, resolve_account
 from dais.identity.queries.names import no_such
 from dais.identity.queries.organizations import get_organization, resolve_organization
 from dais.identity.queries.teams import get_team, members, resolve_team
 from dais.identity.queries.users import get_user
-from dais.identity.rules import may, require_on, resource_at
+from dais.identity.rules import may, require_on, resource_at, visible
+from dais.identity.seeing import conditions
 from dais.identity.tables import accounts, organizations, role_teams, role_users, roles, teams, users
 from dais.identity.types import Actor, Member, Role
 from dais.identity.urns import Resource
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid, NotFound
 from dais.kit.ids import is_id
+from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 
-PARENTS = ("organization", "account", "team")
+_resolvers: dict[str, Callable[..., Any]] = {
+    "organization": resolve_organization,
+    "account": resolve_account,
+    "team": resolve_team,
+}
+PARENTS = tuple(_resolvers)
+"""The types of what a role can be attached to."""
 
 _roles = (
     select(
@@ -32,7 +44,6 @@ _roles = (
 )
 _by_id = Statement(_roles.where(roles.c.id == bindparam("id")))
 _by_name = Statement(_roles.where(roles.c.parent_id == bindparam("parent_id"), roles.c.name == bindparam("name")))
-_of_parent = Statement(_roles.where(roles.c.parent_id == bindparam("parent_id")).order_by(roles.c.name))
 _members = Statement(
     union_all(
         select(users.c.id, users.c.name, literal("user").label("type"))
@@ -64,7 +75,7 @@ def resolve_role(uow: UnitOfWork, actor: Actor, name: str) -> Role:
             return _role(row)
         raise no_such("role", name)
     parent, _, short = name.rpartition(".")
-    for parent_id in _parents(uow, actor, parent):
+    for _, parent_id in _parents(uow, actor, parent):
         row = uow.one(_by_name, parent_id=parent_id, name=short)
         if row is not None and may(uow, actor, "role:get", resource_of(uow, _role(row))):
             return _role(row)
@@ -76,10 +87,52 @@ def resolve_role(uow: UnitOfWork, actor: Actor, name: str) -> Role:
     )
 
 
-def list_roles(uow: UnitOfWork, actor: Actor, parent_type: str, parent_id: str) -> list[Role]:
-    """The roles of an organization, account or team that the actor may see, by name."""
-    found = [_role(row) for row in uow.all(_of_parent, parent_id=parent_id)]
-    return [role for role in found if may(uow, actor, "role:get", resource_of(uow, role))]
+def resolve_parent(uow: UnitOfWork, actor: Actor, name: str | None, parent_type: str | None = None) -> tuple[str, str]:
+    """The type and the id of what a role can be attached to: the organization, account or team of this name or id.
+
+    Without a name it is the actor's own organization, or account. Raises Invalid `bad-parent`, NotFound.
+    """
+    if parent_type is not None:
+        if parent_type not in _resolvers or (parent_type == "team" and not name):
+            raise Invalid(f"{parent_type!r} is not one of {', '.join(PARENTS)}, or needs a name", code="bad-parent")
+        return parent_type, _resolvers[parent_type](uow, actor, name or None).id
+    found = next(_parents(uow, actor, name or ""), None)
+    if found is None:
+        raise NotFound(
+            f"there is no organization, account or team {name!r}; `dais organization ls`, `dais account ls` and "
+            "`dais team ls` list those that you may see",
+            code="no-such-parent",
+            parent=name,
+        )
+    return found
+
+
+def list_roles(
+    uow: UnitOfWork,
+    actor: Actor,
+    *,
+    parent_type: str | None = None,
+    parent_id: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[Role]:
+    """The roles that the actor may see, by name: all, those of one type of parent, or those of one parent.
+
+    Raises Invalid `bad-limit`, `bad-cursor`.
+    """
+    check_limit(limit)
+    after = decode_cursor(cursor, tuple[str, str]) if cursor is not None else ("", "")
+    values: dict[str, Any] = {}
+    for kind in PARENTS:
+        seen = visible(uow, actor, "role:list", holder=None if kind == "organization" else kind)
+        values |= seen.named(f"{kind}_")
+    if parent_type is not None:
+        values["parent_type"] = parent_type
+    if parent_id is not None:
+        values["parent_id"] = parent_id
+    rows = uow.all(_page(frozenset(values)), after=after[0], after_id=after[1], limit=limit + 1, **values)
+    items = [_role(row) for row in rows[:limit]]
+    return Page(items, encode_cursor(items[-1].name, items[-1].id) if len(rows) > limit else None)
 
 
 def role_members(uow: UnitOfWork, actor: Actor, role: Role) -> list[Member]:
@@ -111,25 +164,50 @@ def role_resource(
 def member_of(uow: UnitOfWork, actor: Actor, user_id: str | None, team_id: str | None) -> dict[str, str]:
     """The one of both that is given, which must be there and, unless the installation says so, of the actor's
     organization. Raises Invalid `one-member`, NotFound."""
-    if (user_id is None) == (team_id is None):
-        raise Invalid("give one member: --user NAME or --team NAME", code="one-member")
+    check_one(user_id, team_id)
     found = get_user(uow, user_id) if user_id is not None else get_team(uow, str(team_id))
     if found.organization_id != actor.organization_id and not actor.administrator:
         raise no_such("user" if user_id is not None else "team", found.id)
     return {"user_id": found.id} if user_id is not None else {"team_id": found.id}
 
 
-def _parents(uow: UnitOfWork, actor: Actor, name: str) -> list[str]:
-    """The ids of what a role's parent of this name can be, the likeliest first."""
+def check_one(user_id: str | None, team_id: str | None) -> None:
+    """Raise Invalid `one-member` unless one of both is given."""
+    if (user_id is None) == (team_id is None):
+        raise Invalid("give one member: --user NAME or --team NAME", code="one-member")
+
+
+def _parents(uow: UnitOfWork, actor: Actor, name: str) -> Iterator[tuple[str, str]]:
+    """The types and ids of what a role's parent of this name can be, the likeliest first."""
     if not name:
-        return [actor.organization_id]
-    found = []
-    for resolve in (resolve_organization, resolve_account, resolve_team):
+        yield "organization", actor.organization_id
+        return
+    for kind in PARENTS:
         try:
-            found.append(resolve(uow, actor, name).id)
+            yield kind, _resolvers[kind](uow, actor, name).id
         except NotFound:
             continue
-    return found
+
+
+@functools.cache
+def _page(shape: frozenset[str]) -> Statement:
+    after: Any = (roles.c.name > bindparam("after")) | (
+        (roles.c.name == bindparam("after")) & (roles.c.id > bindparam("after_id"))
+    )
+    places: dict[str, dict[str, Any]] = {
+        "organization": {"organization": roles.c.organization_id},
+        "account": {"account": roles.c.parent_id},
+        "team": {"organization": roles.c.organization_id, "holder": ("team", roles.c.parent_id)},
+    }
+    seen = []
+    for kind, place in places.items():
+        allowed = conditions(shape, "role", id=roles.c.id, before=f"{kind}_", **place)
+        seen.append(and_(roles.c.parent_type == kind, *allowed))
+    query = _roles.where(after, or_(*seen))
+    for name in ("parent_type", "parent_id"):
+        if name in shape:
+            query = query.where(roles.c[name] == bindparam(name))
+    return Statement(query.order_by(roles.c.name, roles.c.id).limit(bindparam("limit")))
 
 
 def _role(row: Row) -> Role:

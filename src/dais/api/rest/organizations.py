@@ -1,0 +1,75 @@
+"""Organizations: the top owners."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dais.api.context import Context
+from dais.api.routing import Routes
+from dais.identity import (
+    Organization,
+    create_organization,
+    list_organizations,
+    rename_organization,
+    resolve_organization,
+    urn,
+)
+from dais.kit.clock import to_rfc3339
+from dais.kit.database import UnitOfWork
+from dais.wire import answers, identities
+
+routes = Routes()
+
+
+class NewOrganization(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it shall be called."""
+
+    name: str
+
+
+class OrganizationChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to change; a field left out stays."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@routes.get("/v1/organizations", summary="List the organizations that you may see", action="organization:list")
+async def organizations(
+    ctx: Context, limit: int = 100, cursor: str | None = None
+) -> answers.Page[identities.Organization]:
+    page = await ctx.db.read(list_organizations, ctx.actor, limit=limit, cursor=cursor)
+    return answers.Page(items=[_answer(one) for one in page.items], cursor=page.cursor)
+
+
+@routes.post("/v1/organizations", status=201, summary="Make an organization", action="organization:new")
+async def new_organization(ctx: Context, body: NewOrganization) -> identities.Organization:
+    """For administrators of the installation. It has no users yet."""
+    return _answer(await ctx.db.write(create_organization, ctx.actor, body.name))
+
+
+@routes.get("/v1/organizations/{ref}", summary="Show an organization", action="organization:get")
+async def organization(ctx: Context, ref: str) -> identities.Organization:
+    return _answer(await ctx.db.glance(resolve_organization, ctx.actor, ref))
+
+
+@routes.patch("/v1/organizations/{ref}", summary="Change an organization", action="organization:set")
+async def change_organization(ctx: Context, ref: str, body: OrganizationChange) -> identities.Organization:
+    """With its name the full names of its accounts, teams and roles change."""
+
+    def change(uow: UnitOfWork) -> Organization:
+        found = resolve_organization(uow, ctx.actor, ref)
+        if body.name is not msgspec.UNSET:
+            found = rename_organization(uow, ctx.actor, found.id, body.name)
+        return found
+
+    return _answer(await ctx.db.write(change))
+
+
+def _answer(organization: Organization) -> identities.Organization:
+    return identities.Organization(
+        id=organization.id,
+        name=organization.name,
+        urn=urn(organization.id),
+        mfa_required=organization.mfa_required,
+        created_at=to_rfc3339(organization.created_at),
+    )

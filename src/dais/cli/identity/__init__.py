@@ -1,0 +1,1 @@
+"""Commands of organizations, accounts, users, teams and roles: one file for each group."""

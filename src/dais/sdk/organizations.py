@@ -1,0 +1,50 @@
+"""Organizations: the top owners."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted
+from dais.sdk.pages import pages
+from dais.wire.answers import Me
+from dais.wire.identities import Organization
+
+
+class OrganizationsApi(Resource):
+    """Organizations are named by their names or ids; None is your own."""
+
+    @listing
+    def list(self, limit: int | None = None) -> Items[Organization]:
+        """The organizations that you may see."""
+        yield from pages(self, "/v1/organizations", {}, Organization, limit)
+
+    @operation
+    def get(self, ref: str | None = None) -> Flow[Organization]:
+        """An organization. Raises NotFound."""
+        return (yield from self.call(Request("GET", (yield from self._path(ref))), Organization))
+
+    @operation
+    def new(self, name: str) -> Flow[Organization]:
+        """Make an organization; for administrators of the installation. Raises Conflict `organization-exists`."""
+        body = msgspec.json.encode({"name": name})
+        return (yield from self.call(Request("POST", "/v1/organizations", body=body), Organization))
+
+    @operation
+    def set(self, ref: str | None = None, *, name: str) -> Flow[Organization]:
+        """Give an organization another name, and with it its accounts. Raises Conflict `organization-exists`."""
+        body = msgspec.json.encode({"name": name})
+        request = Request("PATCH", (yield from self._path(ref)), body=body, repeatable=True)
+        return (yield from self.call(request, Organization))
+
+    def _path(self, ref: str | None) -> Flow[str]:
+        if ref is None:
+            ref = (yield from self.call(Request("GET", "/v1/me"), Me)).organization
+        return f"/v1/organizations/{quoted(ref)}"
+
+
+class Organizations(OrganizationsApi, Blocking):
+    """Organizations, blocking."""
+
+
+class AsyncOrganizations(OrganizationsApi, Asynchronous):
+    """Organizations, on asyncio."""

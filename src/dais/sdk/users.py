@@ -1,0 +1,95 @@
+"""Users."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted
+from dais.sdk.pages import pages
+from dais.wire.answers import Me
+from dais.wire.identities import User
+
+
+class UsersApi(Resource):
+    """Users are named by names, full names as `acme.joe`, e-mail addresses or ids; None is yourself."""
+
+    @listing
+    def list(
+        self, organization: str | None = None, *, text: str | None = None, limit: int | None = None
+    ) -> Items[User]:
+        """The users that you may see: of an organization, or with a text in name or address."""
+        yield from pages(self, "/v1/users", {"organization": organization, "text": text}, User, limit)
+
+    @operation
+    def get(self, ref: str | None = None) -> Flow[User]:
+        """A user. Raises NotFound."""
+        return (yield from self.call(Request("GET", (yield from self._path(ref))), User))
+
+    @operation
+    def new(
+        self,
+        email: str | None = None,
+        *,
+        name: str | None = None,
+        full_name: str | None = None,
+        organization: str | None = None,
+        administrator: bool = False,
+    ) -> Flow[User]:
+        """Make a user with a personal account. Without a name they are called as the address begins.
+
+        Raises Invalid, Forbidden, Conflict `user-exists`, `email-taken`.
+        """
+        body = msgspec.json.encode(
+            {
+                "email": email,
+                "name": name,
+                "full_name": full_name,
+                "organization": organization,
+                "administrator": administrator,
+            }
+        )
+        return (yield from self.call(Request("POST", "/v1/users", body=body), User))
+
+    @operation
+    def set(
+        self,
+        ref: str | None = None,
+        *,
+        name: str | None = None,
+        full_name: str | None = None,
+        email: str | None = None,
+        administrator: bool | None = None,
+    ) -> Flow[User]:
+        """Change what is given; the personal account is called as its user.
+
+        Raises Invalid, Forbidden, Conflict `user-exists`, `email-taken`, `last-administrator`.
+        """
+        change = {"name": name, "full_name": full_name, "email": email, "administrator": administrator}
+        body = msgspec.json.encode({field: value for field, value in change.items() if value is not None})
+        request = Request("PATCH", (yield from self._path(ref)), body=body, repeatable=True)
+        return (yield from self.call(request, User))
+
+    @operation
+    def disable(self, ref: str) -> Flow[User]:
+        """Let a user in no more; what is theirs stays. Raises Forbidden, Conflict `last-administrator`."""
+        path = f"/v1/users/{quoted(ref)}/disable"
+        return (yield from self.call(Request("POST", path, repeatable=True), User))
+
+    @operation
+    def enable(self, ref: str) -> Flow[User]:
+        """Let a disabled user in again. Raises Forbidden."""
+        path = f"/v1/users/{quoted(ref)}/enable"
+        return (yield from self.call(Request("POST", path, repeatable=True), User))
+
+    def _path(self, ref: str | None) -> Flow[str]:
+        if ref is None:
+            ref = (yield from self.call(Request("GET", "/v1/me"), Me)).id
+        return f"/v1/users/{quoted(ref)}"
+
+
+class Users(UsersApi, Blocking):
+    """Users, blocking."""
+
+
+class AsyncUsers(UsersApi, Asynchronous):
+    """Users, on asyncio."""

@@ -1,0 +1,99 @@
+"""What the native API answers of organizations, users, teams, roles, policies and keys. See `wire.answers`."""
+
+from __future__ import annotations
+
+from dais.wire.answers import Answer
+
+
+class Organization(Answer, frozen=True, kw_only=True):
+    """A top owner. `mfa_required`: its users need a second factor to sign in."""
+
+    id: str
+    name: str
+    urn: str
+    mfa_required: bool = False
+    created_at: str
+
+
+class User(Answer, frozen=True, kw_only=True):
+    """A person. `account` is the full name of the personal account; `full_name` is for people to read."""
+
+    id: str
+    number: int
+    name: str
+    urn: str
+    organization: str
+    account: str
+    email: str | None = None
+    full_name: str | None = None
+    administrator: bool = False
+    disabled: bool = False
+    created_at: str
+
+
+class Team(Answer, frozen=True, kw_only=True):
+    """Users, and other teams with all of theirs."""
+
+    id: str
+    name: str
+    full_name: str
+    urn: str
+    organization: str
+
+
+class Role(Answer, frozen=True, kw_only=True):
+    """What its members inherit the policies of; `parent` is what it is attached to, `parent_type` says what that is."""
+
+    id: str
+    name: str
+    full_name: str
+    urn: str
+    organization: str
+    parent: str
+    parent_type: str
+    predefined: bool = False
+
+
+class Member(Answer, frozen=True, kw_only=True):
+    """A member of a team or a role: a `user` or a `team`."""
+
+    id: str
+    name: str
+    type: str
+
+
+class Policy(Answer, frozen=True, kw_only=True):
+    """Statements that are attached to a user, team or role, its subject. `everywhere`: they reach beyond the
+    organization. A role's policies go by the URN of the role."""
+
+    id: str
+    urn: str
+    subject: str
+    subject_type: str
+    statements: list[str]
+    everywhere: bool = False
+    predefined: bool = False
+    created_at: str
+
+
+class Key(Answer, frozen=True, kw_only=True):
+    """A bearer token, or a pair that signs (with its `access_key`), without the secret.
+
+    `allow` are the statements that narrow it; None: it is not narrowed. A role's keys go by the URN of the role.
+    """
+
+    id: str
+    kind: str
+    urn: str
+    label: str | None = None
+    access_key: str | None = None
+    allow: list[str] | None = None
+    created_at: str
+    expires_at: str | None = None
+    last_used_at: str | None = None
+
+
+class NewKey(Key, frozen=True, kw_only=True):
+    """A key just made. `secret` is told this once."""
+
+    secret: str
