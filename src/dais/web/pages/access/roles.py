@@ -187,7 +187,7 @@ async def page_again(request: Request, frame: Frame, who: Visitor, wrong: str = 
 
 def _listed(uow: UnitOfWork, actor: Actor, of: str) -> tuple[Parent, list[Role]]:
     parent = _parent(uow, actor, of)
-    return parent, list_roles(uow, actor, parent.type, parent.id)
+    return parent, list_roles(uow, actor, parent_type=parent.type, parent_id=parent.id, limit=1000).items
 
 
 async def _list(request: Request, frame: Frame, who: Visitor, of: str, name: str = "", wrong: str = "") -> Response:

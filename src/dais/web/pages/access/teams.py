@@ -124,7 +124,7 @@ def _known(uow: UnitOfWork, actor: Actor, team_id: str) -> Known:
         members=team_members(uow, actor, team),
         teams=teams_of(uow, actor, "team", team.id),
         roles=roles_of(uow, actor, "team", team.id),
-        own=list_roles(uow, actor, "team", team.id),
+        own=list_roles(uow, actor, parent_type="team", parent_id=team.id, limit=1000).items,
         policies=policies_of(uow, actor, "team", team.id),
         can=those_of(uow, actor, place, "team:set", "team:rm") | those_of(uow, actor, below, "policy:new"),
     )
