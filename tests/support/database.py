@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 
 import dais
 from dais.kit.clock import ManualClock
-from dais.kit.database import Database, metadata, open_database
+from dais.kit.database import Database, Statement, UnitOfWork, metadata, open_database
 
 
 def import_all_tables() -> None:
@@ -42,3 +42,8 @@ def database(database_url: str, clock: ManualClock, tmp_path: Path) -> Iterator[
     opened = open_database(database_url, clock)
     yield opened
     opened.close()
+
+
+def every_row(uow: UnitOfWork) -> str:
+    """All that is in the database, as text: what must not be found in it in the clear is looked for here."""
+    return "\n".join(str(tuple(row)) for table in metadata.sorted_tables for row in uow.all(Statement(select(table))))

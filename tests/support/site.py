@@ -16,7 +16,7 @@ from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, make_folder
 from dais.api.server import Server, listen
 from dais.engines.contract import STDOUT
-from dais.identity import create_sign_in_link
+from dais.identity import NewToken, create_sign_in_link, create_token
 from dais.kit.ids import new_id
 from dais.kit.outbox import relay
 from dais.wire.transfers import NewFolder
@@ -35,20 +35,25 @@ class Site:
     start: Callable[[], Awaitable[str]]
     """Answer again, at the same address."""
 
-    async def link(self) -> str:
-        """The path of a fresh sign-in link of the administrator."""
-        secret: str = await self.world.db.write(create_sign_in_link, self.world.actor.id)
+    async def link(self, user_id: str | None = None) -> str:
+        """The path of a fresh sign-in link of a user, by default the administrator."""
+        secret: str = await self.world.db.write(create_sign_in_link, user_id or self.world.actor.id)
         return f"/sign-in/{secret}"
+
+    async def token(self) -> str:
+        """A fresh token of the administrator."""
+        made: NewToken = await self.world.db.write(create_token, self.world.actor)
+        return made.secret
 
     def browser(self) -> httpx2.AsyncClient:
         """A client that keeps cookies and follows nothing by itself; what it posts says where it comes from."""
         return httpx2.AsyncClient(base_url=self.url, follow_redirects=False, headers={"Origin": self.url}, timeout=30)
 
     @asynccontextmanager
-    async def signed_in(self) -> AsyncIterator[httpx2.AsyncClient]:
-        """The same, signed in as the administrator."""
+    async def signed_in(self, user_id: str | None = None) -> AsyncIterator[httpx2.AsyncClient]:
+        """The same, signed in as a user, by default the administrator."""
         async with self.browser() as client:
-            answer = await client.post(await self.link())
+            answer = await client.post(await self.link(user_id))
             assert answer.status_code == 303, answer.text
             yield client
 

@@ -31,8 +31,9 @@ T = TypeVar("T")
 class Services:
     """The parts that routes use. `engines` are by the name of their group; `stopping` is set when the server stops.
 
-    `settings` are by the name of their package; `schema` is the step of the migrations that the program needs. A part
-    that this process does not have answers `not-available`.
+    `settings` are by the name of their package; `schema` is the step of the migrations that the program needs. `url` is
+    where browsers find the installation, without a slash at its end. A part that this process does not have answers
+    `not-available`.
     """
 
     db: Database
@@ -42,6 +43,7 @@ class Services:
     engines: Mapping[str, Engine] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     meter: RequestMeter = field(default_factory=RequestMeter)
+    url: str = ""
     schema: str | None = None
     probed: tuple[float, dict[str, str]] = (float("-inf"), {})
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -48,6 +48,8 @@ class UserLimits:
         self._now = now
         self._requests: dict[str, _Bucket] = {}
         self._submits: dict[str, _Bucket] = {}
+        self._logins: dict[str, _Bucket] = {}
+        self._codes: dict[str, _Bucket] = {}
         self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()  # uploads are counted by other threads, too
 
@@ -58,6 +60,14 @@ class UserLimits:
     def submit(self, user_id: str) -> None:
         """Count a submit. Raises TooMany `too-many-submits`."""
         self._take(self._submits, user_id, self._settings.submits_per_minute, "submit")
+
+    def login(self, address: str) -> None:
+        """Count a sign-in that begins at an address. Raises TooMany `too-many-logins`."""
+        self._take(self._logins, address, self._settings.logins_per_minute, "login")
+
+    def code(self, user_id: str) -> None:
+        """Count a code of a waiting machine that a user tries. Raises TooMany `too-many-codes`."""
+        self._take(self._codes, user_id, self._settings.codes_per_minute, "code")
 
     @contextmanager
     def stream(self, user_id: str) -> Iterator[None]:

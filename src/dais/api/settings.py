@@ -17,6 +17,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         str, msgspec.Meta(description="Address to listen on; anything but loopback needs `dais up --insecure`.")
     ] = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535, description="Port to listen on; 0 picks a free one.")] = 8765
+    public_url: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^(https?://[^/\s]+(/[^\s]*)?)?$",
+            description="The address that people's browsers have for this installation, as `https://dais.example.org`: "
+            "single sign-on, passkeys and messages need it; empty: where it listens.",
+        ),
+    ] = ""
+    login_days: Annotated[
+        float, msgspec.Meta(gt=0, le=3650, description="Days for which the token holds that `dais login` gets.")
+    ] = 90.0
     stop_seconds: Annotated[
         float, msgspec.Meta(ge=0, le=600, description="Seconds that requests under way get to end when it stops.")
     ] = 5.0
@@ -84,6 +95,12 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     streams: Annotated[
         int, msgspec.Meta(ge=0, description="Streams open at the same time: events, followed logs, commands in jobs.")
     ] = 1_000
+    logins_per_minute: Annotated[
+        int, msgspec.Meta(ge=0, description="Sign-ins that one address begins in a minute.")
+    ] = 30
+    codes_per_minute: Annotated[
+        int, msgspec.Meta(ge=0, description="Codes of waiting machines that one user tries in a minute.")
+    ] = 10
     uploads: Annotated[int, msgspec.Meta(ge=0, description="Uploads under way at the same time.")] = 64
     upload_bytes: Annotated[
         int, msgspec.Meta(ge=0, description="Bytes of all uploads under way together; one alone is always taken.")

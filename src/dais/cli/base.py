@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import importlib
@@ -55,7 +56,7 @@ class LazyGroup(click.Group):
         module, _, attribute = entry.target.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
-        return command
+        return with_profile(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -91,10 +92,39 @@ def connected(function: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:
         context = click.get_current_context()
         before = context.find_object(Globals) or Globals()
         context.obj = Globals(profile=profile or before.profile, account=account or before.account)
+        from dais.cli.problems import about_token
+        from dais.sdk.errors import Unauthenticated
+
         with open_client() as client:
-            return function(client, *args, **kwargs)
+            try:
+                return function(client, *args, **kwargs)
+            except Unauthenticated as error:
+                error.hint = error.hint or about_token(client.access)
+                raise
 
     return command  # type: ignore[return-value]
+
+
+def with_profile(command: click.Command) -> click.Command:
+    """Lets each command take `--profile` and `--account`, also one that has no use for them.
+
+    What connects shows them in its help (`connected`). The others look at this machine alone.
+    """
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            with_profile(one)
+        return command
+    have = {name for parameter in command.params for name in parameter.opts}
+    for name in ("--profile", "--account"):
+        if name not in have:
+            command.params.append(click.Option([name], hidden=True, expose_value=False, callback=_take_global))
+    return command
+
+
+def _take_global(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and parameter.name is not None:
+        before = context.find_object(Globals) or Globals()
+        context.obj = dataclasses.replace(before, **{parameter.name: value})
 
 
 def open_client(*, patience: float = PATIENCE) -> Client:
@@ -102,7 +132,10 @@ def open_client(*, patience: float = PATIENCE) -> Client:
     from dais.sdk.client import Client
 
     given = chosen()
-    return Client(profile=given.profile, account=given.account, patience=patience, on_wait=note)
+    client = Client(profile=given.profile, account=given.account, patience=patience, on_wait=note)
+    for sentence in client.access.outdone:
+        note(sentence)
+    return client
 
 
 def chosen() -> Globals:

@@ -30,7 +30,7 @@ def open_pages(client: Client, only_print: bool) -> None:
     """
     link = client.sign_in_link()
     address = client.access.url.rstrip("/") + link.path
-    if only_print or not _has_browser():
+    if only_print or not has_browser():
         click.echo(address)
         note(f"the link works once, within {link.seconds // 60} minutes")
         return
@@ -43,6 +43,6 @@ def open_pages(client: Client, only_print: bool) -> None:
         note(f"no browser could be started; the link works once, within {link.seconds // 60} minutes")
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Whether this terminal belongs to a desktop."""
     return sys.platform == "darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

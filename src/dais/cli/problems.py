@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from dais.sdk.profiles import Access
 
 FAILED, MISUSED, PLATFORM = 1, 2, 125
 """Exit codes: it failed; the command line was wrong; the platform failed where a job's code would be returned."""
@@ -52,7 +56,7 @@ def _words(error: Exception) -> tuple[str, str | None]:
     from dais.wire.problems import SpecError
 
     if isinstance(error, Unauthenticated):
-        return error.message, _token_hint()
+        return error.message, error.hint or "run `dais up` here, or `dais login URL`"
     if isinstance(error, DaisError):
         return error.message, error.hint
     if isinstance(error, SpecError):
@@ -69,18 +73,18 @@ def _words(error: Exception) -> tuple[str, str | None]:
     )
 
 
-def _token_hint() -> str:
-    """Where the refused token came from, or where to put one."""
-    from dais.cli.base import open_client
+def about_token(access: Access) -> str:
+    """Where the refused token came from and what to do, or where to put one."""
+    from dais.sdk.profiles import get_profile
 
-    try:
-        with open_client() as client:
-            access = client.access
-    except Exception:
-        return "run `dais up` here, or set DAIS_URL and DAIS_TOKEN"
-    if access.token is None:
-        from dais.sdk.profiles import profiles_path
-
-        return f"no token was found: set DAIS_TOKEN, or put one into {profiles_path()} for {access.url}"
+    name = f" --profile {access.profile}" if access.profile else ""
     where = f"the server is {access.url}, from {access.url_origin}"
-    return f"the token came from {access.token_origin}: put the right one there, or take it away ({where})"
+    if access.token is None:
+        return f"no token was found: `dais login {access.url}` gets one, or set DAIS_TOKEN ({where})"
+    came = f"the refused token came from {access.token_origin}"
+    if access.token_origin.endswith("DAIS_TOKEN"):
+        own = get_profile(access.profile).token if access.profile else None
+        if own and own != access.token:
+            return f"{came}, which wins over profile {access.profile!r}: `unset DAIS_TOKEN` to use that one ({where})"
+        return f"{came}: set it anew, or `unset DAIS_TOKEN` and run `dais login {access.url}` ({where})"
+    return f"{came}: `dais login {access.url}{name}` gets another ({where})"

@@ -21,6 +21,11 @@ COMMANDS: dict[str, Entry] = {
     "backup": Entry("dais.cli.admin.backup:backup", "Copy this installation into a directory, also while it runs."),
     "restore": Entry("dais.cli.admin.backup:restore", "Make an installation of a backup, in an empty data directory."),
     "admin": Entry("dais.cli.admin.group:admin", "Look after this installation."),
+    "login": Entry("dais.cli.login:login", "Sign this machine in."),
+    "logout": Entry(
+        "dais.cli.login:logout", "Sign this machine out: the token ends at the server, and is forgotten here."
+    ),
+    "profile": Entry("dais.cli.profile:profile", "List the servers that this machine knows, and choose one."),
     "open": Entry("dais.cli.open:open_pages", "Open the web pages in the browser, signed in."),
     "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
     "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),

@@ -17,6 +17,7 @@ from dais.identity.commands.teams import add_team_member, create_team, remove_te
 from dais.identity.commands.tokens import (
     create_role_key,
     create_token,
+    end_own_token,
     list_role_keys,
     list_tokens,
     revoke_secret,
@@ -32,6 +33,16 @@ from dais.identity.commands.users import (
     set_user,
 )
 from dais.identity.commands.users import name_from as user_name
+from dais.identity.devices.commands import (
+    BegunLogin,
+    DeviceLogin,
+    Polled,
+    begin_device_login,
+    decide_device_login,
+    find_device_login,
+    poll_device_login,
+    shown_code,
+)
 from dais.identity.evaluator import Rule, Rules
 from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
 from dais.identity.queries.accounts import get_account, list_accounts, resolve_account, resolve_place
@@ -103,8 +114,10 @@ __all__ = [
     "Account",
     "Actor",
     "Authenticated",
+    "BegunLogin",
     "Bootstrapped",
     "Decision",
+    "DeviceLogin",
     "KnownPair",
     "Member",
     "NewPair",
@@ -112,6 +125,7 @@ __all__ = [
     "OpenSession",
     "Organization",
     "Policy",
+    "Polled",
     "Resource",
     "Role",
     "Rule",
@@ -124,6 +138,7 @@ __all__ = [
     "add_role_member",
     "add_team_member",
     "authenticate",
+    "begin_device_login",
     "bootstrap",
     "check_action",
     "check_sign_in_link",
@@ -139,10 +154,13 @@ __all__ = [
     "create_token",
     "create_user",
     "decide",
+    "decide_device_login",
     "disable_user",
     "enable_user",
     "end_own_session",
+    "end_own_token",
     "end_session",
+    "find_device_login",
     "find_keypair",
     "find_session",
     "first_account",
@@ -169,6 +187,7 @@ __all__ = [
     "only_reads",
     "own_sign_in_link",
     "parse_statement",
+    "poll_device_login",
     "record",
     "recover",
     "redeem_sign_in_link",
@@ -202,6 +221,7 @@ __all__ = [
     "secret_of",
     "set_administrator",
     "set_user",
+    "shown_code",
     "team_members",
     "teams_of",
     "token_holds",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dais.sdk.images import AsyncImages, Images
     from dais.sdk.jobs import AsyncJobs, Jobs
     from dais.sdk.keys import AsyncKeys, Keys
+    from dais.sdk.login import AsyncLogin, Login
     from dais.sdk.notify import AsyncNotifications, Notifications
     from dais.sdk.organizations import AsyncOrganizations, Organizations
     from dais.sdk.policies import AsyncPolicies, Policies
@@ -85,6 +86,7 @@ class Client(ClientApi, Blocking):
     images: Images = resource("dais.sdk.images:Images")
     jobs: Jobs = resource("dais.sdk.jobs:Jobs")
     keys: Keys = resource("dais.sdk.keys:Keys")
+    login: Login = resource("dais.sdk.login:Login")
     notify: Notifications = resource("dais.sdk.notify:Notifications")
     organizations: Organizations = resource("dais.sdk.organizations:Organizations")
     policies: Policies = resource("dais.sdk.policies:Policies")
@@ -140,6 +142,7 @@ class AsyncClient(ClientApi, Asynchronous):
     images: AsyncImages = resource("dais.sdk.images:AsyncImages")
     jobs: AsyncJobs = resource("dais.sdk.jobs:AsyncJobs")
     keys: AsyncKeys = resource("dais.sdk.keys:AsyncKeys")
+    login: AsyncLogin = resource("dais.sdk.login:AsyncLogin")
     notify: AsyncNotifications = resource("dais.sdk.notify:AsyncNotifications")
     organizations: AsyncOrganizations = resource("dais.sdk.organizations:AsyncOrganizations")
     policies: AsyncPolicies = resource("dais.sdk.policies:AsyncPolicies")

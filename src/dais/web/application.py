@@ -18,7 +18,7 @@ from dais.web import transfers
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
-from dais.web.pages import cluster, files, folders, job, jobs, log, palette, settings, sign_in, style, submit
+from dais.web.pages import cluster, device, files, folders, job, jobs, log, palette, settings, sign_in, style, submit
 from dais.web.pages.access import policies, roles, teams, users
 from dais.web.pages.access.shared import remove_one
 
@@ -103,6 +103,8 @@ PAGES: tuple[Page, ...] = (
     page("GET", "/jobs/{ref}/{part}", job.to_its_address, action="job:get"),
     page("GET", "/sign-in/{secret}", sign_in.show_link, public="the link itself is checked"),
     page("POST", "/sign-in/{secret}", sign_in.use_link, public="the link itself is checked"),
+    page("GET", "/device", device.show_device, action="token:new"),
+    page("POST", "/device", device.decide, action="token:new"),
     page("POST", "/sign-out", sign_in.sign_out, own="it ends their session"),
     page("POST", "/theme", settings.set_theme, public="it is kept in the browser"),
     page("POST", "/rail", settings.set_rail, public="it is kept in the browser"),

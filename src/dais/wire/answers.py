@@ -291,3 +291,29 @@ class SignInLink(Answer, frozen=True, kw_only=True):
 
     path: str
     seconds: int
+
+
+class DeviceLogin(Answer, frozen=True, kw_only=True):
+    """A machine that waits for somebody's word (RFC 8628). `device_code` is its secret, `user_code` what it shows.
+
+    The addresses are below the one that was asked where the installation has no public address. Times are in seconds.
+    """
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_in: int
+    interval: int
+
+
+class DeviceToken(Answer, frozen=True, kw_only=True):
+    """The token that a machine was given; `expires_in` is in seconds."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 (a kind, no secret)
+    expires_in: int
+    expires_at: str
+    user: str
+    organization: str
+    account: str

@@ -133,3 +133,11 @@ def test_version_without_a_server(capsys: pytest.CaptureFixture[str], monkeypatc
     assert "client 0." in capsys.readouterr().out
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("dais 0.")
+
+
+def test_every_command_takes_a_profile() -> None:
+    """Before the command, behind it, or as DAIS_PROFILE: none of them ignores which one was meant."""
+    for path, command in every_command():
+        if not isinstance(command, click.Group):
+            options = {name for parameter in command.params for name in parameter.opts}
+            assert {"--profile", "--account"} <= options, path

@@ -163,7 +163,7 @@ def test_a_refused_token_says_where_it_came_from(api: TinyApi, capsys: pytest.Ca
     assert run(["me"]) == 1
     err = capsys.readouterr().err
     assert "the token is not known" in err
-    assert "came from DAIS_TOKEN" in err
+    assert "came from the environment variable DAIS_TOKEN" in err
 
 
 def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

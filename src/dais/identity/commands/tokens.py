@@ -177,6 +177,12 @@ def revoke_token(uow: UnitOfWork, actor: Actor, token_id: str) -> None:
         _revoked(uow, token_id, row.user_id, "user-request")
 
 
+def end_own_token(uow: UnitOfWork, actor: Actor) -> None:
+    """End the token that the actor uses at this moment: whoever holds one may throw it away, whatever it may do."""
+    if actor.token_id is not None and uow.run(_revoke_id, token_id=actor.token_id, now=uow.now, reason="logout"):
+        _revoked(uow, actor.token_id, actor.id, "logout")
+
+
 def _ending(uow: UnitOfWork, row: Row) -> tuple[str, Resource]:
     """What ending a token takes."""
     if row.role_id is not None:
