@@ -29,7 +29,7 @@ from dais.kit.data_directory import refuse_unfinished_restore
 from dais.kit.errors import DaisError
 from dais.kit.handover import hand_over
 from dais.kit.settings import load, registry, settings
-from dais.node import MAX_FRAME, PROTOCOL, connect, start_supervisor
+from dais.node import MAX_FRAME, OLDEST, connect, start_supervisor
 
 NODE = "node"
 CONFIG = "dais.toml"
@@ -283,7 +283,7 @@ def _await(node: Path) -> dict[str, Any]:
 def _describe(node: Path) -> dict[str, Any] | None:
     """What the supervisor there says of itself; None when none answers."""
     try:
-        answer = _ask(node, {"op": "describe", "protocol": PROTOCOL})
+        answer = _ask(node, {"op": "describe", "protocol": OLDEST})
     except (FileNotFoundError, ConnectionError):
         return None
     if answer.get("op") != "description":
@@ -295,7 +295,7 @@ def _shut_down(node: Path) -> None:
     """End a supervisor that runs nothing, and wait until it has ended."""
     with connect(str(node)) as sock:
         sock.settimeout(ANSWER_SECONDS)
-        _send(sock, {"op": "hello", "protocol": PROTOCOL})
+        _send(sock, {"op": "hello", "protocol": OLDEST})
         _send(sock, {"op": "shutdown", "kill": False})
         try:
             while sock.recv(1 << 16):

@@ -13,7 +13,7 @@ from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
 from dais.compute.jobs.submit import check_spec, submit_job
 from dais.compute.jobs.types import Work
 from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
-from dais.compute.logs import Position, decode_segments, read_shipped
+from dais.compute.logs import Position, Shipped, decode_segments
 from dais.compute.loops.staging import tree_size
 from dais.compute.meter import SAMPLE_SECONDS, Sample
 from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal_signing, set_targets
@@ -31,6 +31,7 @@ from dais.compute.settings import ComputeSettings
 __all__ = [
     "SAMPLE_SECONDS",
     "Sample",
+    "Shipped",
     "FINAL",
     "Compute",
     "ComputeSettings",
@@ -75,7 +76,6 @@ __all__ = [
     "list_secrets",
     "new_signing",
     "position_from",
-    "read_shipped",
     "remove_environment",
     "remove_image",
     "remove_job",

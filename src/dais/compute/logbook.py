@@ -20,11 +20,11 @@ from dais.compute.jobs.types import Segment
 from dais.compute.logs import (
     SEGMENT_BYTES,
     Position,
+    Shipped,
     before,
     decode_segments,
     encode_frames,
     parse_cursor,
-    read_shipped,
 )
 from dais.data import BlobStore
 from dais.engines.contract import SYSTEM, Engine, Frame, Handle, LogChunk
@@ -32,6 +32,9 @@ from dais.identity import Actor, require
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import NotFound
+
+KEPT_SECONDS = 10.0
+"""How long a segment of a shipped log stays open, about, for who reads on."""
 
 TAIL_BYTES = 16 << 20
 """How much of a log's end is looked at for its last lines."""
@@ -133,7 +136,8 @@ class Logbook:
     def __init__(self, db: Database, engines: Mapping[str, Engine], blobs: BlobStore) -> None:
         self._db = db
         self._engines = engines
-        self._blobs = blobs
+        self._shipped = Shipped(blobs)
+        self._closing: asyncio.TimerHandle | None = None
         self._feeds = Feeds(self, db)
 
     async def read(self, log: JobLog, position: Position | None, *, limit: int = 1 << 20) -> Slice:
@@ -188,7 +192,9 @@ class Logbook:
     async def _chunk(self, log: JobLog, source: Source, position: Position, limit: int) -> LogChunk | None:
         """Frames of one source; None when the source has moved while it was read."""
         if source.segments is not None:
-            return await asyncio.to_thread(read_shipped, self._blobs, source.segments, position, limit)
+            chunk = await asyncio.to_thread(self._shipped.read, source.segments, position, limit)
+            self._closing = self._closing or asyncio.get_running_loop().call_later(KEPT_SECONDS, self._close)
+            return chunk
         cursor = f"{position.segment}:{position.offset}"
         if source.handle is None:
             return LogChunk([], cursor, source.over)
@@ -199,6 +205,11 @@ class Logbook:
             if now is None or now.segments is not None:
                 return None
         return chunk
+
+    def _close(self) -> None:
+        """Let go of what was opened, one segment after the other."""
+        left = self._shipped.close()
+        self._closing = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._close) if left else None
 
     async def follow(self, log: JobLog, position: Position | None, *, run: int | None = None) -> AsyncIterator[Slice]:
         """Slices as output comes, until the job, or `run` alone, has ended and all was said.

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import re
 import struct
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +27,8 @@ from dais.kit.errors import Invalid
 
 SEGMENT_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 20
+OPEN_BYTES = 32 << 20
+"""Bytes of shipped segments that are kept as they were, for who reads on; a larger one is kept alone."""
 
 _header = struct.Struct(">QBI")
 _cursor = re.compile(r"(?P<run>\d{1,9}):(?P<build>e?)(?P<segment>\d{1,9}):(?P<offset>\d{1,12})")
@@ -112,21 +116,49 @@ def store_saved(directory: str, blobs: BlobStore) -> list[Segment]:
     return segments
 
 
-def read_shipped(blobs: BlobStore, segments: Sequence[Segment], position: Position, limit: int) -> LogChunk:
-    """Frames of a shipped log from a position in it. Blocking."""
-    last = segments[-1].index if segments else 0
-    for segment in segments:
-        if segment.index < position.segment:
-            continue
-        offset = position.offset if segment.index == position.segment else 0
-        if offset >= segment.size:
-            continue
-        raw = zstandard.decompress(blobs.read(segment.digest), max_output_size=segment.size)
-        frames, after = decode_frames(raw, offset, limit)
-        eof = segment.index == last and after >= segment.size
-        truncated = any(frame.stream == SYSTEM for frame in frames)
-        return LogChunk(frames, f"{segment.index}:{after}", eof, truncated)
-    return LogChunk([], f"{position.segment}:{position.offset}", True)
+class Shipped:
+    """Logs in the blob store. What was read last stays open: a reader takes piece after piece of it."""
+
+    def __init__(self, blobs: BlobStore, most: int = OPEN_BYTES) -> None:
+        self._blobs = blobs
+        self._most = most
+        self._open: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, segments: Sequence[Segment], position: Position, limit: int) -> LogChunk:
+        """Frames of a shipped log from a position in it. Blocking; for several threads."""
+        last = segments[-1].index if segments else 0
+        for segment in segments:
+            if segment.index < position.segment:
+                continue
+            offset = position.offset if segment.index == position.segment else 0
+            if offset >= segment.size:
+                continue
+            frames, after = decode_frames(self._raw(segment), offset, limit)
+            eof = segment.index == last and after >= segment.size
+            truncated = any(frame.stream == SYSTEM for frame in frames)
+            return LogChunk(frames, f"{segment.index}:{after}", eof, truncated)
+        return LogChunk([], f"{position.segment}:{position.offset}", True)
+
+    def close(self) -> bool:
+        """Let go of the segment that was read longest ago; whether any is open still."""
+        with self._lock:
+            if self._open:
+                self._open.popitem(last=False)
+            return bool(self._open)
+
+    def _raw(self, segment: Segment) -> bytes:
+        with self._lock:
+            raw = self._open.get(segment.digest)
+            if raw is not None:
+                self._open.move_to_end(segment.digest)
+                return raw
+        raw = zstandard.decompress(self._blobs.read(segment.digest), max_output_size=segment.size)
+        with self._lock:
+            self._open[segment.digest] = raw
+            while len(self._open) > 1 and sum(map(len, self._open.values())) > self._most:
+                self._open.popitem(last=False)
+        return raw
 
 
 async def read_tail(engine: Engine, handle: Handle, *, lines: int) -> str:

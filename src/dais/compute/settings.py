@@ -41,6 +41,14 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
     free_inodes: Annotated[
         int, msgspec.Meta(ge=0, description="Files that it must have room for, else no job is started.")
     ] = 10_000
+    work_limit: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            description="Bytes of disk that a job's working directory may take; looked at every few seconds, a job "
+            "with more is ended. 0 is no limit.",
+        ),
+    ] = 100 << 30
     preparation_limit: Annotated[
         float, msgspec.Meta(gt=0, description="Seconds that staging a source and building an environment may take.")
     ] = 3600.0

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dais.node.launcher import connect, start_supervisor, supervisor_command
 from dais.node.leases import Leasing
 from dais.node.logs import STDERR, STDOUT, SYSTEM, end, log_directory, read
-from dais.node.wireframes import MAX_FRAME, PROTOCOL
+from dais.node.wireframes import MAX_FRAME, OLDEST, PROTOCOL
 
 __all__ = [
     "MAX_FRAME",
+    "OLDEST",
     "PROTOCOL",
     "STDERR",
     "STDOUT",

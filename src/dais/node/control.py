@@ -11,7 +11,7 @@ from dais.node.execs import ExecSession
 from dais.node.loop import READ
 from dais.node.roots import RootError
 from dais.node.spec import SpecError, slots
-from dais.node.wireframes import PROTOCOL, FrameError, parse
+from dais.node.wireframes import OLDEST, PROTOCOL, FrameError, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +81,9 @@ class Server:
     def _on_first_frame(self, connection: Connection, body: bytearray) -> None:
         message = parse(body)
         op, protocol = message.get("op"), message.get("protocol")
-        if op in ("hello", "exec") and protocol != PROTOCOL:
-            connection.send(_error("protocol", f"protocol {protocol!r} is not spoken here, but {PROTOCOL}"))
+        if op in ("hello", "exec") and protocol not in range(OLDEST, PROTOCOL + 1):
+            spoken = f"{OLDEST} to {PROTOCOL}"
+            connection.send(_error("protocol", f"protocol {protocol!r} is not spoken here, but {spoken}"))
             connection.finish()
         elif op == "hello":
             self._hello(connection)

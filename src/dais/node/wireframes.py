@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-PROTOCOL = 1
+PROTOCOL = 2
+"""What is spoken here; `docs/node-protocol.md` tells what came with which number."""
+OLDEST = 1
+"""What is still understood here, and what is said hello with: each side then knows what the other speaks."""
 MAX_FRAME = 16 << 20
 
 _LENGTH = struct.Struct(">I")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from dais.engines.contract import Limits, Phase
+from dais.engines.contract import File, LaunchSpec, Limits, Phase
 from dais.engines.local import LocalEngine, LocalSettings, SupervisorUnreachable
+from dais.engines.local.frames import pack, read_body
 from dais.node import MAX_FRAME
 from tests.support.engines import PATIENCE, LocalHarness, eventually, output, printed, read_log, watching
 
@@ -55,6 +58,47 @@ async def test_it_works_under_uvloop(harness: LocalHarness, engine: LocalEngine)
         assert taken == 1_000_000
         await harness.crash()
         assert (await watcher.over(runs.attempt_id)).reason == "node-lost"
+
+
+async def test_an_older_supervisor_is_not_sent_what_it_would_ignore(tmp_path: Path) -> None:
+    """Secrets as files and images of their own came with protocol 2."""
+    launched: list[str] = []
+
+    async def older(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (body := await read_body(reader)) is not None:
+            said = json.loads(body)
+            if said["op"] == "hello":
+                assert said["protocol"] == 1, "it would refuse another"
+                writer.write(pack({"op": "hello", "protocol": 1, "incarnation": "one"}))
+            elif said["op"] == "ping":
+                writer.write(pack({"op": "pong"}))
+            elif said["op"] == "launch":
+                launched.extend(spec["attempt_id"] for spec in said["specs"])
+        writer.close()
+
+    server = await asyncio.start_unix_server(older, tmp_path / "supervisor.sock")
+    engine = LocalEngine(tmp_path)
+    await engine.start()
+    try:
+        plain = LaunchSpec(attempt_id="plain", argv=("true",), env={})
+        secret = replace(plain, attempt_id="secret", files=(File(target="/run/secret", content=b"x"),))
+        image = replace(plain, attempt_id="image", root="/srv/images/one")
+        async with watching(engine) as watcher:
+            await engine.launch([plain, secret, image])
+            for refused, what in (("secret", "secrets as files"), ("image", "images of their own")):
+                over = await watcher.over(refused)
+                assert over.reason == "launch-failed"
+                assert what in (over.detail or "")
+                assert "start it again" in (over.detail or "")
+
+        async def sent() -> bool:
+            return bool(launched)
+
+        await eventually(sent, "the one that it knows was sent")
+        assert launched == ["plain"]
+    finally:
+        await engine.close()
+        server.close()
 
 
 async def test_a_directory_of_any_length(tmp_path: Path) -> None:

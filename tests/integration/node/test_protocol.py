@@ -117,6 +117,13 @@ def test_a_large_frame_is_taken(node: Node, control: Control) -> None:
     assert control.run(spec)["exit_code"] == 0
 
 
+def test_a_server_of_the_version_before_is_understood_and_told_ours(node: Node, control: Control) -> None:
+    older = node.connect(hello=False)
+    older.send(op="hello", protocol=PROTOCOL - 1)
+    hello = older.receive()
+    assert (hello["op"], hello["protocol"]) == ("hello", PROTOCOL)
+
+
 def test_another_protocol_is_refused_with_ours(node: Node, control: Control) -> None:
     stranger = node.connect(hello=False)
     stranger.send(op="hello", protocol=99)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from dais.compute.logs import Position, before, read_shipped, ship
+from dais.compute.logs import Position, Shipped, before, ship
 from dais.data import BlobStore
 from dais.engines.contract import Engine, Frame, LogChunk
+from dais.kit.errors import NotFound
 from dais.node.logs import STDOUT, LogWriter, read
 
 pytestmark = pytest.mark.anyio
@@ -65,10 +67,30 @@ async def test_a_log_is_kept_on_a_disk_that_takes_no_uploads(tmp_path: Path) -> 
     assert _rest(blobs, segments, Position(0)) == b"the last words\n"
 
 
+async def test_a_segment_is_opened_once_for_who_reads_on(tmp_path: Path) -> None:
+    writer = LogWriter(str(tmp_path / "log"), 1 << 30)
+    for _ in range(3000):
+        writer.write(STDOUT, memoryview(os.urandom(4096)))
+    writer.close()
+    blobs = BlobStore(tmp_path / "blobs")
+    segments = await ship(cast(Engine, Written(writer.directory)), {}, blobs)
+    shipped = Shipped(blobs, most=6 << 20)
+    first = shipped.read(segments, Position(0), 1 << 20)
+    for segment in segments:
+        blobs.path(segment.digest).unlink()
+    _, offset = first.cursor.split(":")
+    assert shipped.read(segments, Position(0, False, 0, int(offset)), 1 << 20).frames, "open still"
+    assert shipped.read(segments, Position(0), 1 << 20) == first
+    assert not shipped.close(), "that was the only one"
+    with pytest.raises(NotFound):
+        shipped.read(segments, Position(0), 1 << 20)
+
+
 def _rest(blobs: BlobStore, segments: Any, position: Position) -> bytes:
     found = b""
+    shipped = Shipped(blobs)
     while True:
-        chunk = read_shipped(blobs, segments, position, 1 << 20)
+        chunk = shipped.read(segments, position, 1 << 20)
         found += b"".join(frame.data for frame in chunk.frames)
         if chunk.eof:
             return found

@@ -11,11 +11,11 @@ from dais.api.context import Context
 from dais.api.routing import Routes
 from dais.compute import (
     Position,
+    Shipped,
     decode_segments,
     environment_row,
     get_environment,
     list_environments,
-    read_shipped,
     remove_environment,
 )
 from dais.wire import answers
@@ -48,9 +48,9 @@ async def log(ctx: Context, id: str) -> BuildLog:  # noqa: A002 (the path's word
     text = bytearray()
     if row.log_segments is not None:
         segments = decode_segments(row.log_segments)
-        position = Position(0)
+        shipped, position = Shipped(ctx.services.blobs), Position(0)
         while True:
-            chunk = await asyncio.to_thread(read_shipped, ctx.services.blobs, segments, position, 4 << 20)
+            chunk = await asyncio.to_thread(shipped.read, segments, position, 4 << 20)
             text += b"".join(frame.data for frame in chunk.frames)
             if chunk.eof:
                 break

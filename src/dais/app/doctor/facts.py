@@ -14,7 +14,7 @@ from dais.app.doctor.types import Facts, Supervisor
 from dais.app.privileges import Obstacle, whom
 from dais.engines.local import LocalSettings, filter_program, leasing
 from dais.kit.errors import DaisError, Unavailable
-from dais.node import MAX_FRAME, PROTOCOL, connect, supervisor_command
+from dais.node import MAX_FRAME, OLDEST, connect, supervisor_command
 from dais.sdk.installation import find_installation
 
 PROBE_SECONDS = 60.0
@@ -100,7 +100,7 @@ def ask_supervisor(node_dir: Path) -> Supervisor | None:
     try:
         with connect(str(node_dir)) as sock:
             sock.settimeout(ANSWER_SECONDS)
-            body = json.dumps({"op": "describe", "protocol": PROTOCOL}).encode()
+            body = json.dumps({"op": "describe", "protocol": OLDEST}).encode()
             sock.sendall(struct.pack(">I", len(body)) + body)
             with sock.makefile("rb") as stream:
                 (length,) = struct.unpack(">I", stream.read(4))

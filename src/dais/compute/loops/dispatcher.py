@@ -23,6 +23,7 @@ from dais.compute.jobs.types import Work
 from dais.compute.launch import NOTHING, launch_spec
 from dais.compute.loops.builder import Builder
 from dais.compute.loops.cleaner import Cleaner
+from dais.compute.loops.disk_use import DiskUse
 from dais.compute.loops.group import Group
 from dais.compute.loops.housekeeping import leftover_attempts, leftover_environments, overdue, unshipped
 from dais.compute.loops.prepare import Preparer
@@ -66,6 +67,7 @@ class Dispatcher:
         self._preparer = Preparer(group, self._builder)
         self._shipper = Shipper(group)
         self._cleaner = Cleaner(group)
+        self._disk_use = DiskUse(group)
         self._inbox: list[Batch] = []
         self._handles: list[tuple[str, Handle]] = []
         self._stopped: dict[str, float] = {}
@@ -135,6 +137,7 @@ class Dispatcher:
             tasks.create_task(self._for_ever("reconcile", self._reconcile_later))
             tasks.create_task(self._shipper.run())
             tasks.create_task(self._cleaner.run())
+            tasks.create_task(self._disk_use.run())
 
     async def _begin(self) -> None:
         """Find again what runs, and remove what a crash left."""

@@ -42,9 +42,10 @@ from dais.engines.local.machine import cores, memory
 from dais.engines.local.roots import add_root, remove_root
 from dais.engines.local.seccomp import filter_problem, filter_program
 from dais.engines.local.settings import LocalSettings
+from dais.engines.local.spoken import refuse_unspoken
 from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox
-from dais.node import MAX_FRAME, end, log_directory, read, start_supervisor
+from dais.node import MAX_FRAME, PROTOCOL, end, log_directory, read, start_supervisor
 
 _FRAME_ROOM = 160
 """Bytes of a launch frame beside its specs, generously."""
@@ -254,6 +255,7 @@ class LocalEngine:
     def _encode(self, spec: LaunchSpec) -> bytes | None:
         """A spec as JSON; one that no frame can carry fails at once, and is None."""
         try:
+            refuse_unspoken(spec, self._hello.protocol if self._hello is not None else PROTOCOL)
             if spec.gpus:
                 spec = msgspec.structs.replace(spec, devices=self._gpus.binds(spec.gpus))
             body = msgspec.json.encode(spec)

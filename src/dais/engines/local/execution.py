@@ -11,7 +11,7 @@ import msgspec
 from dais.engines.contract import STDERR, STDOUT, CommandNotFound, LaunchRefused, Terminal
 from dais.engines.local.frames import FrameError, pack, pack_typed, read_body
 from dais.engines.local.link import dial
-from dais.node import PROTOCOL
+from dais.node import OLDEST
 
 _stdin, _eof, _resize, _signal = range(4)
 _ready, _out, _err, _exit = range(4)
@@ -46,7 +46,7 @@ async def start_exec(
     reader, writer = await dial(node_dir)
     request = {
         "op": "exec",
-        "protocol": PROTOCOL,
+        "protocol": OLDEST,
         "attempt_id": attempt_id,
         "argv": list(argv),
         "env": env,

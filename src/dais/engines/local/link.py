@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dais.engines.local.frames import Message, pack, read_message
-from dais.node import PROTOCOL, connect
+from dais.node import OLDEST, connect
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class Link:
 
         The answer to the ping follows hello and every record that the supervisor had kept.
         """
-        writer.write(pack({"op": "hello", "protocol": PROTOCOL}) + pack({"op": "ping"}))
+        writer.write(pack({"op": "hello", "protocol": OLDEST}) + pack({"op": "ping"}))
         served = False
         while (message := await read_message(reader)) is not None:
             if message.op == "error":
