@@ -16,7 +16,7 @@ from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, make_folder
 from dais.api.server import Server, listen
 from dais.engines.contract import STDOUT
-from dais.identity import NewToken, create_sign_in_link, create_token
+from dais.identity import IdentitySettings, NewToken, SignInDesk, create_sign_in_link, create_token
 from dais.kit.ids import new_id
 from dais.kit.outbox import relay
 from dais.wire.transfers import NewFolder
@@ -71,6 +71,11 @@ class Site:
         container.write(stream, text.encode(), self.world.clock.now())
 
 
+def quick_desk(world: World) -> SignInDesk:
+    """Where passwords are hashed with as little work as possible."""
+    return SignInDesk(world.db, world.vault, IdentitySettings(password_memory=8, password_passes=1))
+
+
 class _Served:
     """The server's process, as it were: it can be stopped and come back at the same address."""
 
@@ -81,7 +86,13 @@ class _Served:
             clock=world.clock,
             data_dir=world.directory,
             authenticator=Authenticator(world.db),
-            parts=Parts(blobs=world.blobs, folders=world.folders, compute=world.compute),
+            parts=Parts(
+                blobs=world.blobs,
+                folders=world.folders,
+                compute=world.compute,
+                vault=world.vault,
+                desk=quick_desk(world),
+            ),
         )
         self.port = 0
         self._api, self._pages = Application(all_routes(), self.services), web.app(self.services)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dais.api.limits import UserLimits
 from dais.api.meter import RequestMeter
 from dais.api.settings import LimitSettings
-from dais.identity import Actor
+from dais.identity import Actor, SignInDesk
 from dais.kit.clock import Clock
 from dais.kit.database import Database
 from dais.kit.errors import Unauthenticated, Unavailable
@@ -67,6 +67,10 @@ class Services:
         return self._have("notifier", self.parts.notifier)
 
     @property
+    def desk(self) -> SignInDesk:
+        return self._have("sign-in desk", self.parts.desk)
+
+    @property
     def vault(self) -> Vault:
         return self._have("key", self.parts.vault)
 
@@ -86,6 +90,7 @@ class Parts:
     vault: Vault | None = None
     notifier: Notifier | None = None
     bulk: BulkListener | None = None
+    desk: SignInDesk | None = None
 
 
 class Context:

@@ -22,6 +22,7 @@ from dais.compute import Compute, Notifier, Retention
 from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
+from dais.identity import SignInDesk
 from dais.kit import outbox
 from dais.kit.database import Database
 from dais.kit.database.settings import DatabaseSettings
@@ -115,6 +116,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"], standing.starter)}
     notifier = Notifier(db, vault, loaded["notify"])
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault)
+    desk = SignInDesk(db, vault, loaded["identity"])
     services = Services(
         db=db,
         clock=db.clock,
@@ -124,7 +126,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
         settings=loaded,
         schema=newest_step(),
         limits=UserLimits(loaded["limits"]),
-        parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier),
+        parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier, desk=desk),
     )
     api = Application(all_routes(), services)
     return App(db, services, compute, notifier, _Site(api, web.app(services)), standing.obstacle)

@@ -214,6 +214,8 @@ sign_in_links = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
+    # `sign-in`, or `password`: whoever opens it chooses a new one.
+    Column("purpose", String(16), nullable=False, server_default="sign-in"),
     Index("ix_sign_in_links_expires_at", "expires_at"),
 )
 
@@ -226,5 +228,10 @@ sessions = Table(
     Column("created_at", Instant, nullable=False),
     Column("last_used_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    # How it began: the first factor, whether there was a second one, from where, with which browser.
+    Column("first_factor", String(16), nullable=False, server_default="link"),
+    Column("strong", Flag, nullable=False, server_default="0"),
+    Column("address", String(64), nullable=False, server_default=""),
+    Column("browser", String(200), nullable=False, server_default=""),
     Index("ix_sessions_user_id", "user_id"),
 )

@@ -15,7 +15,7 @@ from dais.api import Services, describe
 from dais.web import places, view
 from dais.web.ansi import visible
 from dais.web.assets import Assets
-from dais.web.guard import Visitor
+from dais.web.guard import Visitor, local
 from dais.web.log_index import LogIndexes
 
 THEME_COOKIE = "dais_theme"
@@ -127,7 +127,8 @@ class Frame:
         if request.headers.get("accept", "").startswith("application/json"):  # a module of a page asked, not a reader
             return answer_json(problem, problem.status)
         template = "sign_in_first.html" if problem.status == 401 else "problem.html"
-        response = self.page(request, template, who, status=problem.status, problem=problem)
+        after = f"{request.url.path}?{request.url.query}".rstrip("?") if request.method == "GET" else "/"
+        response = self.page(request, template, who, status=problem.status, problem=problem, next=local(after))
         if "retry-after" in headers:
             response.headers["retry-after"] = headers["retry-after"]
         return response

@@ -13,11 +13,25 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from dais.api import Services, read_body
-from dais.identity import SESSION_SECONDS, Actor, Session, find_session, list_accounts, touch_session
+from dais.identity import (
+    Actor,
+    Browser,
+    IdentitySettings,
+    Pending,
+    Session,
+    find_pending,
+    find_session,
+    list_accounts,
+    touch_session,
+)
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Forbidden, Invalid, Unauthenticated
 
 COOKIE = "dais_session"
+PENDING_COOKIE = "dais_signing_in"
+"""Of a sign-in that is not finished: it opens nothing but its next step."""
+COOKIE_SECONDS = 400 * 86_400
+"""For how long a browser keeps the cookie, if it is not told to drop it: longer than any session."""
 MAX_ACCOUNTS = 200
 """Accounts that the switcher offers; others are found by their address."""
 MAX_FORM = 16 << 10
@@ -40,12 +54,23 @@ class Visitor:
 
     @property
     def form_token(self) -> str:
-        return hashlib.sha256(b"dais-form\0" + self.secret.encode()).hexdigest()
+        return form_token_of(self.secret)
 
 
-def cookie_name(connection: HTTPConnection) -> str:
+def form_token_of(secret: str) -> str:
+    """What the forms carry that are made for the holder of a secret."""
+    return hashlib.sha256(b"dais-form\0" + secret.encode()).hexdigest()
+
+
+def cookie_name(connection: HTTPConnection, cookie: str = COOKIE) -> str:
     """With TLS the browser is told to take the cookie from this host alone."""
-    return f"__Host-{COOKIE}" if _is_secure(connection) else COOKIE
+    return f"__Host-{cookie}" if _is_secure(connection) else cookie
+
+
+def browser_of(connection: HTTPConnection) -> Browser:
+    """Where a request comes from, for the list of sessions and for counting failures."""
+    client = connection.client
+    return Browser(client.host if client else "", connection.headers.get("user-agent", ""))
 
 
 async def visitor(connection: HTTPConnection, services: Services) -> Visitor:
@@ -53,23 +78,33 @@ async def visitor(connection: HTTPConnection, services: Services) -> Visitor:
     secret = connection.cookies.get(cookie_name(connection))
     if not secret:
         raise Unauthenticated("you are not signed in", code="no-session")
-    found: Visitor = await services.db.read(_found, secret)
+    found: Visitor = await services.db.read(_found, secret, services.desk.settings)
     if found.session.stale:
         await services.db.write(touch_session, found.session.id)
     return found
 
 
-def _found(uow: UnitOfWork, secret: str) -> Visitor:
-    session = find_session(uow, secret)
+def _found(uow: UnitOfWork, secret: str, settings: IdentitySettings) -> Visitor:
+    session = find_session(uow, secret, settings)
     accounts = list_accounts(uow, session.actor, limit=MAX_ACCOUNTS).items
     return Visitor(session, secret, tuple(account.full_name for account in accounts))
 
 
-def set_cookie(request: Request, response: Response, secret: str) -> None:
+async def pending(request: Request, services: Services) -> Pending:
+    """The sign-in that this browser has not finished. Raises Unauthenticated `no-sign-in`."""
+    secret = request.cookies.get(cookie_name(request, PENDING_COOKIE))
+    if not secret:
+        raise Unauthenticated("nobody is signing in with this browser; begin again", code="no-sign-in")
+    found: Pending = await services.db.read(find_pending, secret)
+    return found
+
+
+def set_cookie(request: Request, response: Response, secret: str, cookie: str = COOKIE) -> None:
+    """Give the browser a secret until it is closed or the secret ends: the server says when that is."""
     response.set_cookie(
-        cookie_name(request),
+        cookie_name(request, cookie),
         secret,
-        max_age=SESSION_SECONDS,
+        max_age=None if cookie == PENDING_COOKIE else COOKIE_SECONDS,
         path="/",
         httponly=True,
         secure=_is_secure(request),
@@ -77,8 +112,10 @@ def set_cookie(request: Request, response: Response, secret: str) -> None:
     )
 
 
-def drop_cookie(request: Request, response: Response) -> None:
-    response.delete_cookie(cookie_name(request), path="/", httponly=True, secure=_is_secure(request), samesite="lax")
+def drop_cookie(request: Request, response: Response, cookie: str = COOKIE) -> None:
+    response.delete_cookie(
+        cookie_name(request, cookie), path="/", httponly=True, secure=_is_secure(request), samesite="lax"
+    )
 
 
 def check_origin(connection: HTTPConnection) -> None:
@@ -116,12 +153,18 @@ async def read_fields(request: Request, most: int, fields: int) -> dict[str, lis
         raise Invalid("the form is not what a browser sends", code="bad-form") from error
 
 
-def check_form_token(who: Visitor, form: Mapping[str, str]) -> None:
-    """Raises Forbidden `stale-form` when the form was not made for this session."""
-    if not hmac.compare_digest(form.get("token", "").encode(), who.form_token.encode()):
+def check_form_token(who: Visitor | Pending, form: Mapping[str, str]) -> None:
+    """Raises Forbidden `stale-form` when the form was not made for this session, or this sign-in."""
+    if not hmac.compare_digest(form.get("token", "").encode(), form_token_of(who.secret).encode()):
         raise Forbidden(
             "this form belongs to another sign-in; go back, load the page again and repeat it", code="stale-form"
         )
+
+
+def local(address: str) -> str:
+    """An address of these pages; anything that could lead elsewhere is the start page."""
+    plain = address.startswith("/") and address.isascii() and address.isprintable() and "\\" not in address
+    return address if plain and not address.startswith("//") else "/"
 
 
 def _is_secure(connection: HTTPConnection) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dais.identity import (
-    SESSION_SECONDS,
+    DEFAULT_SETTINGS,
     SIGN_IN_LINK_SECONDS,
     Actor,
     authenticate,
@@ -19,10 +19,13 @@ from dais.identity import (
     redeem_sign_in_link,
     touch_session,
 )
-from dais.identity.sessions import IDLE_SECONDS, TOUCH_SECONDS
+from dais.identity.sessions import TOUCH_SECONDS
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, UnitOfWork
 from dais.kit.errors import Forbidden, Unauthenticated
+
+SESSION_SECONDS = int(DEFAULT_SETTINGS.session_hours * 3600)
+IDLE_SECONDS = int(DEFAULT_SETTINGS.session_idle_hours * 3600)
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def joe(database: Database) -> Actor:
 
 
 def sign_in(database: Database, actor: Actor) -> str:
-    secret: str = database.write_sync(redeem_sign_in_link, database.write_sync(create_sign_in_link, actor.id))
+    secret: str = database.write_sync(redeem_sign_in_link, database.write_sync(create_sign_in_link, actor.id)).secret
     return secret
 
 
@@ -48,7 +51,7 @@ def test_a_link_makes_one_session(database: Database, joe: Actor) -> None:
     link = database.write_sync(create_sign_in_link, joe.id)
     database.read_sync(check_sign_in_link, link)
     database.read_sync(check_sign_in_link, link)
-    session = database.read_sync(find_session, database.write_sync(redeem_sign_in_link, link))
+    session = database.read_sync(find_session, database.write_sync(redeem_sign_in_link, link).secret)
     assert (session.actor.id, session.actor.administrator, session.actor.token_id) == (joe.id, True, None)
     for use in (redeem_sign_in_link, check_sign_in_link):
         with pytest.raises(Unauthenticated, match="dais open") as caught:
@@ -75,7 +78,7 @@ def test_a_link_is_no_session_and_a_session_no_link(database: Database, joe: Act
 
 def test_secrets_are_stored_as_hashes(database: Database, joe: Actor) -> None:
     link = database.write_sync(create_sign_in_link, joe.id)
-    session = database.write_sync(redeem_sign_in_link, link)
+    session = database.write_sync(redeem_sign_in_link, link).secret
 
     def stored(uow: UnitOfWork) -> str:
         cursor = uow._connection.cursor()

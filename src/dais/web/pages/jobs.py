@@ -28,8 +28,7 @@ from dais.web.choices import (
     given_columns,
 )
 from dais.web.frame import Frame, remember, see_other
-from dais.web.guard import check_form_token, read_form, visitor
-from dais.web.pages.settings import local
+from dais.web.guard import check_form_token, local, read_form, visitor
 from dais.web.view import MARKS, place
 from dais.wire import answers
 

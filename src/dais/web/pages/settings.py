@@ -10,7 +10,7 @@ from starlette.responses import Response
 from dais.identity import end_own_session, list_sessions
 from dais.kit.errors import Invalid
 from dais.web.frame import RAIL_COOKIE, RAILS, THEME_COOKIE, THEMES, Frame, remember, see_other
-from dais.web.guard import check_form_token, read_form, visitor
+from dais.web.guard import check_form_token, local, read_form, visitor
 
 
 async def show_settings(request: Request, frame: Frame) -> Response:
@@ -44,9 +44,3 @@ async def _chosen(request: Request, name: str, choices: Sequence[str], cookie: s
     if given not in choices:
         raise Invalid(f"{given[:40]!r} is no {name}; there are {', '.join(choices)}", code=f"bad-{name}")
     return remember(request, see_other(local(form.get("back", "/"))), cookie, given)
-
-
-def local(address: str) -> str:
-    """An address of these pages; anything that could lead elsewhere is the start page."""
-    plain = address.startswith("/") and address.isascii() and address.isprintable() and "\\" not in address
-    return address if plain and not address.startswith("//") else "/"

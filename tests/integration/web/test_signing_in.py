@@ -1,0 +1,189 @@
+"""Signing in with name and password in the pages: each step is a form, and none of them can be gone around."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pyotp
+import pytest
+
+from dais.identity import create_user
+from dais.kit.clock import SECOND, ManualClock
+from dais.kit.database import Database, UnitOfWork
+from tests.support.database import every_row
+from tests.support.site import Site, form_token, running_site
+from tests.support.world import World
+
+pytestmark = pytest.mark.anyio
+
+PASSWORD = "lantern otter violin"
+OTHER = "granite whisper marmalade"
+
+
+@pytest.fixture
+async def site(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running_site(World(database, clock, tmp_path)) as running:
+        yield running
+
+
+@pytest.fixture
+async def joe(site: Site) -> str:
+    """The id of a user with a password."""
+
+    def make(uow: UnitOfWork) -> str:
+        return create_user(uow, site.world.actor, "joan", email="joan@example.org").id
+
+    user_id: str = await site.world.db.write(make)
+    await site.services.desk.set_password(site.world.actor, user_id, PASSWORD, must_change=False)
+    return user_id
+
+
+async def enter(client: httpx2.AsyncClient, password: str = PASSWORD, **fields: str) -> httpx2.Response:
+    return await client.post("/sign-in", data={"name": "local.joan", "password": password, **fields})
+
+
+async def demand(site: Site) -> None:
+    def on(uow: UnitOfWork) -> None:
+        uow._connection.cursor().execute("UPDATE organizations SET mfa_required = 1")
+
+    await site.world.db.write(on)
+
+
+async def test_a_password_opens_the_page_that_was_asked_for(site: Site, joe: str) -> None:
+    async with site.browser() as client:
+        page = await client.get("/folders?text=a")
+        assert page.status_code == 401
+        assert 'name="next" value="/folders?text=a"' in page.text
+        answer = await enter(client, next="/folders?text=a")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/folders?text=a")
+        assert (await client.get("/jobs")).status_code == 200
+        assert (await client.get("/sign-in?next=/folders")).headers["location"] == "/folders"
+
+
+async def test_what_is_wrong_is_told_and_the_name_is_kept(site: Site, joe: str) -> None:
+    async with site.browser() as client:
+        answer = await enter(client, OTHER, next="/folders")
+        assert answer.status_code == 401
+        assert "do not belong together" in answer.text
+        assert 'value="local.joan"' in answer.text
+        assert 'value="/folders"' in answer.text
+        assert OTHER not in answer.text
+        assert "set-cookie" not in answer.headers
+        for _ in range(4):
+            await enter(client, OTHER)
+        answer = await enter(client)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+
+
+@pytest.mark.parametrize("after", ["https://evil.example", "//evil.example", "/\\evil.example", "/x\r\na: b", "jobs"])
+async def test_next_leads_nowhere_else(site: Site, joe: str, after: str) -> None:
+    async with site.browser() as client:
+        assert (await enter(client, next=after)).headers["location"] == "/"
+        assert (await client.get("/sign-in", params={"next": after})).headers["location"] == "/"
+
+
+async def test_a_session_that_somebody_planted_is_not_the_one_that_one_gets(site: Site, joe: str) -> None:
+    planted = "0" * 43
+    for cookie in ("dais_session", "dais_signing_in"):
+        async with site.browser() as client:
+            client.cookies.set(cookie, planted)
+            await enter(client)
+            secrets = {item.value for item in client.cookies.jar if item.name == "dais_session"} - {planted}
+            assert len(secrets) == 1
+            stolen = {"Cookie": f"dais_session={planted}"}
+            async with site.browser() as thief:
+                assert (await thief.get("/jobs", headers=stolen)).status_code == 401
+
+
+async def test_a_forged_cookie_opens_nothing(site: Site, joe: str) -> None:
+    async with site.browser() as client:
+        await enter(client)
+        secret = client.cookies["dais_session"]
+    for forged in ("", "x", secret[:-1], f"{secret[:-1]}{'a' if secret[-1] != 'a' else 'b'}", secret.swapcase(), joe):
+        async with site.browser() as thief:
+            assert (await thief.get("/jobs", headers={"Cookie": f"dais_session={forged}"})).status_code == 401
+
+
+async def test_a_device_is_set_up_where_one_is_demanded(site: Site, joe: str, clock: ManualClock) -> None:
+    await demand(site)
+    async with site.browser() as client:
+        answer = await enter(client, next="/folders")
+        assert answer.headers["location"] == "/sign-in/device?next=%2Ffolders"
+        assert (await client.get("/jobs")).status_code == 401
+        page = await client.get(answer.headers["location"])
+        assert '<svg class="qr"' not in page.text  # the key is stored first
+        secret = key_of(page.text)
+        page = await client.get("/sign-in/device?stored=yes&next=%2Ffolders")
+        assert '<svg class="qr"' in page.text
+        assert key_of(page.text) == secret
+        fields = {"token": form_token(page.text), "code": "000", "device": "My <phone>"}
+        again = await client.post("/sign-in/device?stored=yes&next=%2Ffolders", data=fields)
+        assert again.status_code == 401
+        assert "My &lt;phone&gt;" in again.text
+        fields["code"] = pyotp.TOTP(secret).at(clock.now() // SECOND)
+        done = await client.post("/sign-in/device?stored=yes&next=%2Ffolders", data=fields)
+        assert done.status_code == 200
+        assert len(re.findall(r"^[A-Z2-7]{4}(?:-[A-Z2-7]{4}){3}", done.text, re.MULTILINE)) >= 9
+        assert 'href="/folders"' in done.text
+        assert "dais_signing_in" not in client.cookies
+        assert (await client.get("/jobs")).status_code == 200
+    clock.advance(30)
+    async with site.browser() as client:
+        answer = await enter(client)
+        assert answer.headers["location"] == "/sign-in/code"
+        # It is at this step and at no other, and opens nothing.
+        assert (await client.get("/sign-in/device")).headers["location"] == "/sign-in/code"
+        assert (await client.get("/sign-in/password")).headers["location"] == "/sign-in/code"
+        pending = client.cookies["dais_signing_in"]
+        assert (await client.get("/jobs", headers={"Cookie": f"dais_session={pending}"})).status_code == 401
+        page = await client.get("/sign-in/code")
+        code = pyotp.TOTP(secret).at(clock.now() // SECOND)
+        assert (await client.post("/sign-in/code", data={"code": code})).status_code == 403
+        assert (await client.post("/sign-in/code", data={"code": code, "token": "0" * 64})).status_code == 403
+        fields = {"token": form_token(page.text), "code": code}
+        assert (await client.post("/sign-in/code", data=fields)).headers["location"] == "/"
+        assert (await client.get("/jobs")).status_code == 200
+        assert (await client.post("/sign-in/code", data=fields)).headers["location"] == "/sign-in"
+
+
+async def test_a_password_of_somebody_else_is_changed_first(site: Site, joe: str) -> None:
+    await site.services.desk.set_password(site.world.actor, joe, OTHER)
+    async with site.browser() as client:
+        assert (await enter(client, OTHER)).headers["location"] == "/sign-in/password"
+        page = await client.get("/sign-in/password")
+        token = form_token(page.text)
+        for password, again, said in (
+            ("lantern", "lantern", "8 to 256 characters"),
+            ("password1", "password1", "guessed soon"),
+            (PASSWORD, OTHER, "not the same"),
+            (OTHER, OTHER, "choose another"),
+        ):
+            fields = {"token": token, "password": password, "again": again}
+            answer = await client.post("/sign-in/password", data=fields)
+            assert answer.status_code == 400
+            assert said in answer.text
+            assert f'value="{password}"' not in answer.text
+        answer = await client.post("/sign-in/password", data={"token": token, "password": PASSWORD, "again": PASSWORD})
+        assert answer.headers["location"] == "/"
+        assert (await client.get("/jobs")).status_code == 200
+    assert PASSWORD not in site.world.db.read_sync(every_row)
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-in/code", "/sign-in/device", "/sign-in/password"])
+async def test_no_other_origin_signs_anybody_in(site: Site, joe: str, path: str) -> None:
+    async with site.browser() as client:
+        fields = {"name": "local.joan", "password": PASSWORD, "code": "000000"}
+        for headers in ({"Origin": "https://evil.example"}, {"Origin": site.url, "Sec-Fetch-Site": "cross-site"}):
+            assert (await client.post(path, data=fields, headers=headers)).status_code == 403
+        if path != "/sign-in":
+            assert (await client.get(path)).headers["location"] == "/sign-in"
+            assert (await client.post(path, data=fields)).headers["location"] == "/sign-in"
+
+
+def key_of(page: str) -> str:
+    found = re.search(r"((?:[A-Z2-7]{4} ){7}[A-Z2-7]{4})", page)
+    assert found is not None, page
+    return found[1].replace(" ", "")
