@@ -75,7 +75,7 @@ def test_an_accepted_attempt_that_the_next_supervisor_does_not_name_is_lost_with
     assert attempts.is_over("a")
 
 
-def test_nothing_is_concluded_before_the_supervisor_has_said_.read_sync(every_row) -> None:
+def test_nothing_is_concluded_before_the_supervisor_has_said_everything() -> None:
     attempts = launched("a")
     attempts.apply(started("a"))
     attempts.greeted(hello())
