@@ -1,23 +1,27 @@
 """Environments of jobs: built once per content, and built to their end whatever is killed meanwhile.
 
-Nothing is fetched from anywhere: the builder finds a small package in a directory.
+Nothing is fetched from afar: the builder finds a small package in a directory, or is given it when the test says so.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.installation import Installation, installation
+from tests.support.installation import PATIENCE, Installation, installation
 from tests.support.needs import needs_bwrap
 from tests.support.roots import python_root
-from tests.support.supervisor import until
 
 NAME = "dais_acceptance_thing"
 PROGRAM = f"import {NAME}, sys\nprint({NAME}.VALUE, sys.prefix)\n"
@@ -51,6 +55,47 @@ def offline(tmp_path: Path, packages: Path) -> Iterator[Installation]:
     """An installation whose builder asks no index."""
     settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packages), "UV_NO_INDEX": "1"}
     settings |= {"UV_FIND_LINKS": str(packages)}
+    with installation(tmp_path / "home", settings=settings) as running:
+        yield running
+
+
+@dataclass
+class Gate:
+    """A package index that gives nothing away until it is told to."""
+
+    url: str
+    reached: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+
+
+@pytest.fixture
+def gate(packages: Path) -> Iterator[Gate]:
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.endswith(".whl"):
+                made.reached.set()
+                made.opened.wait(PATIENCE)
+            with contextlib.suppress(OSError):  # who asked may have been killed meanwhile
+                super().do_GET()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the parent's word)
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(packages)))
+    made = Gate(f"http://127.0.0.1:{server.server_port}/")
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    yield made
+    made.opened.set()
+    server.shutdown()
+    serving.join()
+    server.server_close()
+
+
+@pytest.fixture
+def gated(tmp_path: Path, gate: Gate) -> Iterator[Installation]:
+    """An installation whose builder waits at the gate."""
+    settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": gate.url, "UV_NO_INDEX": "1", "UV_FIND_LINKS": gate.url}
     with installation(tmp_path / "home", settings=settings) as running:
         yield running
 
@@ -91,21 +136,24 @@ def test_one_that_cannot_be_built_fails_the_job_with_the_builder_s_words(offline
 
 
 @pytest.mark.parametrize("killed", ["server", "supervisor", "both"])
-def test_a_kill_in_the_midst_of_a_build_fails_no_job(offline: Installation, source: Path, killed: str) -> None:
-    jobs = [_submit(offline, source) for _ in range(2)]
-    until(lambda: any(e["state"] == "BUILDING" for e in _environments(offline)), "it is being built")
-    until(lambda: any(offline.data.glob("envs/*/pyvenv.cfg")), "the builder is at work")
+def test_a_kill_in_the_midst_of_a_build_fails_no_job(
+    gated: Installation, gate: Gate, source: Path, killed: str
+) -> None:
+    jobs = [_submit(gated, source) for _ in range(2)]
+    assert gate.reached.wait(PATIENCE), "the builder is at work"
+    assert [one["state"] for one in _environments(gated)] == ["BUILDING"]
     if killed != "server":
-        offline.kill_supervisor()
+        gated.kill_supervisor()
     if killed != "supervisor":
-        offline.kill()
-        offline.start()
+        gated.kill()
+        gated.start()
+    gate.opened.set()
     for job_id in jobs:
-        ended = offline.wait(job_id)
+        ended = gated.wait(job_id)
         assert (ended.state, len(ended.runs)) == ("SUCCEEDED", 1), ended.detail
-    (environment,) = _environments(offline)
+    (environment,) = _environments(gated)
     assert environment["state"] == "READY"
-    offline.wait_nothing_left(*map(offline.client().jobs.get, jobs))
+    gated.wait_nothing_left(*map(gated.client().jobs.get, jobs))
 
 
 def test_an_image_s_own_python_gets_its_own_environment(offline: Installation, source: Path, tmp_path: Path) -> None:

@@ -172,8 +172,12 @@ class JobsApi(Resource):
         *,
         me: bool = False,
         account: str | None = None,
+        owner: str | None = None,
         state: str | Sequence[str] | None = None,
         name: str | None = None,
+        text: str | None = None,
+        type: str | None = None,  # noqa: A002 (the field's word)
+        group: str | None = None,
         tag: str | None = None,
         since: str | None = None,
         oldest_first: bool = False,
@@ -181,15 +185,20 @@ class JobsApi(Resource):
     ) -> Items[Job]:
         """Jobs that you may see, the newest first; pages are fetched as you go.
 
-        `me`: only yours. `state`: names, "alive" or "all". `tag`: "key" or "key=value". `since`: an RFC 3339 time;
-        jobs that are alive are listed all the same.
+        `me`: only yours. `owner`: a user's name. `state`: names, "alive" or "all". `text`: a part of the name, in any
+        case. `type`: "batch", … . `group`: of resources. `tag`: "key" or "key=value". `since`: an RFC 3339 time; jobs
+        that are alive are listed all the same.
         """
         states = state if state is None or isinstance(state, str) else ",".join(state)
         query: Query = {
             "me": me or None,
             "account": account,
+            "owner": owner,
             "state": states,
             "name": name,
+            "text": text,
+            "type": type,
+            "group": group,
             "tag": tag,
             "since": since,
             "order": "oldest" if oldest_first else None,

@@ -108,6 +108,12 @@ def test_what_is_listed_by_default(api: TinyApi, capsys: pytest.CaptureFixture[s
     assert "me" not in api.asked[-1].query
     printed(capsys, "job", "ls", "--everyone")
     assert "me" not in api.asked[-1].query
+    printed(
+        capsys, "job", "ls", "--owner", "ann", "--text", "Res", "--type", "batch", "--group", "big", "--since", "7d"
+    )
+    query = dict(api.asked[-1].query)
+    del query["limit"], query["since"]
+    assert query == {"owner": "ann", "text": "Res", "type": "batch", "group": "big"}
 
 
 def test_info_is_yaml_that_submits_again(api: TinyApi, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

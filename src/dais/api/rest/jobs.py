@@ -99,22 +99,33 @@ async def jobs(
     ctx: Context,
     account: str | None = None,
     me: bool = False,
+    owner: str | None = None,
     state: str | None = None,
     name: str | None = None,
+    text: str | None = None,
+    type: str | None = None,  # noqa: A002 (the parameter's word)
+    group: str | None = None,
     tag: str | None = None,
     since: str | None = None,
     order: str = "newest",
     limit: int = 100,
     cursor: str | None = None,
 ) -> answers.Page[answers.Job]:
-    """`state` is a comma list of states, `alive` or `all`; `since` (RFC 3339) keeps jobs made later or still alive."""
+    """`state` is a comma list of states, `alive` or `all`; `since` (RFC 3339) keeps jobs made later or still alive.
+
+    `owner` is a user's name, `text` a part of the job's name, in any case; `tag` is `key` or `key=value`.
+    """
     if order not in ("newest", "oldest"):
         raise Invalid(f"order {order[:40]!r} is not known; use newest or oldest", code="bad-parameter")
     wanted = JobFilter(
         account=account,
         owner_id=ctx.actor.id if me else None,
+        owner=owner,
         states=tuple(part for part in (state or "").split(",") if part),
         name=name,
+        text=text,
+        type=type,
+        group=group,
         tag=tag,
         since=_instant(since),
         oldest_first=order == "oldest",

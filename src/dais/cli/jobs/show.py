@@ -22,10 +22,14 @@ MOST = 1000
 
 
 @click.command()
-@click.option("--me", is_flag=True, help="Only yours; the default unless --account or --everyone is given.")
+@click.option("--me", is_flag=True, help="Only yours; the default unless --account, --owner or --everyone is given.")
 @click.option("--everyone", is_flag=True, help="All that you may see.")
+@click.option("--owner", metavar="USER", help="Those of this user.")
 @click.option("--state", metavar="STATES", help="States joined by commas, `alive` or `all`.")
 @click.option("-N", "--name", metavar="NAME", help="Jobs of this name.")
+@click.option("--text", metavar="TEXT", help="Jobs with this in their name, in upper or lower case.")
+@click.option("--type", "kind", metavar="TYPE", help="Jobs of this type: batch, …")
+@click.option("--group", metavar="GROUP", help="Jobs of this resource group.")
 @click.option("--tag", metavar="KEY[=VALUE]", help="Jobs with this tag.")
 @click.option("--since", metavar="TIME", help="Made since then: 2h, 7d, or 2026-11-22T09:30:00Z. [default: 24h]")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
@@ -37,8 +41,12 @@ def ls(
     output: Output,
     me: bool,
     everyone: bool,
+    owner: str | None,
     state: str | None,
     name: str | None,
+    text: str | None,
+    kind: str | None,
+    group: str | None,
     tag: str | None,
     since: str | None,
     limit: int | None,
@@ -46,22 +54,27 @@ def ls(
 ) -> None:
     """List jobs: yours of the last 24 hours, unless you ask for others.
 
-    Jobs that are alive are listed however old they are; --state, --name and --tag look at all times.
+    Jobs that are alive are listed however old they are; --state, --name, --text and --tag look at all times.
 
     \b
     Examples:
       dais job ls
       dais job ls --state alive --everyone
+      dais job ls --owner ann --text resnet --since 7d
       dais job ls --state failed --fields id,name,reason,runs.exitCode --format csv
     """
     account = chosen().account
-    if since is None and not (state or name or tag):
+    if since is None and not (state or name or text or tag):
         since = "24h"
     jobs = client.jobs.list(
-        me=me or not (account or everyone),
+        me=me or not (account or everyone or owner),
         account=account,
+        owner=owner,
         state=state,
         name=name,
+        text=text,
+        type=kind,
+        group=group,
         tag=tag,
         since=instant(since) if since else None,
         oldest_first=reverse,
