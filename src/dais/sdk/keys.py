@@ -1,4 +1,4 @@
-"""Keys: bearer tokens of users and of roles."""
+"""Keys of users and of roles: bearer tokens, and pairs that sign requests."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ class KeysApi(Resource):
         label: str | None = None,
         expires_in: int | None = None,
         allow: Sequence[str] | None = None,
+        pair: bool = False,
     ) -> Flow[NewKey]:
         """Make a key, whose secret is told this once. It expires after so many seconds (None: never).
 
         `allow` are statements: it may do what both they and its holder's rules allow. Raises Invalid, Forbidden
-        `beyond-own`.
+        `beyond-own`. `pair`: an access key and a secret that signs requests, instead of a bearer token; as
+        `ACCESS:SECRET` it takes a token's place.
         """
-        body = msgspec.json.encode(
-            {"label": label, "expires_in": expires_in, "allow": None if allow is None else list(allow)}
-        )
+        allowed = None if allow is None else list(allow)
+        body = msgspec.json.encode({"label": label, "expires_in": expires_in, "allow": allowed, "pair": pair})
         path = yield from self._path(holder_type, holder)
         return (yield from self.call(Request("POST", path, body=body), NewKey))
 

@@ -94,6 +94,6 @@ class Key(Answer, frozen=True, kw_only=True):
 
 
 class NewKey(Key, frozen=True, kw_only=True):
-    """A key just made. `secret` is told this once."""
+    """A key just made. `secret` is told this once; of a pair it is `ACCESS:SECRET`, which stands in a token's place."""
 
     secret: str

@@ -1,18 +1,20 @@
-"""Keys: bearer tokens of users and of roles."""
+"""Keys of users and of roles: bearer tokens, and pairs that sign requests."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Routes
 from dais.identity import (
+    NewPair,
     NewToken,
     Role,
     Token,
     User,
+    create_keypair,
     create_role_key,
     create_token,
     list_role_keys,
@@ -34,11 +36,15 @@ LONGEST = 100 * 366 * 86_400
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """It expires after so many seconds (null: never). `allow` are statements that narrow what it may do."""
+    """It expires after so many seconds (null: never). `allow` are statements that narrow what it may do.
+
+    `pair`: an access key and a secret that signs requests (RFC 9421), instead of a bearer token.
+    """
 
     label: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=1, le=LONGEST)] | None = None
     allow: list[str] | None = None
+    pair: bool = False
 
 
 @routes.get("/v1/users/{ref}/keys", summary="List the keys of a user, without their secrets", action="token:list")
@@ -60,14 +66,11 @@ async def new_user_key(ctx: Context, ref: str, body: NewKey) -> identities.NewKe
 
     def make(uow: UnitOfWork) -> identities.NewKey:
         user = resolve_user(uow, ctx.actor, ref)
-        made = create_token(
-            uow,
-            ctx.actor,
-            user_id=user.id,
-            label=body.label,
-            expires_at=_expiry(uow, body),
-            narrowed=_allowed(uow, ctx, body),
-        )
+        made: NewToken | NewPair
+        if body.pair:
+            made = create_keypair(uow, ctx.actor, ctx.services.vault, user_id=user.id, **_wanted(uow, ctx, body))
+        else:
+            made = create_token(uow, ctx.actor, user_id=user.id, **_wanted(uow, ctx, body))
         return _new_answer(uow, "user", _of_user(uow, user, made.id), made, body)
 
     made: identities.NewKey = await ctx.db.write(make)
@@ -93,14 +96,11 @@ async def new_role_key(ctx: Context, ref: str, body: NewKey) -> identities.NewKe
 
     def make(uow: UnitOfWork) -> identities.NewKey:
         role: Role = resolve_role(uow, ctx.actor, ref)
-        made = create_role_key(
-            uow,
-            ctx.actor,
-            role,
-            label=body.label,
-            expires_at=_expiry(uow, body),
-            narrowed=_allowed(uow, ctx, body),
-        )
+        made: NewToken | NewPair
+        if body.pair:
+            made = create_keypair(uow, ctx.actor, ctx.services.vault, role=role, **_wanted(uow, ctx, body))
+        else:
+            made = create_role_key(uow, ctx.actor, role, **_wanted(uow, ctx, body))
         return _new_answer(uow, "role", resource_of(uow, role).urn, made, body)
 
     made: identities.NewKey = await ctx.db.write(make)
@@ -112,12 +112,12 @@ async def delete_key(ctx: Context, id: str) -> None:  # noqa: A002 (the path's w
     await ctx.db.write(revoke_token, ctx.actor, id)
 
 
-def _expiry(uow: UnitOfWork, body: NewKey) -> int | None:
-    return uow.now + body.expires_in * SECOND if body.expires_in is not None else None
-
-
-def _allowed(uow: UnitOfWork, ctx: Context, body: NewKey) -> list[str] | None:
-    return [with_ids(uow, ctx.actor, text) for text in body.allow] if body.allow is not None else None
+def _wanted(uow: UnitOfWork, ctx: Context, body: NewKey) -> dict[str, Any]:
+    return {
+        "label": body.label,
+        "expires_at": uow.now + body.expires_in * SECOND if body.expires_in is not None else None,
+        "narrowed": [with_ids(uow, ctx.actor, text) for text in body.allow] if body.allow is not None else None,
+    }
 
 
 def _of_user(uow: UnitOfWork, user: User, token_id: str) -> str:
@@ -139,16 +139,18 @@ def _answer(urn: str, token: Token) -> identities.Key:
     )
 
 
-def _new_answer(uow: UnitOfWork, kind: str, urn: str, made: NewToken, body: NewKey) -> identities.NewKey:
+def _new_answer(uow: UnitOfWork, kind: str, urn: str, made: NewToken | NewPair, body: NewKey) -> identities.NewKey:
+    access_key = made.access_key if isinstance(made, NewPair) else None
     return identities.NewKey(
         id=made.id,
-        kind=kind,
+        kind="pair" if access_key is not None else kind,
+        access_key=access_key,
         urn=urn,
         label=body.label,
         allow=body.allow,
         created_at=to_rfc3339(uow.now),
         expires_at=_instant(made.expires_at),
-        secret=made.secret,
+        secret=made.secret if access_key is None else f"{access_key}:{made.secret}",
     )
 
 

@@ -30,15 +30,18 @@ def keys_of(kind: Holder, example: str, own: str) -> click.Group:
 
     @key.command(
         help=f"Make a key, whose secret is printed this once.{own}\n\n"
-        "Programs send it in the header `Authorization: Bearer SECRET`, or have it in DAIS_TOKEN. With --allow it may "
+        "Programs send it in the header `Authorization: Bearer SECRET`, or have it in DAIS_TOKEN. With --pair it is "
+        "`ACCESS:SECRET`, which DAIS_TOKEN takes, too. With --allow it may "
         "do only what these statements allow, too.\n\n\b\nExamples:\n"
         f"  dais {kind} key new {example} --label ci --expires 90d\n"
+        f"  dais {kind} key new {example} --pair\n"
         f"  dais {kind} key new {example} --allow 'job:get@acme:account:acme.lab:job:*' --field secret\n"
     )
     @click.argument("holder", metavar=kind.upper(), required=not own)
     @click.option("--label", metavar="TEXT", help="What it is for.")
     @click.option("--expires", metavar="TIME", help="It is good for so long, as 12h or 90d. [default: for ever]")
     @click.option("--allow", metavar="STATEMENT", multiple=True, help="Narrow it to this; may be given several times.")
+    @click.option("--pair", is_flag=True, help="Make an access key and a secret that signs requests.")
     @with_output_of(NewKey)
     @connected
     def new(
@@ -48,6 +51,7 @@ def keys_of(kind: Holder, example: str, own: str) -> click.Group:
         label: str | None,
         expires: str | None,
         allow: tuple[str, ...],
+        pair: bool,
     ) -> None:
         from dais.wire.units import parse_duration
 
@@ -57,6 +61,7 @@ def keys_of(kind: Holder, example: str, own: str) -> click.Group:
             label=label,
             expires_in=parse_duration(expires, "--expires") if expires is not None else None,
             allow=allow or None,
+            pair=pair,
         )
         output.one(made, NEW)
         if output.for_people:
