@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import postgres
 from tests.support.database import clock, database
 from tests.support.needs import needs_postgres
+
+settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("dais")
 
 __all__ = ["clock", "database"]  # fixtures that live beside what they need
 

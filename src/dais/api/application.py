@@ -116,6 +116,7 @@ class Application:
                 return
             meter = node.meters[route.method]
             actor = None if route.public else await self._authenticator.actor(scope)
+            scope["actor"] = actor
             if actor is not None:  # known before it is counted: the access log names who was refused
                 self.services.limits.request(actor.id)
             if BODY in scope:
@@ -138,6 +139,7 @@ class Application:
             if answer.status:
                 log.error("%s %s failed after its answer had begun", scope["method"], scope["path"], exc_info=error)
                 raise
+            await self.services.refusals.note(scope.get("actor"), error)
             await answer.whole(_problem(error, request_id))
         finally:
             seconds = time.perf_counter() - begun
@@ -180,7 +182,7 @@ class Application:
         methods = set(node.methods) - {"WEBSOCKET"}
         get = node.methods.get("GET")
         if scope["method"] == "HEAD" and get is not None and get.kind in ("json", "raw"):
-            actor = None if get.public else await self._authenticator.actor(scope)
+            actor = scope["actor"] = None if get.public else await self._authenticator.actor(scope)
             if actor is not None:
                 self.services.limits.request(actor.id)
             answered = await get.run(Context(self.services, actor), scope, receive, _headless(answer), values)
@@ -228,7 +230,7 @@ class Application:
             if route is None:
                 raise NotFound(f"{scope['path'][:200]} is not for WebSockets", code="no-such-path")
             meter = node.meters["WEBSOCKET"]
-            actor = await self._authenticator.actor(scope)
+            actor = scope["actor"] = await self._authenticator.actor(scope)
             self.services.limits.request(actor.id)
             with self.services.limits.stream(actor.id), meter:
                 await route.run(Context(self.services, actor), scope, receive, watched, values)
@@ -242,6 +244,7 @@ class Application:
                 log.error("the WebSocket %s failed", scope["path"], exc_info=error)
                 await send({"type": "websocket.close", "code": 1011, "reason": describe(error)[0].code})
             else:
+                await self.services.refusals.note(scope.get("actor"), error)
                 status = await _refuse_websocket(error, scope, send, request_id)
         finally:
             meter.note(status, 0.0)

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
+from dais.api.addresses import Addresses
 from dais.api.errors import HttpProblem
 from dais.api.signed import Signatures
 from dais.identity import Actor, Authenticated, authenticate, revoke_secret, touch_tokens
@@ -59,8 +62,9 @@ class Authenticator:
     asks the database. Uses are noted here and written by `flush`, at most once a minute for each token.
     """
 
-    def __init__(self, db: Database, vault: Vault | None = None) -> None:
+    def __init__(self, db: Database, vault: Vault | None = None, addresses: Addresses | None = None) -> None:
         self._db = db
+        self.addresses = addresses or Addresses()
         self._signatures = Signatures(db, vault) if vault is not None else None
         self._remembers = db.dialect == "sqlite"
         self._known: dict[bytes, _Known] = {}
@@ -70,6 +74,13 @@ class Authenticator:
 
     async def actor(self, scope: dict[str, Any]) -> Actor:
         """The actor of a request, by its bearer token or its signature. Raises Unauthenticated."""
+        return self.located(await self._actor(scope), scope)
+
+    def located(self, actor: Actor, scope: dict[str, Any]) -> Actor:
+        """The actor, at the address that a request came from."""
+        return msgspec.structs.replace(actor, address=self.addresses.of(scope))
+
+    async def _actor(self, scope: dict[str, Any]) -> Actor:
         value: bytes | None = None
         for name, given in scope["headers"]:
             if name == b"authorization":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dais.api.limits import UserLimits
 from dais.api.meter import RequestMeter
+from dais.api.refusals import Refusals
 from dais.api.settings import LimitSettings
 from dais.identity import Actor, SignInDesk
 from dais.kit.clock import Clock
@@ -49,6 +50,10 @@ class Services:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     limits: UserLimits = field(default_factory=lambda: UserLimits(LimitSettings()))
     parts: Parts = field(default_factory=lambda: Parts())
+    refusals: Refusals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refusals = Refusals(self.db, self.settings.get("audit"))
 
     @property
     def blobs(self) -> BlobStore:

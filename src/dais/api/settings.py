@@ -31,6 +31,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     stop_seconds: Annotated[
         float, msgspec.Meta(ge=0, le=600, description="Seconds that requests under way get to end when it stops.")
     ] = 5.0
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        msgspec.Meta(
+            description="Addresses or networks of proxies whose X-Forwarded-For is believed, parted by commas; what "
+            "others send is not."
+        ),
+    ] = ()
     metrics_token: Annotated[
         str,
         msgspec.Meta(

@@ -15,6 +15,7 @@ import msgspec
 
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, UserLimits, all_routes, tokens_in_address
+from dais.api.addresses import Addresses
 from dais.api.settings import ServerSettings
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
@@ -54,7 +55,9 @@ class App:
     async def start(self) -> None:
         """Start engines and loops. Raises OSError or LaunchRefused when an engine cannot work here."""
         await self.compute.start()
-        retention = Retention(self.db, self.services.blobs, self.services.settings["compute"])
+        retention = Retention(
+            self.db, self.services.blobs, self.services.settings["compute"], self.services.settings["audit"]
+        )
         for loop in (outbox.relay(self.db), outbox.purger(self.db), self.notifier.loop, retention.loop):
             self._tasks.append(asyncio.create_task(_seen(loop), name=loop.name))
         tidying = keep_tidy(self.db, self.services.folders, self.services.settings["data"])
@@ -121,7 +124,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
         db=db,
         clock=db.clock,
         data_dir=data_dir,
-        authenticator=Authenticator(db, vault),
+        authenticator=Authenticator(db, vault, Addresses(loaded["server"].trusted_proxies)),
         engines=engines,
         settings=loaded,
         schema=newest_step(),

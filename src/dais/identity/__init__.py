@@ -1,7 +1,8 @@
 """Who there is and who may do what: accounts, users, teams, roles, policies, tokens, and the evaluator."""
 
 from dais.identity.actions import ACTIONS, check_action, only_reads
-from dais.identity.audit import record
+from dais.identity.audit import record, record_anonymous, record_refusal
+from dais.identity.audit_settings import AuditSettings
 from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, is_empty, recover
 from dais.identity.commands.accounts import create_account, grant_account, rename_account
 from dais.identity.commands.organizations import create_organization, rename_organization
@@ -46,6 +47,7 @@ from dais.identity.devices.commands import (
 from dais.identity.evaluator import Rule, Rules
 from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
 from dais.identity.queries.accounts import get_account, list_accounts, resolve_account, resolve_place
+from dais.identity.queries.audit import expire_audit, list_audit
 from dais.identity.queries.memberships import roles_of, teams_of
 from dais.identity.queries.naming import with_ids
 from dais.identity.queries.organizations import get_organization, list_organizations, resolve_organization
@@ -111,6 +113,7 @@ from dais.identity.statements import parse as parse_statement
 from dais.identity.types import (
     Account,
     Actor,
+    AuditEntry,
     Authenticated,
     Member,
     NewToken,
@@ -130,6 +133,8 @@ __all__ = [
     "SIGN_IN_LINK_SECONDS",
     "Account",
     "Actor",
+    "AuditEntry",
+    "AuditSettings",
     "Authenticated",
     "BegunLogin",
     "Bootstrapped",
@@ -189,6 +194,7 @@ __all__ = [
     "find_device_login",
     "find_keypair",
     "find_pending",
+    "expire_audit",
     "find_session",
     "first_account",
     "get_account",
@@ -204,6 +210,7 @@ __all__ = [
     "key_address",
     "list_accounts",
     "list_devices",
+    "list_audit",
     "list_organizations",
     "list_policies",
     "list_role_keys",
@@ -220,6 +227,8 @@ __all__ = [
     "parse_statement",
     "poll_device_login",
     "record",
+    "record_anonymous",
+    "record_refusal",
     "recover",
     "recovery_codes_left",
     "redeem_sign_in_link",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from dais.identity.actions import asked_for
-from dais.identity.statements import Statement, actions_of, compiled, within
+from dais.identity.statements import Statement, actions_of, matches, within
 from dais.identity.urns import INSTALLATION, Resource, escaped
 
 _UUID = 36
@@ -44,23 +44,25 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         if not any(one in actions_of(pattern) for pattern in self.statement.actions for one in wanted):
             return False
         return any(
-            self.reaches(pattern, resource.organization_id)
-            and any(compiled(pattern).fullmatch(name) for name in resource.names)
+            self.reaches(pattern, resource.organization_id) and any(matches(pattern, name) for name in resource.names)
             for pattern in self.statement.urns
         )
 
     def covers(self, action_pattern: str, urn_pattern: str, organization_id: str | None, names: Iterable[str]) -> bool:
         """Whether whoever has this rule may grant the pair to others: it lies within this one statement.
 
-        `names` are the forms of the URN pattern, one for each ancestor of its account.
+        `organization_id` is the organization of the URN pattern, None when it may be several. `names` are the forms of
+        the URN pattern, one for each ancestor of its account.
         """
-        if self.organization_id is not None:
-            foreign = organization_id is None or organization_id != self.organization_id
-            if foreign and not urn_pattern.startswith(f"{INSTALLATION}:"):
-                return False
         if not any(_holds_action(held, action_pattern) for held in self.statement.actions):
             return False
-        return any(within(name, held) for name in names for held in self.statement.urns)
+        return any(
+            self._grants_in(held, organization_id) and any(within(name, held) for name in names)
+            for held in self.statement.urns
+        )
+
+    def _grants_in(self, pattern: str, organization_id: str | None) -> bool:
+        return self.organization_id is None or (organization_id is not None and self.reaches(pattern, organization_id))
 
 
 @dataclass(slots=True)
@@ -75,12 +77,13 @@ class _Patterns:
     def match(self, resource: Resource) -> bool:
         if self.everything:
             return True
-        for name in resource.names:
+        names = resource.names
+        for name in names:
             if name in self.exact or name.startswith(self.prefixes):
                 return True
         for organization_id, pattern in self.other:
             inside = organization_id is None or organization_id == resource.organization_id
-            if inside and any(compiled(pattern).fullmatch(name) for name in resource.names):
+            if inside and any(matches(pattern, name) for name in names):
                 return True
         return False
 
@@ -88,16 +91,50 @@ class _Patterns:
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Which things of one type somebody may see, in sets that a query can use.
 
-    `everything`; else whatever lies in one of `organizations` (ids; also `installation`), or in one of `accounts` or
-    below, or is named by one of `names` (`<holder id>:<id>`, or the id alone without a holder), or whose URN matches
-    one of `patterns` (pairs of an organization, None for any, and a pattern).
+    `everything`; else whatever lies in one of `organizations` (ids; also `installation`), or in one of `accounts`
+    (pairs of an organization and an account) or below, or is named by one of `names` (organization, holder or "", id),
+    or whose URN matches one of `patterns` (pairs of an organization, None for any, and a pattern). An id counts only
+    with its own organization: a statement may name another's account, and reaches nothing by it.
     """
 
     everything: bool = False
     organizations: frozenset[str] = frozenset()
-    accounts: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
+    accounts: frozenset[tuple[str, str]] = frozenset()
+    names: frozenset[tuple[str, str, str]] = frozenset()
     patterns: tuple[tuple[str | None, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Sets:
+    """What `Seen` is made of."""
+
+    organizations: set[str] = field(default_factory=set)
+    accounts: set[tuple[str, str]] = field(default_factory=set)
+    names: set[tuple[str, str, str]] = field(default_factory=set)
+    patterns: set[tuple[str | None, str]] = field(default_factory=set)
+
+    def add(self, rule: Rule, pattern: str, kind: str, holder: str | None) -> None:
+        """Add what a pattern of a rule shows of a type."""
+        organization_id = _organization_of(rule, pattern)
+        if organization_id is None:
+            self.patterns.add((rule.organization_id, pattern))
+            return
+        if not rule.reaches(pattern, organization_id):
+            return
+        if kind == "organization":  # it has no other name than its id
+            if matches(pattern, organization_id):
+                self.organizations.add(organization_id)
+            return
+        rest = pattern[len(organization_id) :] if pattern != "*" else "*"
+        whole = _whole(rest, kind, holder)
+        if whole is True:
+            self.organizations.add(organization_id)
+        elif isinstance(whole, str):
+            self.accounts.add((organization_id, whole))
+        elif whole is False and "*" in rest:
+            self.patterns.add((organization_id, pattern))
+        elif whole is False and (named := _named(rest, kind, holder)) is not None:
+            self.names.add((organization_id, *named))
 
 
 class Rules:
@@ -119,40 +156,20 @@ class Rules:
         return (rule for rule in self.all if rule.matches(action, resource))
 
     def seen(self, action: str, holder: str | None) -> Seen:
-        """What may be seen of the things of the action's type; `holder` is the type of what they lie in, or None."""
+        """What may be seen of the things of the action's type; `holder` is the type of what they lie in, None: they lie
+        right in an organization.
+        """
+        found = _Sets()
         kind = action.partition(":")[0]
-        organizations: set[str] = set()
-        accounts: set[str] = set()
-        names: set[str] = set()
-        patterns: set[tuple[str | None, str]] = set()
         for rule, pattern in self._pairs(action):
             if rule.organization_id is None and pattern == "*":
                 return Seen(everything=True)
-            organization_id = _organization_of(rule, pattern)
-            if organization_id is None:
-                patterns.add((rule.organization_id, pattern))
-                continue
-            if not rule.reaches(pattern, organization_id):
-                continue
-            rest = pattern[len(organization_id) :] if pattern != "*" else "*"
-            whole = _whole(rest, kind, holder)
-            if whole is None:
-                continue
-            if whole is True:
-                organizations.add(organization_id)
-            elif isinstance(whole, str):
-                accounts.add(whole)
-            elif "*" not in rest:
-                named = _named(rest, kind, holder)
-                if named is not None:
-                    names.add(named)
-            else:
-                patterns.add((organization_id, pattern))
+            found.add(rule, pattern, kind, holder)
         return Seen(
-            organizations=frozenset(organizations),
-            accounts=frozenset(accounts),
-            names=frozenset(names),
-            patterns=tuple(sorted(patterns, key=lambda pair: (pair[0] or "", pair[1]))),
+            organizations=frozenset(found.organizations),
+            accounts=frozenset(found.accounts),
+            names=frozenset(found.names),
+            patterns=tuple(sorted(found.patterns, key=lambda pair: (pair[0] or "", pair[1]))),
         )
 
     def covers(self, action_pattern: str, urn_pattern: str, organization_id: str | None, names: Iterable[str]) -> bool:
@@ -233,13 +250,13 @@ def _whole(rest: str, kind: str, holder: str | None) -> bool | str | None:
     return False
 
 
-def _named(rest: str, kind: str, holder: str | None) -> str | None:
-    """The thing that a pattern without `*` names: `<holder id>:<id>`, or the id; None when it is of another type."""
+def _named(rest: str, kind: str, holder: str | None) -> tuple[str, str] | None:
+    """The thing that a pattern without `*` names: its holder ("" without) and its id; None for another type's."""
     parts = rest.split(":")[1:]
     if holder is None:
-        return parts[1] if len(parts) == 2 and parts[0] == kind else None
+        return ("", parts[1]) if len(parts) == 2 and parts[0] == kind else None
     if len(parts) == 4 and parts[0] == holder and parts[2] == kind:
-        return f"{parts[1]}:{parts[3]}"
+        return parts[1], parts[3]
     return None
 
 

@@ -88,6 +88,8 @@ def require_over(uow: UnitOfWork, actor: Actor, user_id: str) -> None:
         raise Forbidden(
             f"{actor.name} cannot act for an administrator of the installation; ask one of them",
             code="beyond-own",
+            action="installation:set",
+            urn=f"{INSTALLATION}:installation:",
             user=actor.name,
             organization_id=actor.organization_id,
         )

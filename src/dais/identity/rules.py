@@ -7,6 +7,8 @@ those of its role alone. An administrator of the installation may do everything.
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 from sqlalchemy import bindparam, select, union, union_all
 
@@ -14,8 +16,8 @@ from dais.identity.actions import check_action, only_reads
 from dais.identity.audit import record
 from dais.identity.errors import not_allowed
 from dais.identity.evaluator import Rule, Rules, Seen
-from dais.identity.seeing import Visible, as_visible
-from dais.identity.statements import parse
+from dais.identity.seeing import Visible, among, as_visible
+from dais.identity.statements import parse, stored
 from dais.identity.tables import (
     account_ancestors,
     accounts,
@@ -85,7 +87,11 @@ _above = Statement(
 _whole_accounts = Statement(
     select(accounts.c.id)
     .where(in_list(accounts.c.organization_id, "organizations"))
-    .union(select(account_ancestors.c.account_id).where(in_list(account_ancestors.c.ancestor_id, "accounts")))
+    .union(
+        select(account_ancestors.c.account_id)
+        .join(accounts, accounts.c.id == account_ancestors.c.ancestor_id)
+        .where(among((accounts.c.organization_id, accounts.c.id), "accounts"))
+    )
 )
 _account_name = Statement(select(accounts.c.full_name).where(accounts.c.id == bindparam("account_id")))
 
@@ -200,12 +206,14 @@ def visible_accounts(uow: UnitOfWork, actor: Actor, action: str) -> list[str] | 
 
 
 def narrowing(actor: Actor) -> Rules:
-    """What the actor's token is narrowed to, as rules of its own."""
+    """What the actor's token is narrowed to, as rules of its own, which bound what it may do and give nothing."""
     assert actor.narrowed is not None
-    return Rules(
-        Rule(statement=parse(text), organization_id=None if actor.administrator else actor.organization_id)
-        for text in actor.narrowed
-    )
+    return _narrowing(actor.narrowed)
+
+
+@functools.lru_cache(maxsize=1024)
+def _narrowing(statements: tuple[str, ...]) -> Rules:
+    return Rules(Rule(statement=stored(text), organization_id=None) for text in statements)
 
 
 def resource_at(
@@ -244,7 +252,7 @@ def _seen(uow: UnitOfWork, actor: Actor, action: str, holder: str | None) -> tup
 def _loaded(rows: list[Row]) -> list[Rule]:
     return [
         Rule(
-            statement=parse(line),
+            statement=stored(line),
             organization_id=None if row.everywhere else row.organization_id,
             policy_id=row.id,
             subject=_subject(row),

@@ -12,11 +12,12 @@ A query is made for a *shape*, the set of parameters that its conditions take; t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, Text, bindparam, exists, false, literal, or_, select
+from sqlalchemy import Boolean, ColumnElement, Text, and_, bindparam, exists, false, literal, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -90,10 +91,13 @@ def _values(prefix: str, seen: Seen, dialect: str) -> dict[str, Any]:
         if getattr(seen, name):
             values[f"{prefix}_{name}"] = sorted(getattr(seen, name))
     if seen.patterns:
-        values[f"{prefix}_patterns"] = [
-            [organization_id, _for_database(pattern, dialect)] for organization_id, pattern in seen.patterns
-        ]
+        values[f"{prefix}_patterns"] = pattern_values(seen.patterns, dialect)
     return values or {f"{prefix}_nothing": ""}
+
+
+def pattern_values(patterns: Iterable[tuple[str | None, str]], dialect: str) -> list[tuple[str | None, str]]:
+    """Pairs of an organization (None: any) and a pattern, as the parameter of `matching`."""
+    return [(organization_id, _for_database(pattern, dialect)) for organization_id, pattern in patterns]
 
 
 def _for_database(pattern: str, dialect: str) -> str:
@@ -131,13 +135,16 @@ def _of_organization(name: str, what: str, columns: _Columns) -> ColumnElement[b
         return in_list(organization, name)
     if what == "accounts":
         return false()
-    named, text = columns.id, organization
+    holder_id: ColumnElement[str] = literal("")
+    text = organization
     if columns.holder is not None:
         holder, holder_id = columns.holder
-        named, text = holder_id.concat(":").concat(named), text.concat(f":{holder}:").concat(holder_id)
+        text = text.concat(f":{holder}:").concat(holder_id)
     if what == "names":
-        return in_list(named, name)
-    return _matches(text.concat(f":{columns.kind}:").concat(columns.id), organization, name)
+        return among((organization, holder_id, columns.id), name)
+    if columns.kind != "organization":
+        text = text.concat(f":{columns.kind}:").concat(columns.id)
+    return matching(text, organization, name)
 
 
 def _of_account(
@@ -147,29 +154,66 @@ def _of_account(
     id: ColumnElement[str],  # noqa: A002
     account: ColumnElement[str],
 ) -> ColumnElement[bool]:
+    """For what lies in accounts, and for accounts themselves: it goes by the name of each account above it."""
     if what == "organizations":
         return account.in_(select(accounts.c.id).where(in_list(accounts.c.organization_id, name)))
-    if what == "accounts":
-        return account.in_(select(account_ancestors.c.account_id).where(in_list(account_ancestors.c.ancestor_id, name)))
-    above = account_ancestors.c.ancestor_id
-    its_own = account_ancestors.c.account_id == account
-    named = above if kind == "account" else above.concat(":").concat(id)
-    if what == "names":
-        return exists(select(literal(1)).where(its_own, in_list(named, name)).correlate_except(account_ancestors))
     owner = accounts.alias()
+    above = account_ancestors.c.ancestor_id
+    if what == "accounts":
+        return account.in_(
+            select(account_ancestors.c.account_id)
+            .join(owner, owner.c.id == above)
+            .where(among((owner.c.organization_id, owner.c.id), name))
+        )
+    its_own = (
+        select(literal(1))
+        .select_from(account_ancestors.join(owner, owner.c.id == above))
+        .where(account_ancestors.c.account_id == account)
+        .correlate_except(account_ancestors, owner)
+    )
+    if what == "names":
+        parts = (literal(""), above) if kind == "account" else (above, id)
+        named = exists(its_own.where(among((owner.c.organization_id, *parts), name)))
+        # The ids alone let an index find what few names mean among many things.
+        return named if kind == "account" else and_(among((id,), name, 2), named)
     text = owner.c.organization_id.concat(":account:").concat(above)
     if kind != "account":
         text = text.concat(f":{kind}:").concat(id)
-    return exists(
-        select(literal(1))
-        .select_from(account_ancestors.join(owner, owner.c.id == above))
-        .where(its_own, _matches(text, owner.c.organization_id, name))
-        .correlate_except(account_ancestors, owner)
-    )
+    return exists(its_own.where(matching(text, owner.c.organization_id, name)))
 
 
-class _matches(FunctionElement[bool]):  # noqa: N801 (reads as an operator)
-    """`_matches(urn, organization, "name")`: one of the pairs in the parameter matches."""
+class among(FunctionElement[bool]):  # noqa: N801 (reads as an operator)
+    """`among((a, b), "name")`: the columns' values are one of the lists in the parameter, from its place `first` on."""
+
+    inherit_cache = False
+    name = "among"
+    type = Boolean()
+
+    def __init__(self, columns: tuple[ColumnElement[Any], ...], name: str, first: int = 0) -> None:
+        super().__init__(*columns, bindparam(name, type_=Text()))
+        self.places = range(first, first + len(columns))
+
+    def self_group(self, against: Any = None) -> Any:
+        """As it is; see `in_list`."""
+        return self
+
+
+@compiles(among, "sqlite")
+def _among_sqlite(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    *columns, lists = (compiler.process(clause, **kw) for clause in element.clauses)
+    values = ", ".join(f"json_extract(value, '$[{place}]')" for place in element.places)
+    return f"({', '.join(columns)}) IN (SELECT {values} FROM json_each({lists}))"  # noqa: S608 (compiled parts)
+
+
+@compiles(among, "postgresql")
+def _among_postgresql(element: among, compiler: SQLCompiler, **kw: Any) -> str:
+    *columns, lists = (compiler.process(clause, **kw) for clause in element.clauses)
+    values = ", ".join(f"v->>{place}" for place in element.places)
+    return f"({', '.join(columns)}) IN (SELECT {values} FROM jsonb_array_elements(({lists})::jsonb) AS v)"  # noqa: S608
+
+
+class matching(FunctionElement[bool]):  # noqa: N801 (reads as an operator)
+    """`matching(urn, organization, "name")`: one of the pairs in the parameter matches."""
 
     inherit_cache = True
     name = "urn_matches"
@@ -183,8 +227,8 @@ class _matches(FunctionElement[bool]):  # noqa: N801 (reads as an operator)
         return self
 
 
-@compiles(_matches, "sqlite")
-def _matches_sqlite(element: _matches, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(matching, "sqlite")
+def _matches_sqlite(element: matching, compiler: SQLCompiler, **kw: Any) -> str:
     urn, organization, pairs = (compiler.process(clause, **kw) for clause in element.clauses)
     return (
         f"EXISTS (SELECT 1 FROM json_each({pairs}) AS pair WHERE "  # noqa: S608 (compiled parts, no user text)
@@ -193,8 +237,8 @@ def _matches_sqlite(element: _matches, compiler: SQLCompiler, **kw: Any) -> str:
     )
 
 
-@compiles(_matches, "postgresql")
-def _matches_postgresql(element: _matches, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(matching, "postgresql")
+def _matches_postgresql(element: matching, compiler: SQLCompiler, **kw: Any) -> str:
     urn, organization, pairs = (compiler.process(clause, **kw) for clause in element.clauses)
     return (
         f"EXISTS (SELECT 1 FROM jsonb_array_elements(({pairs})::jsonb) AS pair WHERE "  # noqa: S608 (as above)

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from dais.identity.actions import ACTIONS
-from dais.identity.urns import INSTALLATION
+from dais.identity.urns import INSTALLATION, canonical
 from dais.kit.errors import Invalid
 from dais.kit.ids import is_id
 
@@ -37,7 +37,6 @@ class Statement(msgspec.Struct, frozen=True):
         return f"{'+'.join(self.actions)}@{'+'.join(self.urns)}"
 
 
-@functools.lru_cache(maxsize=8192)
 def parse(text: str) -> Statement:
     """The statement of a text. Raises Invalid `bad-statement` (says where) or `unknown-action` (the nearest names)."""
     if len(text) > MAX_STATEMENT:
@@ -54,34 +53,41 @@ def parse(text: str) -> Statement:
     urns = _split(text, right, len(left) + 1, "URN")
     for start, action in actions:
         _check_action(text, start, action)
-    for start, pattern in urns:
-        _check_urn(text, start, pattern)
-    return Statement(
-        tuple(dict.fromkeys(action for _, action in actions)), tuple(dict.fromkeys(urn for _, urn in urns))
-    )
+    checked = (_checked_urn(text, start, pattern) for start, pattern in urns)
+    return Statement(tuple(dict.fromkeys(action for _, action in actions)), tuple(dict.fromkeys(checked)))
 
 
-@functools.lru_cache(maxsize=4096)
+def stored(text: str) -> Statement:
+    """The statement of a text that `parse` has let in before: what a database holds is not checked again."""
+    actions, _, urns = text.partition("@")
+    return Statement(tuple(actions.split("+")), tuple(urns.split("+")))
+
+
+@functools.lru_cache(maxsize=1024)
 def actions_of(pattern: str) -> frozenset[str]:
     """The actions that a pattern means."""
     if "*" not in pattern:
         return frozenset({pattern}) & ACTIONS
-    regex = compiled(pattern)
-    return frozenset(action for action in ACTIONS if regex.fullmatch(action))
+    return frozenset(action for action in ACTIONS if matches(pattern, action))
 
 
-@functools.lru_cache(maxsize=8192)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """A pattern in which `*` is any run of characters, as a regular expression to `fullmatch` with.
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text matches a pattern in which `*` is any run of characters.
 
-    Each piece between two `*` is looked for once, from the left, and never again (atomic groups): no pattern makes
-    matching slow.
+    Each piece between two `*` is looked for once, from the left, and never again: no pattern makes this slow.
     """
-    first, *rest = map(re.escape, pattern.split("*"))
-    if not rest:
-        return re.compile(first)
-    middle = "".join(f"(?>.*?{piece})" for piece in rest[:-1] if piece)
-    return re.compile(f"{first}{middle}.*{rest[-1]}", re.DOTALL)
+    if "*" not in pattern:
+        return pattern == text
+    first, *middle, last = pattern.split("*")
+    if not text.startswith(first):
+        return False
+    at = len(first)
+    for piece in middle:
+        at = text.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return len(text) - len(last) >= at and text.endswith(last)
 
 
 def within(inner: str, outer: str) -> bool:
@@ -89,7 +95,7 @@ def within(inner: str, outer: str) -> bool:
 
     A `*` of `inner` stands for any text, so that only a `*` of `outer` can take it; it is never wrong to say yes.
     """
-    return compiled(outer).fullmatch(inner) is not None
+    return matches(outer, inner)
 
 
 def _split(text: str, part: str, start: int, what: str) -> list[tuple[int, str]]:
@@ -111,6 +117,7 @@ def _check_action(text: str, start: int, action: str) -> None:
         raise _bad(text, start + wrong, "an action is `type:verb` in small letters, or a pattern with *")
     if actions_of(action):
         return
+    action = action[:80]
     near = difflib.get_close_matches(action, sorted(ACTIONS), 3, 0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else "; `dais rule actions` lists them all"
     raise Invalid(
@@ -118,15 +125,21 @@ def _check_action(text: str, start: int, action: str) -> None:
     )
 
 
-def _check_urn(text: str, start: int, pattern: str) -> None:
-    if not _urn_shape.fullmatch(pattern):
+def _checked_urn(text: str, start: int, pattern: str) -> str:
+    """The pattern as it is written down."""
+    if not (pattern.isprintable() and _urn_shape.fullmatch(pattern)):
         wrong = _first_wrong(_urn_shape, pattern)
+        wrong = next((at for at, one in enumerate(pattern[:wrong]) if not one.isprintable()), wrong)
         raise _bad(
             text,
             start + wrong,
-            "a URN is `organization:type:id`, `organization:account:id:type:id`, or a pattern with *; blanks and % "
-            "inside a name are percent-encoded",
+            "a URN is `organization:type:id`, `organization:account:id:type:id`, or a pattern with *; blanks, %, "
+            "and what cannot be printed, are percent-encoded",
         )
+    try:
+        pattern = canonical(pattern)
+    except ValueError:
+        raise _bad(text, start, "what is percent-encoded must be UTF-8") from None
     if len(re.findall(r"\*+", pattern)) > MAX_STARS:
         raise _bad(text, start, f"a URN has at most {MAX_STARS} stars")
     first = pattern.partition(":")[0]
@@ -136,18 +149,18 @@ def _check_urn(text: str, start: int, pattern: str) -> None:
             start,
             f"{first[:40]!r} is no organization's id; `dais organization get --field id` prints yours, and * means it",
         )
+    return pattern
 
 
 def _first_wrong(shape: re.Pattern[str], piece: str) -> int:
-    """Where a piece stops having the shape: the length of its longest good beginning."""
-    for end in range(len(piece), 0, -1):
-        if shape.fullmatch(piece[:end]):
-            return end
-    return 0
+    """Where a piece stops having the shape."""
+    found = shape.match(piece)
+    return found.end() if found else 0
 
 
 def _bad(text: str, position: int, why: str) -> Invalid:
-    shown = text if len(text) <= 100 else f"{text[:100]}…"
+    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text[:100])
+    shown = shown if len(text) <= 100 else f"{shown}…"
     mark = f"\n  {shown}\n  {' ' * min(position, 100)}^"
     return Invalid(
         f"this is no statement, at character {position + 1}: {why}{mark}", code="bad-statement", position=position

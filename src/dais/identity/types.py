@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -143,3 +145,20 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     expires_at: int | None
     last_used_at: int | None
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody did, or was refused. `user` is `org.user` as it was then; `detail` holds no secrets."""
+
+    id: str
+    at: int
+    organization_id: str
+    user_id: str | None
+    user: str
+    token_id: str | None
+    role_id: str | None
+    action: str
+    urn: str
+    allowed: bool
+    address: str
+    detail: dict[str, Any]

@@ -6,17 +6,40 @@ holder's (`account`, `team` or `user`) · `installation:<type>:<id>` for what be
 
 from __future__ import annotations
 
+import functools
+import re
+from urllib.parse import unquote_to_bytes
+
 import msgspec
 
 INSTALLATION = "installation"
 """Stands in the organization's place for what belongs to the whole installation. Organizations have UUIDs as ids."""
 
-_escapes = {ord(character): f"%{ord(character):02X}" for character in "%+@:*"}
+_plain = re.compile(r"[0-9A-Za-z._/~-]*")
+_special = frozenset("%+@:*")
+_encoded = re.compile(r"(?:%[0-9A-F]{2})+")
 
 
 def escaped(part: str) -> str:
-    """A name as it stands inside a URN: what has a meaning in statements is percent-encoded."""
-    return part.translate(_escapes)
+    """A name as it stands inside a URN: blanks, what is not printable and `% + @ : *` are percent-encoded UTF-8."""
+    return part if _plain.fullmatch(part) else _escaped(part)
+
+
+@functools.lru_cache(maxsize=1024)
+def _escaped(part: str) -> str:
+    return "".join(
+        "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
+        if character in _special or character.isspace() or not character.isprintable()
+        else character
+        for character in part
+    )
+
+
+def canonical(pattern: str) -> str:
+    """The one way to write a URN or a pattern of URNs: only what must be percent-encoded is. Raises ValueError."""
+    if "%" not in pattern:
+        return pattern
+    return _encoded.sub(lambda found: escaped(unquote_to_bytes(found[0]).decode()), pattern)
 
 
 def urn(organization_id: str, account_id: str | None = None, type: str = "", id: str = "") -> str:  # noqa: A002

@@ -189,7 +189,9 @@ class Application:
         except (DaisError, HttpProblem) as error:
             if send.started:
                 raise
-            await self._frame.failure(request, await self._known(request), error)(scope, receive, send)
+            who = await self._known(request)
+            await self._services.refusals.note(who.actor if who is not None else None, error)
+            await self._frame.failure(request, who, error)(scope, receive, send)
 
     def _route(self, scope: Any) -> Any:
         """What answers a request. Raises NotFound `no-such-page`, HttpProblem 405."""

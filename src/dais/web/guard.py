@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
@@ -81,7 +82,8 @@ async def visitor(connection: HTTPConnection, services: Services) -> Visitor:
     found: Visitor = await services.db.read(_found, secret, services.desk.settings)
     if found.session.stale:
         await services.db.write(touch_session, found.session.id)
-    return found
+    located = services.authenticator.located(found.actor, dict(connection.scope))
+    return replace(found, session=msgspec.structs.replace(found.session, actor=located))
 
 
 def _found(uow: UnitOfWork, secret: str, settings: IdentitySettings) -> Visitor:

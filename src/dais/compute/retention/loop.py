@@ -1,4 +1,4 @@
-"""The loop that expires logs every hour, and frees blobs every few hours, or when logs have expired."""
+"""The loop that expires logs and the audit log every hour, and frees blobs every few hours, or when logs expired."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dais.compute.retention.blobs import collect_blobs
 from dais.compute.retention.logs import expire_logs
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore
+from dais.identity import AuditSettings, expire_audit
 from dais.kit.clock import SECOND
 from dais.kit.database import Database
 from dais.kit.leases import Lease, LeasedLoop
@@ -24,10 +25,13 @@ FIRST_SECONDS = 600.0
 class Retention:
     """Keeps what is stored within its limits. One process of an installation works at a time."""
 
-    def __init__(self, db: Database, blobs: BlobStore, settings: ComputeSettings) -> None:
+    def __init__(
+        self, db: Database, blobs: BlobStore, settings: ComputeSettings, audit: AuditSettings | None = None
+    ) -> None:
         self._db = db
         self._blobs = blobs
         self._settings = settings
+        self._audit = audit or AuditSettings()
         self._collect_at = db.clock.now() + int(FIRST_SECONDS * SECOND)
         self.loop = LeasedLoop(db, "retention", self._step, interval=EXPIRE_SECONDS)
 
@@ -41,7 +45,18 @@ class Retention:
             log.info("logs have expired", extra={"logs": total})
         return total
 
+    async def expire_audit(self) -> int:
+        """Forget every entry of the audit log that is too old; how many."""
+        total = 0
+        while expired := await self._db.write(expire_audit, self._audit.days):
+            total += expired
+            await asyncio.sleep(0)
+        if total:
+            log.info("entries of the audit log have expired", extra={"entries": total})
+        return total
+
     async def _step(self, _lease: Lease) -> None:
+        await self.expire_audit()
         expired = await self.expire()
         if expired or self._db.clock.now() >= self._collect_at:
             await collect_blobs(self._db, self._blobs)

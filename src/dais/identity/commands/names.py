@@ -4,12 +4,28 @@ from __future__ import annotations
 
 import re
 
+from sqlalchemy import bindparam, select
+
+from dais.identity.tables import organizations
 from dais.identity.topics import CHANGED
-from dais.kit.database import Event, UnitOfWork
+from dais.kit.database import Event, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid
 
 _name = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _email = re.compile(r"[^\s@<>,;:\"\\()\[\]]{1,64}@[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
+
+
+_hold = Statement(
+    select(organizations.c.id).where(organizations.c.id == bindparam("id")).with_for_update(key_share=True)
+)
+
+
+def hold(uow: UnitOfWork, organization_id: str) -> None:
+    """Let nobody else change who is in what in an organization until this unit ends.
+
+    Two units that each leave a last administrator, or each put a team into the other, must not both see the old state.
+    """
+    uow.one(_hold, id=organization_id)
 
 
 def check_name(name: str, what: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
-from sqlalchemy import bindparam, delete, func, insert, select, union, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, union, update
 
-from dais.identity.commands.names import changed, check_name, taken
+from dais.identity.commands.names import changed, check_name, hold, taken
 from dais.identity.granting import require_to_be_let_in
 from dais.identity.predefined import ADMIN
 from dais.identity.queries.roles import check_one, get_role, member_of, resource_of, role_resource
@@ -36,18 +37,19 @@ _remove_user = Statement(
 _remove_team = Statement(
     delete(role_teams).where(role_teams.c.role_id == bindparam("role_id"), role_teams.c.team_id == bindparam("team_id"))
 )
+_other = roles.alias("other")
 _rename = Statement(
     update(roles)
     .where(
         roles.c.id == bindparam("role_id"),
-        ~select(bindparam("new_name"))
-        .where(roles.alias("other").c.parent_id == bindparam("parent_id"))
-        .where(roles.alias("other").c.name == bindparam("new_name"))
+        ~select(_other.c.id)
+        .where(_other.c.parent_id == bindparam("in_parent"), _other.c.name == bindparam("new_name"))
         .exists(),
     )
     .values(name=bindparam("new_name"))
 )
 _remove = Statement(delete(roles).where(roles.c.id == bindparam("role_id")))
+_there = Statement(select(roles.c.id).where(roles.c.id == bindparam("role_id")))
 _assumed_by = union(
     select(role_users.c.user_id).where(role_users.c.role_id == bindparam("role_id")),
     select(team_users.c.user_id)
@@ -57,6 +59,23 @@ _assumed_by = union(
 )
 _holders = Statement(
     select(func.count()).select_from(users).where(users.c.id.in_(_assumed_by), users.c.disabled_at.is_(None))
+)
+
+_admin_roles = select(roles.c.id).where(roles.c.predefined == 1, roles.c.name == ADMIN)
+_of_team = select(role_teams.c.role_id).join(team_ancestors, team_ancestors.c.ancestor_id == role_teams.c.team_id)
+_admin_roles_of_team = Statement(
+    _admin_roles.where(roles.c.id.in_(_of_team.where(team_ancestors.c.team_id == bindparam("team_id"))))
+)
+_in_teams = _of_team.join(team_users, team_users.c.team_id == team_ancestors.c.team_id)
+_admin_roles_of_user = Statement(
+    _admin_roles.where(
+        or_(
+            roles.c.id.in_(select(role_users.c.role_id).where(role_users.c.user_id == bindparam("user_id"))),
+            roles.c.id.in_(_in_teams.where(team_users.c.user_id == bindparam("user_id"))),
+        ),
+        # Nobody else needs to look after the personal account of somebody who is gone.
+        roles.c.parent_id != select(users.c.account_id).where(users.c.id == bindparam("user_id")).scalar_subquery(),
+    )
 )
 
 
@@ -102,7 +121,7 @@ def rename_role(uow: UnitOfWork, actor: Actor, role: Role, name: str) -> Role:
     check_name(name, "a role")
     require_on(uow, actor, "role:set", resource_of(uow, role))
     _refuse_predefined(role, "renamed")
-    if name != role.name and not uow.run(_rename, role_id=role.id, parent_id=role.parent_id, new_name=name):
+    if name != role.name and not uow.run(_rename, role_id=role.id, in_parent=role.parent_id, new_name=name):
         raise taken("a role", name)
     changed(uow, Event("role.changed", "role", role.id, None, {"name": name}))
     return get_role(uow, role.id)
@@ -140,24 +159,49 @@ def remove_role_member(
     """End a membership; one that is not there stays so. Raises Conflict `last-administrator`."""
     check_one(user_id, team_id)
     require_on(uow, actor, "role:set", resource_of(uow, role))
-    if user_id is not None:
-        gone = uow.run(_remove_user, role_id=role.id, user_id=user_id)
-    else:
-        gone = uow.run(_remove_team, role_id=role.id, team_id=team_id)
-    if gone:
-        changed(uow, Event("role.member-removed", "role", role.id, None, {"user_id": user_id, "team_id": team_id}))
-        refuse_without_holder(uow, role)
+    with keeping_administrators(uow, role.organization_id, [role.id] if _is_admin(role) else []):
+        if user_id is not None:
+            gone = uow.run(_remove_user, role_id=role.id, user_id=user_id)
+        else:
+            gone = uow.run(_remove_team, role_id=role.id, team_id=team_id)
+        if gone:
+            member = {"user_id": user_id, "team_id": team_id}
+            changed(uow, Event("role.member-removed", "role", role.id, None, member))
 
 
-def refuse_without_holder(uow: UnitOfWork, role: Role) -> None:
-    """Raise Conflict `last-administrator` when nobody who is let in can assume a predefined admin role any more."""
-    if role.predefined and role.name == ADMIN and not uow.scalar(_holders, role_id=role.id):
-        raise Conflict(
-            f"{role.full_name} would have nobody left: add another member first "
-            f"(`dais role member add {role.full_name} --user …`)",
-            code="last-administrator",
-            role=role.full_name,
-        )
+@contextmanager
+def keeping_administrators(uow: UnitOfWork, organization_id: str, role_ids: Iterable[str]) -> Iterator[None]:
+    """Refuse what leaves one of these predefined admin roles, which somebody can assume now, with nobody.
+
+    Nobody is who is not let in, too. Raises Conflict `last-administrator` at the end of the block.
+    """
+    hold(uow, organization_id)
+    held = [role_id for role_id in role_ids if uow.scalar(_holders, role_id=role_id)]
+    yield
+    for role_id in held:
+        row = uow.one(_there, role_id=role_id)
+        if row is not None and not uow.scalar(_holders, role_id=role_id):
+            full_name = get_role(uow, role_id).full_name
+            raise Conflict(
+                f"{full_name} would have nobody left: add another member first "
+                f"(`dais role member add {full_name} --user …`)",
+                code="last-administrator",
+                role=full_name,
+            )
+
+
+def admin_roles_of_team(uow: UnitOfWork, team_id: str) -> list[str]:
+    """The ids of the predefined admin roles that the members of a team can assume through it."""
+    return [row.id for row in uow.all(_admin_roles_of_team, team_id=team_id)]
+
+
+def admin_roles_of_user(uow: UnitOfWork, user_id: str) -> list[str]:
+    """The same for a user, without the one of the personal account."""
+    return [row.id for row in uow.all(_admin_roles_of_user, user_id=user_id)]
+
+
+def _is_admin(role: Role) -> bool:
+    return role.predefined and role.name == ADMIN
 
 
 def _new(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from dais.identity.commands.names import changed, check_name, taken
-from dais.identity.commands.roles import new_member, new_roles
+from dais.identity.commands.names import changed, check_name, hold, taken
+from dais.identity.commands.roles import admin_roles_of_team, keeping_administrators, new_member, new_roles
 from dais.identity.granting import require_to_be_let_in
 from dais.identity.predefined import ADMIN, of_team
 from dais.identity.queries.organizations import get_organization
@@ -15,7 +15,7 @@ from dais.identity.rules import require
 from dais.identity.tables import roles, team_ancestors, team_teams, team_users, teams
 from dais.identity.types import Actor, Team
 from dais.kit.database import Event, Statement, UnitOfWork
-from dais.kit.errors import Conflict
+from dais.kit.errors import Conflict, Invalid
 from dais.kit.ids import new_id
 
 _insert = Statement(insert(teams), suffix="ON CONFLICT DO NOTHING")
@@ -91,12 +91,16 @@ def rename_team(uow: UnitOfWork, actor: Actor, team: Team, name: str) -> Team:
 
 
 def remove_team(uow: UnitOfWork, actor: Actor, team: Team) -> None:
-    """Remove a team with its roles; what its members had through it they have no more."""
+    """Remove a team with its roles; what its members had through it they have no more.
+
+    Raises Conflict `last-administrator`.
+    """
     _require(uow, actor, "team:rm", team)
-    uow.run(_remove_roles, team_id=team.id)
-    uow.run(_remove, team_id=team.id)
-    _find_ancestors(uow, team.organization_id)
-    changed(uow, Event("team.removed", "team", team.id, None, {"name": team.name}))
+    with keeping_administrators(uow, team.organization_id, admin_roles_of_team(uow, team.id)):
+        uow.run(_remove_roles, team_id=team.id)
+        uow.run(_remove, team_id=team.id)
+        _find_ancestors(uow, team.organization_id)
+        changed(uow, Event("team.removed", "team", team.id, None, {"name": team.name}))
 
 
 def add_team_member(
@@ -104,7 +108,8 @@ def add_team_member(
 ) -> None:
     """Take a user, or another team with all of its members, into a team. Adding twice is the same as once.
 
-    Raises Forbidden `beyond-own` when the team may do more than the actor, Conflict `team-cycle`.
+    Raises Forbidden `beyond-own` when the team may do more than the actor, Conflict `team-cycle`, Invalid
+    `foreign-team`.
     """
     _require(uow, actor, "team:set", team)
     require_to_be_let_in(uow, actor, "team", team.id)
@@ -113,6 +118,12 @@ def add_team_member(
         uow.run(_add_user, team_id=team.id, user_id=user_id, created_at=uow.now)
     else:
         joining = get_team(uow, str(team_id))
+        if joining.organization_id != team.organization_id:
+            raise Invalid(
+                f"{joining.full_name} is of another organization than {team.full_name}: add its users one by one",
+                code="foreign-team",
+            )
+        hold(uow, team.organization_id)
         if uow.one(_is_inside, team_id=team.id, ancestor_id=joining.id) is not None:
             raise Conflict(
                 f"{team.full_name} is in {joining.full_name} already (or is the same): a team cannot be inside itself",
@@ -126,15 +137,16 @@ def add_team_member(
 def remove_team_member(
     uow: UnitOfWork, actor: Actor, team: Team, *, user_id: str | None = None, team_id: str | None = None
 ) -> None:
-    """End a membership; one that is not there stays so."""
+    """End a membership; one that is not there stays so. Raises Conflict `last-administrator`."""
     check_one(user_id, team_id)
     _require(uow, actor, "team:set", team)
-    if user_id is not None:
-        uow.run(_remove_user, team_id=team.id, user_id=user_id)
-    else:
-        uow.run(_remove_team, team_id=team.id, member_id=team_id)
-        _find_ancestors(uow, team.organization_id)
-    changed(uow, Event("team.member-removed", "team", team.id, None, {"user_id": user_id, "team_id": team_id}))
+    with keeping_administrators(uow, team.organization_id, admin_roles_of_team(uow, team.id)):
+        if user_id is not None:
+            uow.run(_remove_user, team_id=team.id, user_id=user_id)
+        else:
+            uow.run(_remove_team, team_id=team.id, member_id=team_id)
+            _find_ancestors(uow, team.organization_id)
+        changed(uow, Event("team.member-removed", "team", team.id, None, {"user_id": user_id, "team_id": team_id}))
 
 
 def _require(uow: UnitOfWork, actor: Actor, action: str, team: Team) -> None:

@@ -115,11 +115,11 @@ def require_token(uow: UnitOfWork, actor: Actor, user: User, narrowed: list[str]
     """Require that the actor may make a token of a user; the lines that it is narrowed to.
 
     One for oneself takes `token:new`. One that could do more than the actor is refused: of a mightier user, or, for an
-    actor whose own token is narrowed, one that is not.
+    actor whose own token is narrowed, one that is not; a role's key makes none of who made it, who may have more.
     """
     require(uow, actor, "token:new", organization_id=user.organization_id, holder=("user", user.id))
     lines = bounds(actor, user.organization_id, narrowed)
-    if lines is None or user.id != actor.id:
+    if lines is None or user.id != actor.id or actor.role_id is not None:  # a role's key is not who made it
         require_over(uow, actor, user.id)
     elif actor.narrowed is not None:
         place = user.organization_id

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from dais.identity.commands.accounts import admin_role, give_name, new_account
 from dais.identity.commands.names import changed, check_email, check_name, check_text, taken
-from dais.identity.commands.roles import new_member, refuse_without_holder
+from dais.identity.commands.roles import admin_roles_of_user, keeping_administrators, new_member
 from dais.identity.granting import require_over
-from dais.identity.predefined import ADMIN, USER, of_oneself
+from dais.identity.predefined import USER, of_oneself
 from dais.identity.queries.accounts import get_account
 from dais.identity.queries.organizations import get_organization
-from dais.identity.queries.roles import get_role
 from dais.identity.queries.users import get_user
 from dais.identity.rules import require
-from dais.identity.tables import accounts, policies, role_users, roles, users
+from dais.identity.tables import policies, roles, users
 from dais.identity.types import Actor, User
+from dais.identity.urns import INSTALLATION
 from dais.kit.database import Event, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Forbidden, Invalid
 from dais.kit.ids import new_id
@@ -57,19 +57,11 @@ _enable = Statement(update(users).where(users.c.id == bindparam("user_id")).valu
 _administer = Statement(
     update(users).where(users.c.id == bindparam("user_id")).values(administrator_at=bindparam("administrator_since"))
 )
+# All of them are held, so that two units cannot each take the other one for the last.
 _administrators = Statement(
-    select(func.count()).select_from(users).where(users.c.administrator_at.is_not(None), users.c.disabled_at.is_(None))
-)
-_admin_roles = Statement(
-    select(roles.c.id)
-    .join(role_users, role_users.c.role_id == roles.c.id)
-    .outerjoin(accounts, accounts.c.id == roles.c.parent_id)
-    .where(
-        role_users.c.user_id == bindparam("user_id"),
-        roles.c.predefined == 1,
-        roles.c.name == ADMIN,
-        roles.c.parent_id != select(users.c.account_id).where(users.c.id == bindparam("user_id")).scalar_subquery(),
-    )
+    select(users.c.id)
+    .where(users.c.administrator_at.is_not(None), users.c.disabled_at.is_(None))
+    .with_for_update(key_share=True)
 )
 _not_in_names = re.compile(r"[^a-z0-9_-]+")
 
@@ -204,11 +196,10 @@ def disable_user(uow: UnitOfWork, actor: Actor, user_id: str) -> User:
     user = get_user(uow, user_id)
     require(uow, actor, "user:rm", organization_id=user.organization_id, resource_id=user_id)
     require_over(uow, actor, user_id)
-    if uow.run(_disable, user_id=user_id, now=uow.now):
-        changed(uow, Event("user.disabled", "user", user_id, user.account_id, {"name": user.name}))
-        _refuse_without_administrator(uow)
-        for row in uow.all(_admin_roles, user_id=user_id):
-            refuse_without_holder(uow, get_role(uow, row.id))
+    with keeping_administrators(uow, user.organization_id, admin_roles_of_user(uow, user_id)):
+        if uow.run(_disable, user_id=user_id, now=uow.now):
+            changed(uow, Event("user.disabled", "user", user_id, user.account_id, {"name": user.name}))
+            _refuse_without_administrator(uow)
     return get_user(uow, user_id)
 
 
@@ -240,7 +231,7 @@ def _refuse_taken(uow: UnitOfWork, organization_id: str, name: str) -> None:
 
 
 def _refuse_without_administrator(uow: UnitOfWork) -> None:
-    if not uow.scalar(_administrators):
+    if uow.one(_administrators) is None:
         raise Conflict(
             "the installation would have no administrator left; make another one first", code="last-administrator"
         )
@@ -251,6 +242,8 @@ def _require_administrator(actor: Actor) -> None:
         raise Forbidden(
             f"{actor.name} cannot make or end administrators of the installation; ask one of them",
             code="beyond-own",
+            action="installation:set",
+            urn=f"{INSTALLATION}:installation:",
             user=actor.name,
             organization_id=actor.organization_id,
         )

@@ -2,46 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 MOST = 20_000
 """Values that are kept of one topic; above it, all of them are dropped."""
 
 
-class _Listening(Protocol):
-    def listen(self, topic: str, callback: Callable[[], None]) -> None: ...
-
-
 class Remembered:
-    """Values by topic and key. A hint of the topic drops all of the topic's, and whatever was read before it.
+    """Values by topic and key. What is committed under a topic drops all of the topic's, and what was read before it.
 
-    A unit notes the generation before it reads, and what it read is kept only if no topic was hinted since: so what
-    an older snapshot shows is never kept after a change.
+    A unit notes the time (`now`) before its snapshot is taken, and what it read is kept only if the topic has not been
+    dropped since: so what an older snapshot shows is never kept after a change. Any thread may ask; one drops.
     """
 
-    def __init__(self, hints: _Listening) -> None:
-        self._hints = hints
+    def __init__(self) -> None:
         self._topics: dict[str, dict[Any, Any]] = {}
-        self.generation = 0
+        self._dropped: dict[str, int] = {}
+        self.now = 0
 
     def get(self, topic: str, key: Any) -> Any:
         """The value, or None."""
         values = self._topics.get(topic)
         return None if values is None else values.get(key)
 
-    def put(self, topic: str, key: Any, value: Any, generation: int) -> None:
-        """Keep a value that was read when the generation was this."""
-        values = self._topics.get(topic)
-        if values is None:
-            values = self._topics.setdefault(topic, {})
-            self._hints.listen(topic, lambda: self.forget(topic))
-        elif len(values) >= MOST:
+    def put(self, topic: str, key: Any, value: Any, since: int) -> None:
+        """Keep a value that was read from a snapshot of the time `since`, or a later one."""
+        values = self._topics.setdefault(topic, {})  # before the look at what was dropped: that takes it away
+        if len(values) >= MOST:
             values.clear()
-        if generation == self.generation:
+        if self._dropped.get(topic, 0) <= since:
             values[key] = value
 
-    def forget(self, topic: str) -> None:
-        """Drop what is known of a topic."""
-        self.generation += 1
-        self._topics[topic] = {}
+    def drop(self, topics: Iterable[str]) -> None:
+        """Forget what is known of the topics; called after the commit, and before it is answered."""
+        self.now += 1
+        for topic in topics:
+            self._dropped[topic] = self.now
+            self._topics.pop(topic, None)

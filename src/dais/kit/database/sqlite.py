@@ -62,7 +62,7 @@ class SqliteDatabase:
         self.meter = DatabaseMeter()
         self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._memory: dict[str, Any] = {}
-        self._known = Remembered(self.hints)
+        self._known = Remembered()
         self._log = f"{path}-wal"
         self._closed = False
         self._commits = 0
@@ -198,6 +198,7 @@ class SqliteDatabase:
             if call.error is None:
                 hints |= call.hints
         if hints:  # before the answers: whoever listens has dropped what is stale when a change is answered
+            self._known.drop(hints)
             self.hints.raise_(hints)
         self._deliver(batch)
         self._checkpoint()

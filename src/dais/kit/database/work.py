@@ -64,7 +64,8 @@ class UnitOfWork:
     `now` is the instant of the whole unit (µs). Statements take their parameters by name; a list given to an
     `in_list` parameter is turned into JSON here. `memory` is what writing verbs of this process remember of the
     database between their units: only what may be wrong, for other processes write, too, or be gone. `known` is what
-    this process alone can change (`remembered`), and `stale` the topics of what others of this transaction changed.
+    this process alone can change (`remembered`), `since` its time before the snapshot was taken (now), and `stale` the
+    topics of what others of this transaction changed.
     """
 
     __slots__ = (
@@ -72,9 +73,10 @@ class UnitOfWork:
         "_events",
         "_hints",
         "_known",
-        "_known_generation",
+        "_later",
         "_later",
         "_own",
+        "_since",
         "_stale",
         "dialect",
         "memory",
@@ -90,11 +92,12 @@ class UnitOfWork:
         memory: dict[str, Any] | None = None,
         known: Remembered | None = None,
         stale: Set[str] = frozenset(),
+        since: int | None = None,
     ) -> None:
         self._connection = connection
         self.memory = {} if memory is None else memory
         self._known = known
-        self._known_generation = known.generation if known is not None else 0
+        self._since = since if since is not None else known.now if known is not None else 0
         self._stale = stale
         self._own: dict[str, dict[Any, Any]] = {}
         self._later: dict[Statement, list[Mapping[str, Any]]] = {}
@@ -152,7 +155,7 @@ class UnitOfWork:
         found = known.get(topic, key)
         if found is None:
             found = load()
-            known.put(topic, key, found, self._known_generation)
+            known.put(topic, key, found, self._since)
         return found  # type: ignore[no-any-return]
 
     def later(self, statement: Statement, row: Mapping[str, Any]) -> None:
