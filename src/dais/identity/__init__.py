@@ -51,7 +51,7 @@ from dais.identity.queries.audit import expire_audit, list_audit
 from dais.identity.queries.memberships import roles_of, teams_of
 from dais.identity.queries.naming import with_ids
 from dais.identity.queries.organizations import get_organization, list_organizations, resolve_organization
-from dais.identity.queries.policies import get_policy, list_policies
+from dais.identity.queries.policies import get_policy, list_policies, resolve_policy
 from dais.identity.queries.roles import (
     get_role,
     list_roles,
@@ -249,6 +249,7 @@ __all__ = [
     "resolve_organization",
     "resolve_parent",
     "resolve_place",
+    "resolve_policy",
     "resolve_role",
     "resolve_team",
     "resolve_user",

@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import msgspec
 
-from dais.sdk.flow import Flow, Items, Query, Request, Resource, listing, operation, quoted
-from dais.sdk.pages import whole
-from dais.wire.answers import Page
+from dais.sdk.flow import Flow, Items, Request, Resource, listing, operation, quoted
+from dais.sdk.pages import pages
 from dais.wire.identities import Member
 
 
@@ -18,25 +17,23 @@ class WithMembers(Resource):
     place: ClassVar[str]
 
     @listing
-    def members(self, ref: str) -> Items[Member]:
+    def members(self, ref: str, limit: int | None = None) -> Items[Member]:
         """The direct members, by name. Raises NotFound."""
-        yield from whole(self, self._members(ref), Member)
+        yield from pages(self, self._members(ref), {}, Member, limit)
 
     @operation
-    def add_member(self, ref: str, *, user: str | None = None, team: str | None = None) -> Flow[list[Member]]:
-        """Add a user, or a team with all of its members; the members after it. Adding twice is the same as once.
+    def add_member(self, ref: str, *, user: str | None = None, team: str | None = None) -> Flow[None]:
+        """Add a user, or a team with all of its members. Adding twice is the same as once.
 
         Raises Forbidden `beyond-own` when that would give them more than you have, Conflict `team-cycle`.
         """
         body = msgspec.json.encode({"user": user, "team": team})
-        request = Request("POST", self._members(ref), body=body, repeatable=True)
-        return (yield from self.call(request, Page[Member])).items
+        yield from self.send(Request("POST", self._members(ref), body=body, repeatable=True))
 
     @operation
-    def remove_member(self, ref: str, *, user: str | None = None, team: str | None = None) -> Flow[list[Member]]:
-        """End a membership; the members after it. Raises Forbidden, Conflict `last-administrator`."""
-        given: Query = {"user": user, "team": team}
-        return (yield from self.call(Request("DELETE", self._members(ref), given), Page[Member])).items
+    def remove_member(self, ref: str, *, user: str | None = None, team: str | None = None) -> Flow[None]:
+        """End a membership; one that is not there stays so. Raises Forbidden, Conflict `last-administrator`."""
+        yield from self.send(Request("DELETE", self._members(ref), {"user": user, "team": team}))
 
     def _members(self, ref: str) -> str:
         return f"{self.place}/{quoted(ref)}/members"

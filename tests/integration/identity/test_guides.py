@@ -11,6 +11,7 @@ from dais.compute.groups.commands import register_group, update_nodes
 from dais.engines.contract import NodeInfo
 from dais.identity import Member, resolve_role, role_members
 from dais.kit.database import Database
+from dais.kit.paging import Page
 from dais.wire.spec import JobSpec, Resources
 from tests.support.acme import Acme, Somebody, somebody
 from tests.support.commands import Commands
@@ -120,8 +121,8 @@ def test_manage_members(acme: Acme, dais: As, database: Database) -> None:
         assert "ask an administrator of the organization" in dais(acme.sam).refused(line)
     for line in lines:
         assert "there is no role" in dais(acme.eve).refused(line)
-    members: list[Member] = database.read_sync(role_members, root, role)
-    assert [member.name for member in members] == ["guillaume", "joe"]
+    members: Page[Member] = database.read_sync(role_members, root, role)
+    assert [member.name for member in members.items] == ["guillaume", "joe"]
 
 
 def test_grant_everything(acme: Acme, dais: As) -> None:

@@ -152,7 +152,7 @@ async def test_nobody_gives_away_more_than_they_have(site: Site) -> None:
         refused = await send(client, place, f"{place}/members", member="mallory")
         assert refused.status_code == 400
         assert "may not role:set" in refused.text
-        assert len(await db.read(role_members, site.world.actor, admin)) == 1
+        assert len((await db.read(role_members, site.world.actor, admin)).items) == 1
         answer = await send(client, "/access/users", "/access/teams", name="mine")
         assert answer.status_code == 400, "making a team takes team:new"
 
@@ -168,5 +168,5 @@ async def test_forms_of_other_origins_and_other_sessions_change_nothing(site: Si
         )
         stale = await client.post(place, data={"token": "0" * 64, "member": "joe2"})
         assert (foreign.status_code, stale.status_code) == (403, 403)
-    assert await site.world.db.read(team_members, site.world.actor, team) == []
+    assert (await site.world.db.read(team_members, site.world.actor, team)).items == []
     assert joe.name == "joe2"

@@ -43,7 +43,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     label: Annotated[str, msgspec.Meta(max_length=128)] | None = None
     expires_in: Annotated[int, msgspec.Meta(ge=1, le=LONGEST)] | None = None
-    allow: list[str] | None = None
+    allow: Annotated[list[str], msgspec.Meta(min_length=1, max_length=100)] | None = None
     pair: bool = False
 
 
@@ -116,7 +116,7 @@ def _wanted(uow: UnitOfWork, ctx: Context, body: NewKey) -> dict[str, Any]:
     return {
         "label": body.label,
         "expires_at": uow.now + body.expires_in * SECOND if body.expires_in is not None else None,
-        "narrowed": [with_ids(uow, ctx.actor, text) for text in body.allow] if body.allow is not None else None,
+        "narrowed": with_ids(uow, ctx.actor, body.allow) if body.allow is not None else None,
     }
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from dais.identity import Actor, Member, resolve_team, resolve_user
 from dais.kit.database import UnitOfWork
+from dais.kit.paging import Page
 from dais.wire import answers, identities
 
 Members = answers.Page[identities.Member]
@@ -28,6 +27,7 @@ def named(uow: UnitOfWork, actor: Actor, user: str | None, team: str | None) -> 
     }
 
 
-def shown(members: Sequence[Member]) -> Members:
-    """The answer; it is not divided into pages."""
-    return Members(items=[identities.Member(id=one.id, name=one.name, type=one.type) for one in members])
+def shown(page: Page[Member]) -> Members:
+    """The answer."""
+    items = [identities.Member(id=one.id, name=one.name, type=one.type) for one in page.items]
+    return Members(items=items, cursor=page.cursor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -12,10 +12,10 @@ from dais.api.routing import Routes
 from dais.identity import (
     Policy,
     create_policy,
-    get_policy,
     get_role,
     list_policies,
     remove_policy,
+    resolve_policy,
     resolve_role,
     resolve_team,
     resolve_user,
@@ -35,7 +35,7 @@ _resolvers: dict[str, Callable[..., Any]] = {"user": resolve_user, "team": resol
 class NewPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Statements, `<action>[+<action>…]@<urn>[+<urn>…]`; in a URN names may stand for ids."""
 
-    statements: list[str]
+    statements: Annotated[list[str], msgspec.Meta(min_length=1, max_length=100)]
 
 
 @routes.get("/v1/users/{ref}/policies", summary="List the policies of a user", action="policy:list")
@@ -74,7 +74,7 @@ async def new_role_policy(ctx: Context, ref: str, body: NewPolicy) -> identities
 
 @routes.delete("/v1/policies/{id}", summary="Take a policy away", status=204, action=("policy:rm", "role:set"))
 async def delete_policy(ctx: Context, id: str) -> None:  # noqa: A002 (the path's word)
-    await ctx.db.write(lambda uow: remove_policy(uow, ctx.actor, get_policy(uow, id)))
+    await ctx.db.write(lambda uow: remove_policy(uow, ctx.actor, resolve_policy(uow, ctx.actor, id)))
 
 
 async def _list(ctx: Context, kind: str, ref: str) -> answers.Page[identities.Policy]:
@@ -90,7 +90,7 @@ async def _list(ctx: Context, kind: str, ref: str) -> answers.Page[identities.Po
 async def _new(ctx: Context, kind: str, ref: str, body: NewPolicy) -> identities.Policy:
     def make(uow: UnitOfWork) -> identities.Policy:
         subject = _resolvers[kind](uow, ctx.actor, ref)
-        statements = [with_ids(uow, ctx.actor, text) for text in body.statements]
+        statements = with_ids(uow, ctx.actor, body.statements)
         return _answer(uow, create_policy(uow, ctx.actor, kind, subject.id, statements))
 
     made: identities.Policy = await ctx.db.write(make)

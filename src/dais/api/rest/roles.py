@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -25,6 +24,7 @@ from dais.identity import (
     role_members,
 )
 from dais.kit.database import UnitOfWork
+from dais.kit.paging import Page
 from dais.wire import answers, identities
 
 routes = Routes()
@@ -106,32 +106,36 @@ async def delete_role(ctx: Context, ref: str) -> None:
 
 
 @routes.get("/v1/roles/{ref}/members", summary="List who can assume a role directly", action="role:get")
-async def list_role_members(ctx: Context, ref: str) -> Members:
-    return shown(await ctx.db.read(lambda uow: role_members(uow, ctx.actor, resolve_role(uow, ctx.actor, ref))))
+async def list_role_members(ctx: Context, ref: str, limit: int = 100, cursor: str | None = None) -> Members:
+    def read(uow: UnitOfWork) -> Page[Member]:
+        found = resolve_role(uow, ctx.actor, ref)
+        return role_members(uow, ctx.actor, found, limit=limit, cursor=cursor)
+
+    return shown(await ctx.db.read(read))
 
 
-@routes.post("/v1/roles/{ref}/members", summary="Let a user, or a team's members, assume a role", action="role:set")
-async def new_role_member(ctx: Context, ref: str, body: NewMember) -> Members:
-    """Answers the members after it."""
+@routes.post(
+    "/v1/roles/{ref}/members", status=204, summary="Let a user, or a team's members, assume a role", action="role:set"
+)
+async def new_role_member(ctx: Context, ref: str, body: NewMember) -> None:
+    """Adding twice is the same as once."""
 
-    def add(uow: UnitOfWork) -> Sequence[Member]:
+    def add(uow: UnitOfWork) -> None:
         found = resolve_role(uow, ctx.actor, ref)
         add_role_member(uow, ctx.actor, found, **named(uow, ctx.actor, body.user, body.team))
-        return role_members(uow, ctx.actor, found)
 
-    return shown(await ctx.db.write(add))
+    await ctx.db.write(add)
 
 
-@routes.delete("/v1/roles/{ref}/members", summary="Let a user, or a team, assume a role no more", action="role:set")
-async def delete_role_member(ctx: Context, ref: str, user: str | None = None, team: str | None = None) -> Members:
-    """Answers the members after it."""
-
-    def remove(uow: UnitOfWork) -> Sequence[Member]:
+@routes.delete(
+    "/v1/roles/{ref}/members", status=204, summary="Let a user, or a team, assume a role no more", action="role:set"
+)
+async def delete_role_member(ctx: Context, ref: str, user: str | None = None, team: str | None = None) -> None:
+    def remove(uow: UnitOfWork) -> None:
         found = resolve_role(uow, ctx.actor, ref)
         remove_role_member(uow, ctx.actor, found, **named(uow, ctx.actor, user, team))
-        return role_members(uow, ctx.actor, found)
 
-    return shown(await ctx.db.write(remove))
+    await ctx.db.write(remove)
 
 
 def _answer(uow: UnitOfWork, role: Role) -> identities.Role:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from dais.api.context import Context
@@ -24,6 +22,7 @@ from dais.identity import (
     urn,
 )
 from dais.kit.database import UnitOfWork
+from dais.kit.paging import Page
 from dais.wire import answers, identities
 
 routes = Routes()
@@ -80,32 +79,36 @@ async def delete_team(ctx: Context, ref: str) -> None:
 
 
 @routes.get("/v1/teams/{ref}/members", summary="List the direct members of a team", action="team:get")
-async def list_team_members(ctx: Context, ref: str) -> Members:
-    return shown(await ctx.db.read(lambda uow: team_members(uow, ctx.actor, resolve_team(uow, ctx.actor, ref))))
+async def list_team_members(ctx: Context, ref: str, limit: int = 100, cursor: str | None = None) -> Members:
+    def read(uow: UnitOfWork) -> Page[Member]:
+        found = resolve_team(uow, ctx.actor, ref)
+        return team_members(uow, ctx.actor, found, limit=limit, cursor=cursor)
+
+    return shown(await ctx.db.read(read))
 
 
-@routes.post("/v1/teams/{ref}/members", summary="Take a user, or another team, into a team", action="team:set")
-async def new_team_member(ctx: Context, ref: str, body: NewMember) -> Members:
-    """Answers the members after it."""
+@routes.post(
+    "/v1/teams/{ref}/members", status=204, summary="Take a user, or another team, into a team", action="team:set"
+)
+async def new_team_member(ctx: Context, ref: str, body: NewMember) -> None:
+    """Adding twice is the same as once."""
 
-    def add(uow: UnitOfWork) -> Sequence[Member]:
+    def add(uow: UnitOfWork) -> None:
         found = resolve_team(uow, ctx.actor, ref)
         add_team_member(uow, ctx.actor, found, **named(uow, ctx.actor, body.user, body.team))
-        return team_members(uow, ctx.actor, found)
 
-    return shown(await ctx.db.write(add))
+    await ctx.db.write(add)
 
 
-@routes.delete("/v1/teams/{ref}/members", summary="Take a user, or a team, out of a team", action="team:set")
-async def delete_team_member(ctx: Context, ref: str, user: str | None = None, team: str | None = None) -> Members:
-    """Answers the members after it."""
-
-    def remove(uow: UnitOfWork) -> Sequence[Member]:
+@routes.delete(
+    "/v1/teams/{ref}/members", status=204, summary="Take a user, or a team, out of a team", action="team:set"
+)
+async def delete_team_member(ctx: Context, ref: str, user: str | None = None, team: str | None = None) -> None:
+    def remove(uow: UnitOfWork) -> None:
         found = resolve_team(uow, ctx.actor, ref)
         remove_team_member(uow, ctx.actor, found, **named(uow, ctx.actor, user, team))
-        return team_members(uow, ctx.actor, found)
 
-    return shown(await ctx.db.write(remove))
+    await ctx.db.write(remove)
 
 
 def _answer(team: Team) -> identities.Team:

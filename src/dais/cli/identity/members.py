@@ -36,11 +36,12 @@ def members_of(
 
     @command("ls", f"List the direct members of a {what}.", f"ls {example}")
     @click.argument("ref", metavar=metavar)
+    @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
     @with_output_of(Member)
     @connected
-    def ls(client: Client, output: Output, ref: str) -> None:
+    def ls(client: Client, output: Output, ref: str, limit: int | None) -> None:
         things, found = find(client, ref)
-        output.many(Member, things.members(found), COLUMNS)
+        output.many(Member, things.members(found, limit=limit), COLUMNS)
 
     @command("add", f"Add a user or a team to a {what}, and print its members.", f"add {example} --user joe")
     @click.argument("ref", metavar=metavar)
@@ -51,7 +52,8 @@ def members_of(
     def add(client: Client, output: Output, ref: str, user: str | None, team: str | None) -> None:
         _check(user, team)
         things, found = find(client, ref)
-        output.many(Member, things.add_member(found, user=user, team=team), COLUMNS)
+        things.add_member(found, user=user, team=team)
+        output.many(Member, things.members(found), COLUMNS)
 
     @command("rm", f"Remove a user or a team from a {what}, and print its members.", f"rm {example} --user joe")
     @click.argument("ref", metavar=metavar)
@@ -62,7 +64,8 @@ def members_of(
     def rm(client: Client, output: Output, ref: str, user: str | None, team: str | None) -> None:
         _check(user, team)
         things, found = find(client, ref)
-        output.many(Member, things.remove_member(found, user=user, team=team), COLUMNS)
+        things.remove_member(found, user=user, team=team)
+        output.many(Member, things.members(found), COLUMNS)
 
     return member
 

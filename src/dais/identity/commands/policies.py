@@ -17,6 +17,8 @@ from dais.kit.ids import new_id
 
 MAX_STATEMENTS = 100
 """Statements of a policy."""
+MAX_PAIRS = 2_000
+"""Pairs of an action and a URN in a policy: each is held against what the actor has, while others wait to write."""
 
 _insert = Statement(insert(policies))
 _remove = Statement(delete(policies).where(policies.c.id == bindparam("policy_id")))
@@ -61,6 +63,13 @@ def prepared(actor: Actor, organization_id: str, statements: list[str]) -> tuple
     if not 1 <= len(statements) <= MAX_STATEMENTS:
         raise Invalid(f"a policy has 1 to {MAX_STATEMENTS} statements, not {len(statements)}", code="bad-policy")
     parsed = [parse(text.strip()) for text in statements]
+    pairs = sum(len(statement.actions) * len(statement.urns) for statement in parsed)
+    if pairs > MAX_PAIRS:
+        raise Invalid(
+            f"these statements pair actions and URNs {pairs:,} times; at most {MAX_PAIRS:,} are possible in a policy: "
+            "use *, or make several",
+            code="bad-policy",
+        )
     everywhere = actor.administrator and any(is_foreign(statement, organization_id) for statement in parsed)
     if not everywhere:
         parsed = [bounded(statement, organization_id) for statement in parsed]

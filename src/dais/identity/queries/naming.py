@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dais.identity.queries.accounts import resolve_account
@@ -11,6 +11,7 @@ from dais.identity.queries.organizations import resolve_organization
 from dais.identity.queries.roles import resolve_role
 from dais.identity.queries.teams import resolve_team
 from dais.identity.queries.users import resolve_user
+from dais.identity.statements import MAX_PARTS, MAX_STATEMENT
 from dais.identity.types import Actor
 from dais.identity.urns import INSTALLATION
 from dais.kit.database import UnitOfWork
@@ -18,6 +19,7 @@ from dais.kit.ids import is_id
 
 _name = re.compile(r"[a-z0-9][a-z0-9._-]{0,1022}")
 _resolvers: dict[str, Callable[[UnitOfWork, Actor, str], Any]] = {
+    "organization": resolve_organization,
     "account": resolve_account,
     "user": resolve_user,
     "team": resolve_team,
@@ -25,24 +27,31 @@ _resolvers: dict[str, Callable[[UnitOfWork, Actor, str], Any]] = {
 }
 
 
-def with_ids(uow: UnitOfWork, actor: Actor, text: str) -> str:
-    """A statement, or a URN, with the ids that the names in it mean to the actor; patterns stay as they are.
+def with_ids(uow: UnitOfWork, actor: Actor, statements: Iterable[str]) -> list[str]:
+    """Statements with the ids that the names in them mean to the actor; patterns stay as they are.
 
-    Names may stand for the organization, and for the account, user, team or role right below it. What is malformed
-    stays, for `parse_statement` to say where. Raises NotFound, with the nearest name.
+    Names may stand for the organization, and for the account, user, team or role right below it. What is malformed, or
+    too long, stays, for `parse_statement` to say where. Raises NotFound, with the nearest name.
     """
-    actions, at, urns = text.rpartition("@")
-    return f"{actions}{at}{'+'.join(_with_ids(uow, actor, urn) for urn in urns.split('+'))}"
+    known: dict[tuple[str, str], str] = {}
+
+    def id_of(kind: str, name: str) -> str:
+        if not _name.fullmatch(name) or is_id(name) or name == INSTALLATION:
+            return name
+        if (kind, name) not in known:
+            known[kind, name] = _resolvers[kind](uow, actor, name).id
+        return known[kind, name]
+
+    return [_with_ids(text, id_of) for text in statements]
 
 
-def _with_ids(uow: UnitOfWork, actor: Actor, urn: str) -> str:
-    parts = urn.split(":")
-    if _is_name(parts[0]) and parts[0] != INSTALLATION:
-        parts[0] = resolve_organization(uow, actor, parts[0]).id
-    if len(parts) > 2 and parts[1] in _resolvers and _is_name(parts[2]):
-        parts[2] = _resolvers[parts[1]](uow, actor, parts[2]).id
-    return ":".join(parts)
-
-
-def _is_name(text: str) -> bool:
-    return _name.fullmatch(text) is not None and not is_id(text)
+def _with_ids(text: str, id_of: Callable[[str, str], str]) -> str:
+    actions, at, right = text.strip().rpartition("@")
+    urns = [urn.split(":") for urn in right.split("+")]
+    if not at or len(text) > MAX_STATEMENT or len(urns) > MAX_PARTS:
+        return text
+    for parts in urns:
+        parts[0] = id_of("organization", parts[0])
+        if len(parts) > 2 and parts[1] in _resolvers:
+            parts[2] = id_of(parts[1], parts[2])
+    return f"{actions}{at}{'+'.join(map(':'.join, urns))}"

@@ -8,9 +8,10 @@ from dais.identity.queries.names import no_such
 from dais.identity.queries.roles import get_role, resource_of
 from dais.identity.queries.teams import get_team
 from dais.identity.queries.users import get_user
-from dais.identity.rules import require_on, resource_at
+from dais.identity.rules import may, require_on, resource_at
 from dais.identity.tables import policies
 from dais.identity.types import Actor, Policy
+from dais.identity.urns import Resource
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid
 
@@ -32,6 +33,14 @@ def get_policy(uow: UnitOfWork, policy_id: str) -> Policy:
     return _policy(row)
 
 
+def resolve_policy(uow: UnitOfWork, actor: Actor, policy_id: str) -> Policy:
+    """The policy of an id. Raises NotFound `no-such-policy`, also for one that the actor may not see."""
+    found = get_policy(uow, policy_id)
+    if not may(uow, actor, *_asking(uow, "get", found.subject_type, found.subject_id)):
+        raise no_such("policy", policy_id)
+    return found
+
+
 def list_policies(uow: UnitOfWork, actor: Actor, kind: str, subject_id: str) -> list[Policy]:
     """The policies that are attached to a `user`, `team` or `role`, the oldest first."""
     require_subject(uow, actor, "list", kind, subject_id)
@@ -44,18 +53,22 @@ def require_subject(uow: UnitOfWork, actor: Actor, verb: str, kind: str, subject
     `user:set` is not enough: everybody may set themselves, and would keep what they have through others.
     Raises Invalid, NotFound, Forbidden.
     """
+    action, place = _asking(uow, verb, kind, subject_id)
+    require_on(uow, actor, action, place)
+    return place.organization_id
+
+
+def _asking(uow: UnitOfWork, verb: str, kind: str, subject_id: str) -> tuple[str, Resource]:
+    """The action, and the thing that it is asked on."""
     if kind == "role":
-        resource = resource_of(uow, get_role(uow, subject_id))
-        require_on(uow, actor, "role:get" if verb in ("get", "list") else "role:set", resource)
-        return resource.organization_id
+        action = "role:get" if verb in ("get", "list") else "role:set"
+        return action, resource_of(uow, get_role(uow, subject_id))
     if kind not in SUBJECTS:
         raise Invalid(f"{kind!r} is not one of {', '.join(SUBJECTS)}", code="bad-subject")
     found = get_user(uow, subject_id) if kind == "user" else get_team(uow, subject_id)
-    place = resource_at(
-        uow, "policy", organization_id=found.organization_id, holder=(kind, found.id), new=verb == "new"
-    )
-    require_on(uow, actor, f"policy:{verb}", place)
-    return found.organization_id
+    holder = (kind, found.id)
+    place = resource_at(uow, "policy", organization_id=found.organization_id, holder=holder, new=verb == "new")
+    return f"policy:{verb}", place
 
 
 def _policy(row: Row) -> Policy:

@@ -6,16 +6,17 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import and_, bindparam, literal, or_, select, union_all
+from sqlalchemy import and_, bindparam, or_, select, union_all
 
 from dais.identity.queries.accounts import get_account, resolve_account
+from dais.identity.queries.members import members_statement, page_of
 from dais.identity.queries.names import no_such
 from dais.identity.queries.organizations import get_organization, resolve_organization
-from dais.identity.queries.teams import get_team, members, resolve_team
+from dais.identity.queries.teams import get_team, resolve_team
 from dais.identity.queries.users import get_user
 from dais.identity.rules import may, require_on, resource_at, visible
 from dais.identity.seeing import conditions
-from dais.identity.tables import accounts, organizations, role_teams, role_users, roles, teams, users
+from dais.identity.tables import accounts, organizations, role_teams, role_users, roles, teams
 from dais.identity.types import Actor, Member, Role
 from dais.identity.urns import Resource
 from dais.kit.database import Row, Statement, UnitOfWork
@@ -43,17 +44,15 @@ _roles = (
     .outerjoin(teams, teams.c.id == roles.c.parent_id)
 )
 _by_id = Statement(_roles.where(roles.c.id == bindparam("id")))
-_by_name = Statement(_roles.where(roles.c.parent_id == bindparam("parent_id"), roles.c.name == bindparam("name")))
-_members = Statement(
-    union_all(
-        select(users.c.id, users.c.name, literal("user").label("type"))
-        .join(role_users, role_users.c.user_id == users.c.id)
-        .where(role_users.c.role_id == bindparam("role_id")),
-        select(teams.c.id, teams.c.name, literal("team").label("type"))
-        .join(role_teams, role_teams.c.team_id == teams.c.id)
-        .where(role_teams.c.role_id == bindparam("role_id")),
-    )
+_called = union_all(
+    select(organizations.c.id).where(organizations.c.name == bindparam("full_name")),
+    select(accounts.c.id).where(accounts.c.full_name == bindparam("full_name")),
+    select(teams.c.id)
+    .join(organizations, organizations.c.id == teams.c.organization_id)
+    .where(organizations.c.name == bindparam("organization"), teams.c.name == bindparam("team")),
 )
+_by_name = Statement(_roles.where(roles.c.parent_id.in_(_called), roles.c.name == bindparam("name")))
+_members = members_statement(role_users, role_teams, "role_id", "team_id")
 
 
 def get_role(uow: UnitOfWork, role_id: str) -> Role:
@@ -67,7 +66,8 @@ def get_role(uow: UnitOfWork, role_id: str) -> Role:
 def resolve_role(uow: UnitOfWork, actor: Actor, name: str) -> Role:
     """The role that an id or a full name means to the actor: `org.role`, `org.account.role` or `org.team.role`.
 
-    Of an account and a team of one name, the account is meant. Raises NotFound `no-such-role`.
+    The name of the actor's own organization may be left out. Of an account and a team of one name, the account is
+    meant. Raises NotFound `no-such-role`, also for a role that the actor may not see.
     """
     if is_id(name):
         row = uow.one(_by_id, id=name)
@@ -75,10 +75,13 @@ def resolve_role(uow: UnitOfWork, actor: Actor, name: str) -> Role:
             return _role(row)
         raise no_such("role", name)
     parent, _, short = name.rpartition(".")
-    for _, parent_id in _parents(uow, actor, parent):
-        row = uow.one(_by_name, parent_id=parent_id, name=short)
-        if row is not None and may(uow, actor, "role:get", resource_of(uow, _role(row))):
-            return _role(row)
+    full_names = [parent, f"{actor.organization}.{parent}"] if parent else [actor.organization]
+    for full_name in full_names:
+        organization, _, team = full_name.rpartition(".")
+        rows = uow.all(_by_name, name=short, full_name=full_name, organization=organization, team=team)
+        for row in sorted(rows, key=lambda row: PARENTS.index(row.parent_type)):
+            if may(uow, actor, "role:get", resource_of(uow, _role(row))):
+                return _role(row)
     raise NotFound(
         f"there is no role {name[:200]!r}; it is named like acme.admin, acme.lab.admin (of an account) or "
         "acme.team.admin; `dais organization role ls`, `dais account role ls` and `dais team role ls` list them",
@@ -135,10 +138,12 @@ def list_roles(
     return Page(items, encode_cursor(items[-1].name, items[-1].id) if len(rows) > limit else None)
 
 
-def role_members(uow: UnitOfWork, actor: Actor, role: Role) -> list[Member]:
-    """Who can assume the role directly, by name."""
+def role_members(
+    uow: UnitOfWork, actor: Actor, role: Role, *, limit: int = 100, cursor: str | None = None
+) -> Page[Member]:
+    """Who can assume the role directly, by name. Raises Invalid `bad-limit`, `bad-cursor`."""
     require_on(uow, actor, "role:get", resource_of(uow, role))
-    return members(uow.all(_members, role_id=role.id))
+    return page_of(uow, _members, role.id, limit, cursor)
 
 
 def resource_of(uow: UnitOfWork, role: Role) -> Resource:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from sqlalchemy import bindparam, literal, select, union_all
+from sqlalchemy import bindparam, select
 
+from dais.identity.queries.members import members_statement, page_of
 from dais.identity.queries.names import nearest, no_such
 from dais.identity.rules import may, require, resource_at, visible
 from dais.identity.seeing import conditions
-from dais.identity.tables import organizations, team_teams, team_users, teams, users
+from dais.identity.tables import organizations, team_teams, team_users, teams
 from dais.identity.types import Actor, Member, Team
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.ids import is_id
@@ -21,16 +22,7 @@ _teams = select(*_columns).join(organizations, organizations.c.id == teams.c.org
 _by_id = Statement(_teams.where(teams.c.id == bindparam("id")))
 _by_name = Statement(_teams.where(organizations.c.name == bindparam("organization"), teams.c.name == bindparam("name")))
 _names = Statement(select(teams.c.name).where(teams.c.organization_id == bindparam("organization_id")).limit(1000))
-_members = Statement(
-    union_all(
-        select(users.c.id, users.c.name, literal("user").label("type"))
-        .join(team_users, team_users.c.user_id == users.c.id)
-        .where(team_users.c.team_id == bindparam("team_id")),
-        select(teams.c.id, teams.c.name, literal("team").label("type"))
-        .join(team_teams, team_teams.c.member_id == teams.c.id)
-        .where(team_teams.c.team_id == bindparam("team_id")),
-    )
-)
+_members = members_statement(team_users, team_teams, "team_id", "member_id")
 
 
 def get_team(uow: UnitOfWork, team_id: str) -> Team:
@@ -68,16 +60,12 @@ def list_teams(uow: UnitOfWork, actor: Actor, *, limit: int = 100, cursor: str |
     return Page(items, encode_cursor(items[-1].name, items[-1].id) if len(rows) > limit else None)
 
 
-def team_members(uow: UnitOfWork, actor: Actor, team: Team) -> list[Member]:
-    """Who is in the team directly, by name."""
+def team_members(
+    uow: UnitOfWork, actor: Actor, team: Team, *, limit: int = 100, cursor: str | None = None
+) -> Page[Member]:
+    """Who is in the team directly, by name. Raises Invalid `bad-limit`, `bad-cursor`."""
     require(uow, actor, "team:get", organization_id=team.organization_id, resource_id=team.id)
-    return members(uow.all(_members, team_id=team.id))
-
-
-def members(rows: list[Row]) -> list[Member]:
-    """Rows of members, by name."""
-    found = [Member(id=row.id, name=row.name, type=row.type) for row in rows]
-    return sorted(found, key=lambda member: (member.name, member.id))
+    return page_of(uow, _members, team.id, limit, cursor)
 
 
 def may_get(uow: UnitOfWork, actor: Actor, team: Team) -> bool:

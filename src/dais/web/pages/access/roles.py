@@ -160,7 +160,7 @@ def _known(uow: UnitOfWork, actor: Actor, role_id: str) -> Known:
     role = resolve_role(uow, actor, role_id)
     return Known(
         role=role,
-        members=role_members(uow, actor, role),
+        members=role_members(uow, actor, role, limit=1000).items,
         policies=policies_of(uow, actor, "role", role.id),
         keys=list_role_keys(uow, actor, role),
         can=those_of(uow, actor, resource_of(uow, role), "role:set", "role:rm"),

@@ -121,7 +121,7 @@ def _known(uow: UnitOfWork, actor: Actor, team_id: str) -> Known:
     below = resource_at(uow, "policy", organization_id=team.organization_id, holder=("team", team.id), new=True)
     return Known(
         team=team,
-        members=team_members(uow, actor, team),
+        members=team_members(uow, actor, team, limit=1000).items,
         teams=teams_of(uow, actor, "team", team.id),
         roles=roles_of(uow, actor, "team", team.id),
         own=list_roles(uow, actor, parent_type="team", parent_id=team.id, limit=1000).items,
