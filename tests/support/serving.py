@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from dais.api import Application, Authenticator, Services
+from dais.api import Application, Authenticator, Parts, Services
 from dais.api.routing import Route
 from dais.api.server import Server, listen, url_of
-from dais.identity import Bootstrapped, bootstrap
+from dais.identity import Bootstrapped, IdentitySettings, SignInDesk, bootstrap
 from dais.kit.database import Database
+from dais.kit.vault import KEY_FILE, Vault
 
 PATIENCE = 30.0
 """Seconds after which a test that waits for something has failed."""
@@ -110,6 +111,13 @@ def api(database: Database, routes: Sequence[Route], data_dir: Path) -> Iterator
     """An installation on an empty database that answers `routes`."""
     administrator = database.write_sync(bootstrap, "ann")
     assert administrator is not None
-    services = Services(db=database, clock=database.clock, data_dir=data_dir, authenticator=Authenticator(database))
+    desk = SignInDesk(database, Vault(data_dir / KEY_FILE), IdentitySettings(password_memory=8, password_passes=1))
+    services = Services(
+        db=database,
+        clock=database.clock,
+        data_dir=data_dir,
+        authenticator=Authenticator(database),
+        parts=Parts(desk=desk),
+    )
     with serving(Application(routes, services), services.stopping) as url:
         yield Api(url, services, administrator)

@@ -29,6 +29,7 @@ from dais.kit.database import Database
 from dais.kit.database.settings import DatabaseSettings
 from dais.kit.errors import DaisError
 from dais.kit.leases import LeasedLoop
+from dais.kit.mail import Mailer
 from dais.kit.settings import check_environment, load, read_config, registry, settings
 from dais.kit.vault import KEY_FILE, Vault
 
@@ -63,6 +64,7 @@ class App:
         tidying = keep_tidy(self.db, self.services.folders, self.services.settings["data"])
         self._tasks.append(asyncio.create_task(tidying, name="tidying up"))
         self._tasks.append(asyncio.create_task(self._flush(), name="token use"))
+        self._tasks.append(asyncio.create_task(self.services.desk.forgotten.run(), name="forgotten passwords"))
 
     async def stop(self) -> None:
         """Stop the loops and let go of the engines; containers go on."""
@@ -119,7 +121,8 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"], standing.starter)}
     notifier = Notifier(db, vault, loaded["notify"])
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault)
-    desk = SignInDesk(db, vault, loaded["identity"])
+    mailer = Mailer(loaded["notify"])
+    desk = SignInDesk(db, vault, loaded["identity"], mailer, lambda: services.url)
     services = Services(
         db=db,
         clock=db.clock,

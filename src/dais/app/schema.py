@@ -30,7 +30,7 @@ class _Failure(msgspec.Struct):
 def ensure_schema(url: str, backups: Path) -> None:
     """Bring the schema of the database to this program's. Raises as `kit.database.migrate.upgrade`."""
     check_url(url)
-    if _is_current(url):
+    if is_current(url):
         return
     heard, told = os.pipe()
     pid = os.fork()
@@ -75,7 +75,7 @@ def _steps() -> tuple[set[str], set[str]]:
     return steps, followed
 
 
-def _is_current(url: str) -> bool:
+def is_current(url: str) -> bool:
     """Whether an SQLite database surely has the newest schema; every doubt is left to Alembic."""
     if not url.startswith("sqlite"):
         return False

@@ -50,6 +50,9 @@ COMMANDS: dict[str, Entry] = {
         "dais.cli.identity.role:role",
         "Make, list and change roles: policies for all who can assume them, and keys for programs.",
     ),
+    "invitation": Entry(
+        "dais.cli.identity.invitation:invitation", "Invite people by e-mail, list and take back invitations."
+    ),
     "node": Entry("dais.cli.node:node", "List the machines and what is free of them."),
     "me": Entry("dais.cli.me:me", "Tell who you are, and where you are connected."),
     "whoami": Entry("dais.cli.me:me", "The same as `dais me`.", alias_of="me"),

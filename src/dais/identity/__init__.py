@@ -5,7 +5,7 @@ from dais.identity.audit import record, record_anonymous, record_refusal
 from dais.identity.audit_settings import AuditSettings
 from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, is_empty, recover
 from dais.identity.commands.accounts import create_account, grant_account, rename_account
-from dais.identity.commands.organizations import create_organization, rename_organization
+from dais.identity.commands.organizations import create_organization, demand_second_factor, rename_organization
 from dais.identity.commands.policies import create_policy, remove_policy
 from dais.identity.commands.roles import (
     add_role_member,
@@ -91,7 +91,13 @@ from dais.identity.sessions import (
 from dais.identity.settings import DEFAULTS as DEFAULT_SETTINGS
 from dais.identity.settings import IdentitySettings
 from dais.identity.signing_in.desk import SignInDesk
-from dais.identity.signing_in.keeping import has_password
+from dais.identity.signing_in.invitations import (
+    Invitation,
+    find_invitation,
+    list_invitations,
+    remove_invitation,
+)
+from dais.identity.signing_in.keeping import first_password, has_password
 from dais.identity.signing_in.links import (
     SIGN_IN_LINK_SECONDS,
     check_sign_in_link,
@@ -127,6 +133,12 @@ from dais.identity.types import (
 from dais.identity.urns import INSTALLATION, Resource, urn
 
 __all__ = [
+    "demand_second_factor",
+    "first_password",
+    "remove_invitation",
+    "list_invitations",
+    "find_invitation",
+    "Invitation",
     "ACTIONS",
     "DEFAULT_SETTINGS",
     "INSTALLATION",

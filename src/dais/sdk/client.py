@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.images import AsyncImages, Images
+    from dais.sdk.invitations import AsyncInvitations, Invitations
     from dais.sdk.jobs import AsyncJobs, Jobs
     from dais.sdk.keys import AsyncKeys, Keys
     from dais.sdk.login import AsyncLogin, Login
@@ -84,6 +85,7 @@ class Client(ClientApi, Blocking):
     environments: Environments = resource("dais.sdk.environments:Environments")
     folders: Folders = resource("dais.sdk.folders:Folders")
     images: Images = resource("dais.sdk.images:Images")
+    invitations: Invitations = resource("dais.sdk.invitations:Invitations")
     jobs: Jobs = resource("dais.sdk.jobs:Jobs")
     keys: Keys = resource("dais.sdk.keys:Keys")
     login: Login = resource("dais.sdk.login:Login")
@@ -140,6 +142,7 @@ class AsyncClient(ClientApi, Asynchronous):
     environments: AsyncEnvironments = resource("dais.sdk.environments:AsyncEnvironments")
     folders: AsyncFolders = resource("dais.sdk.folders:AsyncFolders")
     images: AsyncImages = resource("dais.sdk.images:AsyncImages")
+    invitations: AsyncInvitations = resource("dais.sdk.invitations:AsyncInvitations")
     jobs: AsyncJobs = resource("dais.sdk.jobs:AsyncJobs")
     keys: AsyncKeys = resource("dais.sdk.keys:AsyncKeys")
     login: AsyncLogin = resource("dais.sdk.login:AsyncLogin")

@@ -30,9 +30,15 @@ class OrganizationsApi(Resource):
         return (yield from self.call(Request("POST", "/v1/organizations", body=body), Organization))
 
     @operation
-    def set(self, ref: str | None = None, *, name: str) -> Flow[Organization]:
-        """Give an organization another name, and with it its accounts. Raises Conflict `organization-exists`."""
-        body = msgspec.json.encode({"name": name})
+    def set(
+        self, ref: str | None = None, *, name: str | None = None, mfa_required: bool | None = None
+    ) -> Flow[Organization]:
+        """Change what is given: the name, and with it those of its accounts; whether its users need a second factor.
+
+        Raises Forbidden, Conflict `organization-exists`.
+        """
+        change = {"name": name, "mfa_required": mfa_required}
+        body = msgspec.json.encode({field: value for field, value in change.items() if value is not None})
         request = Request("PATCH", (yield from self._path(ref)), body=body, repeatable=True)
         return (yield from self.call(request, Organization))
 

@@ -34,10 +34,13 @@ class UsersApi(Resource):
         full_name: str | None = None,
         organization: str | None = None,
         administrator: bool = False,
+        password: str | None = None,
     ) -> Flow[User]:
         """Make a user with a personal account. Without a name they are called as the address begins.
 
-        Raises Invalid, Forbidden, Conflict `user-exists`, `email-taken`.
+        With a password they can sign in to the pages, and then choose another one.
+
+        Raises Invalid `weak-password`, Forbidden, Conflict `user-exists`, `email-taken`.
         """
         body = msgspec.json.encode(
             {
@@ -46,6 +49,7 @@ class UsersApi(Resource):
                 "full_name": full_name,
                 "organization": organization,
                 "administrator": administrator,
+                "password": password,
             }
         )
         return (yield from self.call(Request("POST", "/v1/users", body=body), User))
@@ -68,6 +72,15 @@ class UsersApi(Resource):
         body = msgspec.json.encode({field: value for field, value in change.items() if value is not None})
         request = Request("PATCH", (yield from self._path(ref)), body=body, repeatable=True)
         return (yield from self.call(request, User))
+
+    @operation
+    def set_password(self, ref: str, password: str) -> Flow[None]:
+        """Set somebody's password, who must choose another one when they sign in; their sessions end.
+
+        Raises Invalid `weak-password`, Forbidden `beyond-own`.
+        """
+        body = msgspec.json.encode({"password": password})
+        yield from self.send(Request("PUT", f"/v1/users/{quoted(ref)}/password", body=body, repeatable=True))
 
     @operation
     def disable(self, ref: str) -> Flow[User]:

@@ -18,7 +18,21 @@ from dais.web import transfers
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
-from dais.web.pages import cluster, device, files, folders, job, jobs, log, palette, settings, sign_in, style, submit
+from dais.web.pages import (
+    cluster,
+    coming_in,
+    device,
+    files,
+    folders,
+    job,
+    jobs,
+    log,
+    palette,
+    settings,
+    sign_in,
+    style,
+    submit,
+)
 from dais.web.pages.access import policies, roles, teams, users
 from dais.web.pages.access.shared import remove_one
 
@@ -109,6 +123,10 @@ PAGES: tuple[Page, ...] = (
     page("POST", "/sign-in/device", sign_in.set_device, public="the unfinished sign-in is checked"),
     page("GET", "/sign-in/password", sign_in.show_password, public="the unfinished sign-in is checked"),
     page("POST", "/sign-in/password", sign_in.set_password, public="the unfinished sign-in is checked"),
+    page("GET", "/sign-in/forgotten", coming_in.show_forgotten, public="it mails those who have the address"),
+    page("POST", "/sign-in/forgotten", coming_in.forgotten, public="it mails those who have the address"),
+    page("GET", "/invitations/{secret}", coming_in.show_invitation, public="the invitation itself is checked"),
+    page("POST", "/invitations/{secret}", coming_in.accept, public="the invitation itself is checked"),
     page("GET", "/sign-in/{secret}", sign_in.show_link, public="the link itself is checked"),
     page("POST", "/sign-in/{secret}", sign_in.use_link, public="the link itself is checked"),
     page("GET", "/device", device.show_device, action="token:new"),

@@ -97,3 +97,21 @@ class NewKey(Key, frozen=True, kw_only=True):
     """A key just made. `secret` is told this once; of a pair it is `ACCESS:SECRET`, which stands in a token's place."""
 
     secret: str
+
+
+class Invitation(Answer, frozen=True, kw_only=True):
+    """Somebody who is asked in. `state` is `open`, `accepted` or `expired`; `roles` are what they get.
+
+    `mail` is "sent", or says why not; `link` is told once, where the invitation could not be mailed.
+    """
+
+    id: str
+    email: str
+    organization: str
+    invited_by: str
+    roles: list[str]
+    state: str
+    mail: str | None = None
+    link: str | None = None
+    created_at: str
+    expires_at: str

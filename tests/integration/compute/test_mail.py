@@ -11,10 +11,9 @@ import msgspec
 import pytest
 
 from dais.compute import NotifySettings
-from dais.compute.notify.mail import send_mail
 from dais.compute.notify.notifier import mail_of
 from dais.compute.notify.outbox import Facts
-from dais.compute.notify.webhook import Failed
+from dais.kit.mail import Undelivered, send_mail
 from tests.support.receivers import Mailbox, certificate, mailbox
 
 FACTS = Facts(
@@ -79,7 +78,7 @@ def test_starttls_and_a_password_from_a_file(tmp_path: Path, monkeypatch: pytest
     password.write_text("hunter2\n")
     more = {"smtp_security": "starttls", "smtp_user": "dais", "smtp_password_file": str(password)}
     with mailbox(context) as box:
-        with pytest.raises(Failed, match="certificate"):
+        with pytest.raises(Undelivered, match="certificate"):
             send(box, "x", "y", **more)
         assert not box.signed_in, "no password before the certificate is good"
         monkeypatch.setenv("SSL_CERT_FILE", str(file))
@@ -87,13 +86,13 @@ def test_starttls_and_a_password_from_a_file(tmp_path: Path, monkeypatch: pytest
         read(box)
         assert len(box.signed_in) == 1
         assert box.secured >= 1
-        with pytest.raises(Failed, match="SMTP_PASSWORD_FILE"):
+        with pytest.raises(Undelivered, match="SMTP_PASSWORD_FILE"):
             send(box, "x", "y", **more | {"smtp_password_file": str(tmp_path / "none")})
 
 
 def test_a_server_without_starttls_is_not_spoken_to() -> None:
     with mailbox() as box:
-        with pytest.raises(Failed, match="cannot be used"):
+        with pytest.raises(Undelivered, match="cannot be used"):
             send(box, "x", "y", smtp_security="starttls")
         assert box.count == 0
 
@@ -102,12 +101,12 @@ def test_a_server_without_starttls_is_not_spoken_to() -> None:
 def test_a_refused_recipient_is_told(answer: str, final: bool) -> None:
     with mailbox() as box:
         box.refuse = answer
-        with pytest.raises(Failed, match=answer) as caught:
+        with pytest.raises(Undelivered, match=answer) as caught:
             send(box, "x", "y")
     assert caught.value.final is final
 
 
 def test_no_mail_server_is_told_with_the_remedy() -> None:
-    with pytest.raises(Failed, match="DAIS_NOTIFY_SMTP_HOST") as caught:
+    with pytest.raises(Undelivered, match="DAIS_NOTIFY_SMTP_HOST") as caught:
         send_mail(NotifySettings(), "ann@example.org", "x", "y", "id")
     assert caught.value.final

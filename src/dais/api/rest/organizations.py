@@ -9,6 +9,7 @@ from dais.api.routing import Routes
 from dais.identity import (
     Organization,
     create_organization,
+    demand_second_factor,
     list_organizations,
     rename_organization,
     resolve_organization,
@@ -31,6 +32,7 @@ class OrganizationChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     """What to change; a field left out stays."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
+    mfa_required: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 @routes.get("/v1/organizations", summary="List the organizations that you may see", action="organization:list")
@@ -54,12 +56,17 @@ async def organization(ctx: Context, ref: str) -> identities.Organization:
 
 @routes.patch("/v1/organizations/{ref}", summary="Change an organization", action="organization:set")
 async def change_organization(ctx: Context, ref: str, body: OrganizationChange) -> identities.Organization:
-    """With its name the full names of its accounts, teams and roles change."""
+    """With its name the full names of its accounts, teams and roles change.
+
+    `mfa_required`: its users need a second factor in the pages, also those who are signed in.
+    """
 
     def change(uow: UnitOfWork) -> Organization:
         found = resolve_organization(uow, ctx.actor, ref)
         if body.name is not msgspec.UNSET:
             found = rename_organization(uow, ctx.actor, found.id, body.name)
+        if body.mfa_required is not msgspec.UNSET:
+            found = demand_second_factor(uow, ctx.actor, found.id, body.mfa_required)
         return found
 
     return _answer(await ctx.db.write(change))

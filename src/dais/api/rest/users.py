@@ -14,6 +14,7 @@ from dais.identity import (
     create_user,
     disable_user,
     enable_user,
+    first_password,
     list_users,
     rename_user,
     resolve_organization,
@@ -32,7 +33,8 @@ routes = Routes()
 class NewUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A name or an e-mail address; without a name they are called as the address begins.
 
-    Without an organization they are of the caller's. `administrator`: of the installation.
+    Without an organization they are of the caller's. `administrator`: of the installation. `password` is for signing
+    in the first time: they choose another one then.
     """
 
     name: str | None = None
@@ -40,6 +42,13 @@ class NewUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     full_name: str | None = None
     organization: str | None = None
     administrator: bool = False
+    password: str | None = None
+
+
+class NewPassword(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody signs in with, until they choose another one."""
+
+    password: str
 
 
 class UserChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,9 +81,12 @@ async def users(
 
 @routes.post("/v1/users", status=201, summary="Make a user, with a personal account", action="user:new")
 async def new_user(ctx: Context, body: NewUser) -> identities.User:
+    known = (body.name, body.email, body.full_name, body.organization)
+    stored = await ctx.services.desk.hash_new(body.password, known) if body.password is not None else None
+
     def make(uow: UnitOfWork) -> User:
         place = resolve_organization(uow, ctx.actor, body.organization)
-        return create_user(
+        made = create_user(
             uow,
             ctx.actor,
             body.name,
@@ -83,6 +95,9 @@ async def new_user(ctx: Context, body: NewUser) -> identities.User:
             email=body.email,
             full_name=body.full_name,
         )
+        if stored is not None:
+            first_password(uow, made.id, stored, must_change=True)
+        return made
 
     return _answer(await ctx.db.write(make))
 
@@ -109,6 +124,13 @@ async def change_user(ctx: Context, ref: str, body: UserChange) -> identities.Us
         return found
 
     return _answer(await ctx.db.write(change))
+
+
+@routes.put("/v1/users/{ref}/password", status=204, summary="Set a user's password", action="user:set")
+async def set_a_password(ctx: Context, ref: str, body: NewPassword) -> None:
+    """They choose another one when they sign in; their sessions end. Not for oneself: the pages ask for the old one."""
+    found: User = await ctx.db.read(resolve_user, ctx.actor, ref)
+    await ctx.services.desk.set_password(ctx.actor, found.id, body.password)
 
 
 @routes.post("/v1/users/{ref}/disable", summary="Let a user in no more", action="user:rm")

@@ -8,6 +8,10 @@ from dais.cli.base import Entry, LazyGroup
 
 COMMANDS = {
     "migrate-to": Entry("dais.cli.admin.migrate:migrate_to", "Move this installation's rows into another database."),
+    "reset": Entry(
+        "dais.cli.admin.reset:reset",
+        "Let somebody back in who has lost what they sign in with.",
+    ),
     "systemd": Entry("dais.cli.admin.systemd:systemd", "Print a unit for systemd, or install it."),
 }
 
@@ -19,5 +23,6 @@ def admin() -> None:
     \b
     Examples:
       dais admin migrate-to postgresql://dais@localhost/dais
+      dais admin reset joe@example.org
       dais admin systemd --install
     """

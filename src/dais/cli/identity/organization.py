@@ -79,18 +79,24 @@ def new(client: Client, output: Output, name: str) -> None:
 @organization.command("set")
 @click.argument("ref", metavar="ORGANIZATION", required=False)
 @click.option("--name", metavar="NAME", help="What it is called from now on, and its accounts with it.")
+@click.option(
+    "--mfa-required/--no-mfa-required", default=None, help="Whether its users need a second factor to sign in."
+)
 @with_output_of(Organization)
 @connected
-def set_(client: Client, output: Output, ref: str | None, name: str | None) -> None:
+def set_(client: Client, output: Output, ref: str | None, name: str | None, mfa_required: bool | None) -> None:
     """Change an organization; without a name yours.
 
+    Where a second factor is required, those without one set it up when they next open a page.
+
     \b
-    Example:
+    Examples:
       dais organization set acme --name acme-labs
+      dais organization set acme --mfa-required
     """
-    if name is None:
-        raise click.UsageError("say what to change: --name")
-    output.one(client.organizations.set(ref, name=name), COLUMNS)
+    if name is None and mfa_required is None:
+        raise click.UsageError("say what to change: --name or --mfa-required")
+    output.one(client.organizations.set(ref, name=name, mfa_required=mfa_required), COLUMNS)
 
 
 organization.add_command(roles_of("organization", "acme", "yours"))

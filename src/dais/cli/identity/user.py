@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import connected, note
 from dais.cli.identity.keys import keys_of
 from dais.cli.identity.policies import policies_of
 from dais.cli.output import Output, with_output_of
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from dais.sdk.client import Client
 
 COLUMNS = ("id", "name", "organization", "email", "administrator", "disabled")
+
+ASKED = "-"
+"""Instead of a password: it is asked for."""
 
 
 @click.group()
@@ -70,6 +74,11 @@ def ls(client: Client, output: Output, organization: str | None, text: str | Non
 @click.option("--full-name", metavar="TEXT", help="A name for people to read.")
 @click.option("--organization", metavar="ORGANIZATION", help="Whose they are. [default: yours]")
 @click.option("--administrator", is_flag=True, help="They administer the whole installation.")
+@click.option(
+    "--password",
+    metavar="TEXT",
+    help="What they sign in with the first time, and then change. Others can see arguments: `-` asks for it.",
+)
 @with_output_of(User)
 @connected
 def new(
@@ -80,6 +89,7 @@ def new(
     full_name: str | None,
     organization: str | None,
     administrator: bool,
+    password: str | None,
 ) -> None:
     """Make a user, with an account of their own that is called as they are.
 
@@ -88,6 +98,7 @@ def new(
       dais user new joe@example.org
       dais user new joe@example.org --name joe-smith --full-name "Joe Smith"
       dais user new ci --organization acme
+      dais user new joe@example.org --password -
     """
     email = who if "@" in who else None
     if email is None and name is not None:
@@ -98,8 +109,26 @@ def new(
         full_name=full_name,
         organization=organization,
         administrator=administrator,
+        password=typed(who) if password == ASKED else password,
     )
     output.one(made, COLUMNS)
+
+
+@user.command("password")
+@click.argument("ref", metavar="USER")
+@connected
+def password_(client: Client, ref: str) -> None:
+    """Set somebody's password, which they change when they sign in; their sessions end.
+
+    It is asked for, or read from stdin. Your own you change in the pages, in the settings.
+
+    \b
+    Examples:
+      dais user password joe
+      pass show joe | dais user password joe@example.org
+    """
+    client.users.set_password(ref, typed(ref))
+    note(f"{ref} can sign in with it, and then chooses another one")
 
 
 @user.command("set")
@@ -164,3 +193,11 @@ def enable(client: Client, output: Output, ref: str) -> None:
 
 user.add_command(keys_of("user", "joe", " Without a name yours."))
 user.add_command(policies_of("user", "joe"))
+
+
+def typed(who: str | None) -> str:
+    """A password that is typed twice without being shown, or piped in."""
+    if sys.stdin.isatty():
+        given: str = click.prompt(f"Password of {who}", hide_input=True, confirmation_prompt=True, err=True)
+        return given
+    return sys.stdin.readline().rstrip("\r\n")

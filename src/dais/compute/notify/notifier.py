@@ -17,7 +17,6 @@ import msgspec
 
 from dais.compute.notify.addresses import Allowed, Internal, refuse_internal
 from dais.compute.notify.commands import bound_to
-from dais.compute.notify.mail import send_mail
 from dais.compute.notify.outbox import WAITING, Facts
 from dais.compute.notify.queries import Due, Settled, claim_due, forget_old, next_due, settle
 from dais.compute.notify.settings import NotifySettings
@@ -26,6 +25,7 @@ from dais.kit.clock import SECOND, to_rfc3339
 from dais.kit.database import Database
 from dais.kit.errors import DaisError, Invalid
 from dais.kit.leases import Lease, LeasedLoop
+from dais.kit.mail import Undelivered, send_mail
 from dais.kit.vault import Vault
 from dais.wire.notify import MAIL, NOBODY
 
@@ -108,7 +108,7 @@ class Notifier:
     async def _try(self, due: Due) -> Settled:
         try:
             await self._send(due)
-        except Failed as error:
+        except (Failed, Undelivered) as error:
             said, final = str(error), error.final
         except DaisError as error:  # its signing key cannot be read
             said, final = error.message, False
@@ -124,7 +124,7 @@ class Notifier:
         return Settled(due=due, error=said, again=self._db.clock.now() + int(pause * SECOND))
 
     async def _send(self, due: Due) -> None:
-        """Raises Failed."""
+        """Raises Failed, Undelivered."""
         if due.target.startswith(MAIL):
             subject, text = mail_of(due.facts, self._page(due.facts))
             to = due.target.removeprefix(MAIL)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from dais.kit.mail import MailSettings
 from dais.kit.settings import settings
 
 
 @settings("notify")
-class NotifySettings(msgspec.Struct, frozen=True, kw_only=True):
+class NotifySettings(MailSettings, frozen=True, kw_only=True):
     """How people and programs are told that a job has ended."""
 
     base_url: Annotated[
@@ -26,17 +27,3 @@ class NotifySettings(msgspec.Struct, frozen=True, kw_only=True):
     tries: Annotated[
         int, msgspec.Meta(ge=1, le=20, description="How often a message is tried before it is given up.")
     ] = 5
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=60, description="Seconds that one try may take.")] = 10.0
-    smtp_host: Annotated[str, msgspec.Meta(description="The server that takes mail; empty: no mail is sent.")] = ""
-    smtp_port: Annotated[int, msgspec.Meta(ge=1, le=65535, description="Its port.")] = 587
-    smtp_security: Annotated[
-        Literal["starttls", "tls", "none"],
-        msgspec.Meta(
-            description="How the connection to it is protected: `starttls`, `tls` (from the start) or `none`."
-        ),
-    ] = "starttls"
-    smtp_user: Annotated[str, msgspec.Meta(description="Whom to sign in as there; empty: nobody.")] = ""
-    smtp_password_file: Annotated[
-        str, msgspec.Meta(description="The file that holds the password, on its first line.")
-    ] = ""
-    mail_from: Annotated[str, msgspec.Meta(description="The sender of mails; empty: dais@ and this host's name.")] = ""

@@ -19,6 +19,11 @@ _named = Statement(select(organizations.c.id).where(organizations.c.name == bind
 _rename = Statement(
     update(organizations).where(organizations.c.id == bindparam("organization_id")).values(name=bindparam("new_name"))
 )
+_demand = Statement(
+    update(organizations)
+    .where(organizations.c.id == bindparam("organization_id"))
+    .values(mfa_required=bindparam("demanded"))
+)
 _accounts = Statement(
     select(accounts.c.id, accounts.c.full_name).where(accounts.c.organization_id == bindparam("organization_id"))
 )
@@ -47,6 +52,14 @@ def create_organization(uow: UnitOfWork, actor: Actor, name: str) -> Organizatio
     """Make an organization, for an administrator of the installation."""
     require(uow, actor, "organization:new", resource_type="organization")
     return get_organization(uow, new_organization(uow, name)[0])
+
+
+def demand_second_factor(uow: UnitOfWork, actor: Actor, organization_id: str, demanded: bool) -> Organization:
+    """Whether the users of an organization need a second factor in the pages; those without one set it up first."""
+    require(uow, actor, "organization:set", organization_id=organization_id)
+    uow.run(_demand, organization_id=organization_id, demanded=int(demanded))
+    changed(uow, Event("organization.changed", "organization", organization_id, None, {"mfa_required": demanded}))
+    return get_organization(uow, organization_id)
 
 
 def rename_organization(uow: UnitOfWork, actor: Actor, organization_id: str, name: str) -> Organization:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
 
 from dais.identity.sessions import Browser, Session
 from dais.identity.settings import IdentitySettings
 from dais.identity.signing_in import keeping
 from dais.identity.signing_in.failures import Addresses, count_attempt, locked, subject_of
+from dais.identity.signing_in.forgotten import Forgotten
+from dais.identity.signing_in.invitations import (
+    Invitation,
+    NewInvitation,
+    accept_invitation,
+    find_invitation,
+    invite,
+    mail_of,
+    note_mail,
+)
 from dais.identity.signing_in.passwords import Hashing, check_password
 from dais.identity.signing_in.second_factors import check_code, confirm_enrolment, new_recovery_codes
 from dais.identity.signing_in.steps import Entry, find_pending, go_on
 from dais.identity.types import Actor
 from dais.kit.database import Database, UnitOfWork
 from dais.kit.errors import Invalid, Unauthenticated
+from dais.kit.mail import Mailer, MailSettings, Undelivered
 from dais.kit.vault import Vault
 
 
@@ -25,11 +38,19 @@ class SignInDesk:
     TooMany `locked-out`, `too-many-sign-ins`, with `retry_after`; Invalid `weak-password`, `bad-password`.
     """
 
-    def __init__(self, db: Database, vault: Vault, settings: IdentitySettings, hashing: Hashing | None = None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        settings: IdentitySettings,
+        mailer: Mailer | None = None,
+        url: Callable[[], str] = str,
+    ) -> None:
         self._db = db
+        self.forgotten = Forgotten(db, mailer or Mailer(MailSettings()), url)
         self.vault = vault
         self.settings = settings
-        self.hashing = hashing or Hashing(settings)
+        self.hashing = Hashing(settings)
         self._addresses = Addresses()
 
     async def by_password(self, name: str, password: str, browser: Browser) -> Entry:
@@ -41,6 +62,11 @@ class SignInDesk:
         entry: Entry = await self._db.write(keeping.finish_attempt, attempt, again, browser, self.settings)
         self._addresses.take_back(browser.address)
         return entry
+
+    def forgot(self, email: str, browser: Browser) -> None:
+        """Somebody forgot their password; see `Forgotten`. It counts as a failure of the address, whoever it is."""
+        self._addresses.count(browser.address, self._db.clock.now())
+        self.forgotten.note(email)
 
     async def second_factor(self, secret: str, code: str, browser: Browser) -> Entry:
         """Go on with a sign-in by a code of a device, or a recovery code."""
@@ -98,6 +124,42 @@ class SignInDesk:
             keeping.set_password(uow, actor, user_id, new, must_change=must_change)
 
         await self._db.write(apply)
+
+    async def accept(self, secret: str, name: str, full_name: str, password: str, browser: Browser) -> Entry:
+        """Become a user by an invitation; see `invitations.accept_invitation`."""
+        found: Invitation = await self._db.read(find_invitation, secret)
+        known = (name[:64], full_name[:200], found.email, found.organization, "dais")
+        stored = await self.hash_new(password, known)
+
+        def apply(uow: UnitOfWork) -> Entry:
+            return accept_invitation(uow, secret, name, full_name, stored, browser=browser, settings=self.settings)
+
+        entry: Entry = await self._db.write(apply)
+        return entry
+
+    async def invite(
+        self, actor: Actor, email: str, grants: Sequence[str], organization_id: str | None = None
+    ) -> tuple[Invitation, str | None]:
+        """Invite somebody, and mail the invitation; with the link's path where it could not be mailed.
+
+        How the mail went is written down, and told at once: whoever invites can hand the link over themselves.
+        """
+
+        def make(uow: UnitOfWork) -> NewInvitation:
+            return invite(uow, actor, email, grants, organization_id=organization_id)
+
+        made: NewInvitation = await self._db.write(make)
+        path = f"/invitations/{made.secret}"
+        if not self.forgotten.mailer.configured:
+            return made.invitation, path
+        try:
+            words = mail_of(made.invitation, self.forgotten.url() + path)
+            await self.forgotten.mailer.send(made.invitation.email, *words)
+            said = "sent"
+        except Undelivered as error:
+            said = str(error)
+        await self._db.write(note_mail, made.invitation.id, said)
+        return msgspec.structs.replace(made.invitation, mail=said), None if said == "sent" else path
 
     async def hash_new(self, password: str, known: Iterable[str | None]) -> str:
         """The hash of a password that is strong enough; `known` are names and addresses of its owner."""

@@ -100,6 +100,12 @@ def end_check(uow: UnitOfWork, attempt: Attempt) -> None:
     take_back(uow, attempt.subject)
 
 
+def find_by_name(uow: UnitOfWork, name: str) -> str | None:
+    """The id of the user that is meant, as when they sign in."""
+    row = _who(uow, name)
+    return row.id if row is not None else None
+
+
 def owner_of(uow: UnitOfWork, user_id: str) -> Owner:
     """What a password's strength is judged with."""
     user = get_user(uow, user_id)
