@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import pytest
+from click.shell_completion import ShellComplete
 
+from dais.cli.program import cli
 from dais.compute import ComputeSettings, submit_job
 from dais.compute.groups.commands import register_group, update_nodes
 from dais.engines.contract import NodeInfo
@@ -155,3 +157,31 @@ def test_a_role_for_a_program(acme: Acme, dais: As, database: Database) -> None:
     for line in lines:
         assert "there is no" in dais(acme.eve).refused(line)
         assert "there is no" in dais(acme.sam).refused(line)
+
+
+@pytest.mark.parametrize(
+    "line, names",
+    [
+        ("account get acme.", ["acme.joe", "acme.sam"]),
+        ("organization role member add acme.a", ["acme.admin"]),
+        ("organization role member add acme.admin --user acme.s", ["acme.sam"]),
+        ("user disable acme.j", ["acme.joe"]),
+        ("user new x --organization ", ["acme"]),
+        ("team get ", ["acme.vision"]),
+        ("role key new acme.vision.u", ["acme.vision.user"]),
+        ("account get other.", []),
+        ("user key rm ", []),
+    ],
+)
+def test_the_shell_completes_what_one_may_see(
+    acme: Acme, dais: As, line: str, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_joe = dais(acme.joe)
+    as_joe.said("dais team new vision")
+    monkeypatch.setenv("DAIS_URL", as_joe.url)
+    monkeypatch.setenv("DAIS_TOKEN", as_joe.token)
+    *words, begun = line.split(" ")
+    completer = ShellComplete(cli, {}, "dais", "_DAIS_COMPLETE")
+    assert [found.value for found in completer.get_completions(words, begun)] == names
+    monkeypatch.setenv("DAIS_TOKEN", "dais_user_" + "x" * 43)
+    assert completer.get_completions(words, begun) == []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import chosen, connected
+from dais.cli.identity.completing import account_names
 from dais.cli.identity.names import acted_in
 from dais.cli.identity.roles import roles_of
 from dais.cli.output import Output, with_output_of
@@ -37,7 +38,7 @@ def account() -> None:
 
 
 @account.command()
-@click.argument("ref", metavar="ACCOUNT", required=False)
+@click.argument("ref", metavar="ACCOUNT", required=False, shell_complete=account_names)
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @with_output_of(Account)
 @connected
@@ -54,7 +55,7 @@ def ls(client: Client, output: Output, ref: str | None, limit: int | None) -> No
 
 
 @account.command()
-@click.argument("ref", metavar="ACCOUNT", required=False)
+@click.argument("ref", metavar="ACCOUNT", required=False, shell_complete=account_names)
 @with_output_of(Account)
 @connected
 def get(client: Client, output: Output, ref: str | None) -> None:
@@ -69,7 +70,7 @@ def get(client: Client, output: Output, ref: str | None) -> None:
 
 
 @account.command()
-@click.argument("name", metavar="ACCOUNT")
+@click.argument("name", metavar="ACCOUNT", shell_complete=account_names)
 @with_output_of(Account)
 @connected
 def new(client: Client, output: Output, name: str) -> None:
@@ -89,7 +90,7 @@ def new(client: Client, output: Output, name: str) -> None:
 
 
 @account.command("set")
-@click.argument("ref", metavar="ACCOUNT")
+@click.argument("ref", metavar="ACCOUNT", shell_complete=account_names)
 @click.option("--name", metavar="NAME", help="Its own name from now on; those below are renamed with it.")
 @click.option("--log-days", metavar="DAYS", help="Keep logs so long; 0: for ever, `default`: as in the installation.")
 @click.option("--log-bytes", metavar="SIZE", help="Keep so much output, as 50Gi; 0: no limit, `default`.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected, note
+from dais.cli.identity.completing import NAMES
 from dais.cli.identity.names import role_named
 from dais.cli.output import Output, with_output_of
 from dais.wire.identities import Key, NewKey
@@ -37,7 +38,7 @@ def keys_of(kind: Holder, example: str, own: str) -> click.Group:
         f"  dais {kind} key new {example} --pair\n"
         f"  dais {kind} key new {example} --allow 'job:get@acme:account:acme.lab:job:*' --field secret\n"
     )
-    @click.argument("holder", metavar=kind.upper(), required=not own)
+    @click.argument("holder", metavar=kind.upper(), required=not own, shell_complete=NAMES[kind])
     @click.option("--label", metavar="TEXT", help="What it is for.")
     @click.option("--expires", metavar="TIME", help="It is good for so long, as 12h or 90d. [default: for ever]")
     @click.option("--allow", metavar="STATEMENT", multiple=True, help="Narrow it to this; may be given several times.")
@@ -68,7 +69,7 @@ def keys_of(kind: Holder, example: str, own: str) -> click.Group:
             note("keep the secret now: it is shown this once")
 
     @key.command(help=f"List keys, without their secrets.{own}\n\n\b\nExample:\n  dais {kind} key ls {example}\n")
-    @click.argument("holder", metavar=kind.upper(), required=not own)
+    @click.argument("holder", metavar=kind.upper(), required=not own, shell_complete=NAMES[kind])
     @with_output_of(Key)
     @connected
     def ls(client: Client, output: Output, holder: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dais.cli.base import connected
+from dais.cli.identity.completing import NAMES, team_names, user_names
 from dais.cli.output import Output, with_output_of
 from dais.wire.identities import Member
 
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "name", "type")
 
-_user = click.option("--user", metavar="USER", help="A user: a name, an e-mail address or an id.")
-_team = click.option("--team", metavar="TEAM", help="A team, with all of its members.")
+_user = click.option(
+    "--user", metavar="USER", help="A user: a name, an e-mail address or an id.", shell_complete=user_names
+)
+_team = click.option("--team", metavar="TEAM", help="A team, with all of its members.", shell_complete=team_names)
 
 
 def members_of(
@@ -35,7 +38,7 @@ def members_of(
         return member.command(name, help=f"{summary}\n\n\b\nExample:\n  dais {path} member {call}\n")
 
     @command("ls", f"List the direct members of a {what}.", f"ls {example}")
-    @click.argument("ref", metavar=metavar)
+    @click.argument("ref", metavar=metavar, shell_complete=NAMES[what])
     @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
     @with_output_of(Member)
     @connected
@@ -44,7 +47,7 @@ def members_of(
         output.many(Member, things.members(found, limit=limit), COLUMNS)
 
     @command("add", f"Add a user or a team to a {what}, and print its members.", f"add {example} --user joe")
-    @click.argument("ref", metavar=metavar)
+    @click.argument("ref", metavar=metavar, shell_complete=NAMES[what])
     @_user
     @_team
     @with_output_of(Member)
@@ -56,7 +59,7 @@ def members_of(
         output.many(Member, things.members(found), COLUMNS)
 
     @command("rm", f"Remove a user or a team from a {what}, and print its members.", f"rm {example} --user joe")
-    @click.argument("ref", metavar=metavar)
+    @click.argument("ref", metavar=metavar, shell_complete=NAMES[what])
     @_user
     @_team
     @with_output_of(Member)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected, note
+from dais.cli.identity.completing import organization_names
 from dais.cli.identity.roles import roles_of
 from dais.cli.output import Output, with_output_of
 from dais.wire.identities import Organization
@@ -29,7 +30,7 @@ def organization() -> None:
 
 
 @organization.command()
-@click.argument("ref", metavar="ORGANIZATION", required=False)
+@click.argument("ref", metavar="ORGANIZATION", required=False, shell_complete=organization_names)
 @with_output_of(Organization)
 @connected
 def get(client: Client, output: Output, ref: str | None) -> None:
@@ -77,7 +78,7 @@ def new(client: Client, output: Output, name: str) -> None:
 
 
 @organization.command("set")
-@click.argument("ref", metavar="ORGANIZATION", required=False)
+@click.argument("ref", metavar="ORGANIZATION", required=False, shell_complete=organization_names)
 @click.option("--name", metavar="NAME", help="What it is called from now on, and its accounts with it.")
 @click.option(
     "--mfa-required/--no-mfa-required", default=None, help="Whether its users need a second factor to sign in."

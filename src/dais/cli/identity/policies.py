@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
+from dais.cli.identity.completing import NAMES
 from dais.cli.identity.names import role_named
 from dais.cli.output import Output, with_output_of
 from dais.wire.identities import Policy
@@ -40,7 +41,7 @@ def policies_of(kind: Subject, example: str) -> click.Group:
         f"  dais {kind} policy new {example} 'job:get+job:logs@acme:account:acme.lab:job:*'\n"
         f'  dais {kind} policy new {example} "job:get@$(dais job get --field urn JOB)"\n'
     )
-    @click.argument("subject", metavar=metavar)
+    @click.argument("subject", metavar=metavar, shell_complete=NAMES[kind])
     @click.argument("statements", metavar="STATEMENT...", nargs=-1, required=True)
     @with_output_of(Policy)
     @connected
@@ -52,7 +53,7 @@ def policies_of(kind: Subject, example: str) -> click.Group:
         "Those that a user or team has through teams and roles are listed there."
         f"\n\n\b\nExample:\n  dais {kind} policy ls {example}\n"
     )
-    @click.argument("subject", metavar=metavar, required=not optional)
+    @click.argument("subject", metavar=metavar, required=not optional, shell_complete=NAMES[kind])
     @with_output_of(Policy)
     @connected
     def ls(client: Client, output: Output, subject: str | None) -> None:

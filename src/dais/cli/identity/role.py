@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
+from dais.cli.identity.completing import role_names
 from dais.cli.identity.keys import keys_of
 from dais.cli.identity.members import members_of
 from dais.cli.identity.names import role_named
@@ -36,7 +37,7 @@ def role() -> None:
 
 
 @role.command()
-@click.argument("ref", metavar="ROLE")
+@click.argument("ref", metavar="ROLE", shell_complete=role_names)
 @with_output_of(Role)
 @connected
 def get(client: Client, output: Output, ref: str) -> None:
@@ -86,7 +87,7 @@ def new(client: Client, output: Output, name: str, parent_type: Parent | None) -
 
 
 @role.command("set")
-@click.argument("ref", metavar="ROLE")
+@click.argument("ref", metavar="ROLE", shell_complete=role_names)
 @click.option("--name", metavar="NAME", required=True, help="Its own name from now on.")
 @with_output_of(Role)
 @connected
@@ -101,7 +102,7 @@ def set_(client: Client, output: Output, ref: str, name: str) -> None:
 
 
 @role.command()
-@click.argument("roles", metavar="ROLE...", nargs=-1, required=True)
+@click.argument("roles", metavar="ROLE...", nargs=-1, required=True, shell_complete=role_names)
 @connected
 def rm(client: Client, roles: tuple[str, ...]) -> None:
     """Remove roles, with their policies, members and keys; predefined ones stay.

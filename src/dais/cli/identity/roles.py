@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
+from dais.cli.identity.completing import NAMES
 from dais.cli.identity.members import members_of
 from dais.cli.identity.names import acted_in, role_named
 from dais.cli.output import Output, with_output_of
@@ -33,7 +34,7 @@ def roles_of(kind: Parent, example: str, default: str) -> click.Group:
         help=f"List roles; without a name those of {default}.\n\n\b\nExamples:\n  dais {kind} role ls\n"
         f"  dais {kind} role ls {example} --fields id,name\n"
     )
-    @click.argument("ref", metavar=kind.upper(), required=False)
+    @click.argument("ref", metavar=kind.upper(), required=False, shell_complete=NAMES[kind])
     @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
     @with_output_of(Role)
     @connected

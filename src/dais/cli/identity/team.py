@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected
+from dais.cli.identity.completing import team_names
 from dais.cli.identity.members import members_of
 from dais.cli.identity.policies import policies_of
 from dais.cli.identity.roles import roles_of
@@ -35,7 +36,7 @@ def team() -> None:
 
 
 @team.command()
-@click.argument("ref", metavar="TEAM")
+@click.argument("ref", metavar="TEAM", shell_complete=team_names)
 @with_output_of(Team)
 @connected
 def get(client: Client, output: Output, ref: str) -> None:
@@ -78,7 +79,7 @@ def new(client: Client, output: Output, name: str) -> None:
 
 
 @team.command("set")
-@click.argument("ref", metavar="TEAM")
+@click.argument("ref", metavar="TEAM", shell_complete=team_names)
 @click.option("--name", metavar="NAME", required=True, help="What it is called from now on.")
 @with_output_of(Team)
 @connected
@@ -93,7 +94,7 @@ def set_(client: Client, output: Output, ref: str, name: str) -> None:
 
 
 @team.command()
-@click.argument("teams", metavar="TEAM...", nargs=-1, required=True)
+@click.argument("teams", metavar="TEAM...", nargs=-1, required=True, shell_complete=team_names)
 @connected
 def rm(client: Client, teams: tuple[str, ...]) -> None:
     """Remove teams, with their roles; what their members had through them they have no more.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected, note
+from dais.cli.identity.completing import organization_names, user_names
 from dais.cli.identity.keys import keys_of
 from dais.cli.identity.policies import policies_of
 from dais.cli.output import Output, with_output_of
@@ -37,7 +38,7 @@ def user() -> None:
 
 
 @user.command()
-@click.argument("ref", metavar="USER", required=False)
+@click.argument("ref", metavar="USER", required=False, shell_complete=user_names)
 @with_output_of(User)
 @connected
 def get(client: Client, output: Output, ref: str | None) -> None:
@@ -52,7 +53,7 @@ def get(client: Client, output: Output, ref: str | None) -> None:
 
 
 @user.command()
-@click.option("--organization", metavar="ORGANIZATION", help="Only of this one.")
+@click.option("--organization", metavar="ORGANIZATION", help="Only of this one.", shell_complete=organization_names)
 @click.option("--text", metavar="TEXT", help="Only those with this in their name or e-mail address.")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @with_output_of(User)
@@ -72,7 +73,9 @@ def ls(client: Client, output: Output, organization: str | None, text: str | Non
 @click.argument("who", metavar="EMAIL|NAME")
 @click.option("--name", metavar="NAME", help="What they are called. [default: as the e-mail address begins]")
 @click.option("--full-name", metavar="TEXT", help="A name for people to read.")
-@click.option("--organization", metavar="ORGANIZATION", help="Whose they are. [default: yours]")
+@click.option(
+    "--organization", metavar="ORGANIZATION", help="Whose they are. [default: yours]", shell_complete=organization_names
+)
 @click.option("--administrator", is_flag=True, help="They administer the whole installation.")
 @click.option(
     "--password",
@@ -115,7 +118,7 @@ def new(
 
 
 @user.command("password")
-@click.argument("ref", metavar="USER")
+@click.argument("ref", metavar="USER", shell_complete=user_names)
 @connected
 def password_(client: Client, ref: str) -> None:
     """Set somebody's password, which they change when they sign in; their sessions end.
@@ -132,7 +135,7 @@ def password_(client: Client, ref: str) -> None:
 
 
 @user.command("set")
-@click.argument("ref", metavar="USER", required=False)
+@click.argument("ref", metavar="USER", required=False, shell_complete=user_names)
 @click.option("--name", metavar="NAME", help="What they are called from now on, and their own account with them.")
 @click.option("--full-name", metavar="TEXT", help="A name for people to read.")
 @click.option("--email", metavar="EMAIL", help="Where they are mailed.")
@@ -164,7 +167,7 @@ def set_(
 
 
 @user.command()
-@click.argument("ref", metavar="USER")
+@click.argument("ref", metavar="USER", shell_complete=user_names)
 @with_output_of(User)
 @connected
 def disable(client: Client, output: Output, ref: str) -> None:
@@ -178,7 +181,7 @@ def disable(client: Client, output: Output, ref: str) -> None:
 
 
 @user.command()
-@click.argument("ref", metavar="USER")
+@click.argument("ref", metavar="USER", shell_complete=user_names)
 @with_output_of(User)
 @connected
 def enable(client: Client, output: Output, ref: str) -> None:
