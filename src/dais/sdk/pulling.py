@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dais.sdk.errors import BadAnswer, Conflict, Invalid, NotFound
-from dais.sdk.flow import Flow, Query, Request, Resource, Response, quoted, together, work
+from dais.sdk.flow import Flow, Query, Request, Resource, Response, quoted, work
 from dais.sdk.local_files import digest_of, digest_of_file
 from dais.sdk.progress import Meter
 from dais.sdk.uploading import PATIENCE, patience_for
@@ -237,59 +237,42 @@ class Puller:
                 return
 
     def _pieces(self, entry: Entry, place: Path) -> Flow[None]:
-        """Receive a large file piece by piece: one comes while the one before is verified and kept.
-
-        Raises Conflict `changed`.
-        """
+        """Receive a large file piece by piece; each is verified before it is kept. Raises Conflict `changed`."""
         begun = yield from work(lambda: list(_parts(place)))
         part, tag = begun[0] if begun else (None, "")
         # When all has come but the last step, one byte is asked for again: it tells whether the file is the same still.
         offset = min(part.stat().st_size, max(entry.size - 1, 0)) if part is not None else 0
         self._meter.skip(0, offset)
-        piece = yield from self._fetch(entry, offset, tag)
-        while piece.end < piece.total:
-            coming = [self._fetch(entry, piece.end, piece.tag), self._keep(entry, piece, place)]
-            piece = (yield from together(coming, at_once=2))[0]
-        yield from self._keep(entry, piece, place)
-        yield from work(lambda: _put(piece.part(place), place))
-        self._meter.moved(1, 0)
+        while True:
+            headers = {"range": f"bytes={offset}-{offset + PIECE_BYTES - 1}"}
+            if tag:
+                headers["if-match"] = f'"{tag}"'
+            query = {"path": entry.path}
+            request = Request("GET", f"{self._base}/file", query, headers=headers, timeout=PATIENCE)
+            response = yield from self._resource.send(request)
+            tag = response.headers.get("etag", "").strip('"')
+            data = response.body
+            if data and digest_of(data) != response.headers.get("dais-digest"):
+                raise BadAnswer(
+                    f"what came of {shown(entry.path)} is damaged", code="digest-mismatch", hint="pull again"
+                )
+            part = _aside(place, f"{tag}.part")
+            executable = response.headers.get("dais-executable") == "true"
+            total = _total(response, offset + len(data))
+            keep, start = part, offset
+            yield from work(lambda: _append(keep, data, start, executable))  # noqa: B023
+            self._meter.moved(0, len(data))
+            offset += len(data)
+            if offset >= total:
+                yield from work(lambda: _put(keep, place))  # noqa: B023
+                self._meter.moved(1, 0)
+                return
 
-    def _fetch(self, entry: Entry, offset: int, tag: str) -> Flow[_Piece]:
-        headers = {"range": f"bytes={offset}-{offset + PIECE_BYTES - 1}"}
-        if tag:
-            headers["if-match"] = f'"{tag}"'
-        query = {"path": entry.path}
-        request = Request("GET", f"{self._base}/file", query, headers=headers, timeout=PATIENCE)
-        return _Piece(offset, (yield from self._resource.send(request)))
 
-    def _keep(self, entry: Entry, piece: _Piece, place: Path) -> Flow[_Piece]:
-        yield from work(lambda: piece.keep(entry, place))
-        self._meter.moved(0, len(piece.data))
-        return piece
-
-
-class _Piece:
-    """A part of a file from byte `offset` to `end` of `total`, as it came."""
-
-    def __init__(self, offset: int, response: Response) -> None:
-        self.data = response.body
-        self.tag = response.headers.get("etag", "").strip('"')
-        self.end = offset + len(self.data)
-        size = response.headers.get("content-range", "").rpartition("/")[2]  # of `bytes 0-9/20`
-        self.total = int(size) if size.isdigit() else self.end
-        self._offset = offset
-        self._headers = response.headers
-
-    def part(self, place: Path) -> Path:
-        """Where the pieces of this file are put together."""
-        return _aside(place, f"{self.tag}.part")
-
-    def keep(self, entry: Entry, place: Path) -> None:
-        """Verify it, and write it there. Raises BadAnswer `digest-mismatch`."""
-        if self.data and digest_of(self.data) != self._headers.get("dais-digest"):
-            raise BadAnswer(f"what came of {shown(entry.path)} is damaged", code="digest-mismatch", hint="pull again")
-        executable = self._headers.get("dais-executable") == "true"
-        _append(self.part(place), self.data, self._offset, executable)
+def _total(response: Response, otherwise: int) -> int:
+    """The size of the whole file, from `Content-Range: bytes 0-9/20`."""
+    size = response.headers.get("content-range", "").rpartition("/")[2]
+    return int(size) if size.isdigit() else otherwise
 
 
 def _aside(place: Path, suffix: str) -> Path:
