@@ -123,7 +123,7 @@ class World:
 
     async def has_nodes(self) -> bool:
         """Whether the group has told its machines."""
-        return bool(await self.db.read(list_nodes))
+        return bool(await self.db.read(list_nodes, self.actor))
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,7 @@ import dais
 from dais.api.context import Context, Services
 from dais.api.routing import Receive, Routes, Scope, Send
 from dais.compute import Figures, figures
-from dais.kit.errors import Forbidden
+from dais.identity import require
 from dais.kit.meters import Histogram
 
 if TYPE_CHECKING:
@@ -42,18 +42,13 @@ async def metrics(ctx: Context, scope: Scope, receive: Receive, send: Send) -> N
 
 
 async def _check(services: Services, scope: Scope) -> None:
-    """Raises Unauthenticated, Forbidden `not-administrator`."""
+    """Raises Unauthenticated, Forbidden."""
     wanted = services.settings["server"].metrics_token if "server" in services.settings else ""
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     if wanted and hmac.compare_digest(given, b"Bearer " + wanted.encode()):
         return
     actor = await services.authenticator.actor(scope)
-    if not actor.administrator:
-        raise Forbidden(
-            "the figures of the installation are for its administrators; give Prometheus an administrator's token, or "
-            "the one of DAIS_SERVER_METRICS_TOKEN",
-            code="not-administrator",
-        )
+    await services.db.read(require, actor, "installation:get")
 
 
 async def render(services: Services) -> tuple[bytes, str]:

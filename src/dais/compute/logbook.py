@@ -28,7 +28,7 @@ from dais.compute.logs import (
 )
 from dais.data import BlobStore
 from dais.engines.contract import SYSTEM, Engine, Frame, Handle, LogChunk
-from dais.identity import Actor, require
+from dais.identity import Actor
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import NotFound
@@ -105,8 +105,7 @@ class Slice:
 
 def job_log(uow: UnitOfWork, actor: Actor, ref: str, account: str | None = None) -> JobLog:
     """Where a job's logs are. Raises NotFound, Forbidden."""
-    row = find_job(uow, actor, ref, account=account)
-    require(uow, actor, "job:logs", account_id=row.account_id, resource_type="job", resource_id=row.id)
+    row = find_job(uow, actor, ref, account=account, action="job:logs")
     return _job_log(uow, row.id, row.group_name)
 
 

@@ -33,7 +33,7 @@ from dais.engines.contract import (
     Terminal,
     Usage,
 )
-from dais.identity import Actor, require
+from dais.identity import Actor
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.kit.vault import Vault
@@ -135,8 +135,7 @@ class Compute:
 
 def running_work(uow: UnitOfWork, actor: Actor, ref: str, action: str, account: str | None = None) -> Work:
     """The latest run of a job, for doing something inside it. Raises NotFound, Forbidden, Conflict `not-running`."""
-    row = find_job(uow, actor, ref, account=account)
-    require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id)
+    row = find_job(uow, actor, ref, account=account, action=action)
     run_id = uow.scalar(_latest, job_id=row.id, run_index=row.run_index)
     if run_id is None or row.state != "RUNNING":
         raise Conflict(f"job {row.id} is {row.state}, not RUNNING", code="not-running", state=row.state)

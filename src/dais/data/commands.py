@@ -100,7 +100,7 @@ def publish_folder(uow: UnitOfWork, actor: Actor, ref: str) -> Folder:
 
     Raises Conflict `folder-exists` when the name was taken meanwhile.
     """
-    folder = get_folder(uow, actor, ref, action="data:set")
+    folder = get_folder(uow, actor, ref, action="data:new")
     if not folder.staged:
         return folder
     if uow.one(_taken, account_id=folder.account_id, name=folder.name) is not None:

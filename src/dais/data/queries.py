@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from typing import Any
 
@@ -14,14 +15,16 @@ from dais.data.types import Folder, MountedFolder
 from dais.identity import (
     Account,
     Actor,
+    conditions,
     get_account,
+    listed,
+    may_see,
     require,
     resolve_account,
     user_names,
-    visible_accounts,
 )
-from dais.kit.database import Row, Statement, UnitOfWork, in_list
-from dais.kit.errors import Forbidden, Invalid, NotFound
+from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.errors import Invalid, NotFound
 from dais.kit.ids import is_id
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from dais.wire.paths import PathError, clean_path, shown
@@ -40,8 +43,15 @@ _names = Statement(
 )
 
 
-def _pages(column: Any, descending: bool) -> tuple[Statement, Statement]:
-    """A page of all folders and one of those of some accounts, in one order, after a value of it and an id."""
+FOLDER_ORDERS = ("name", "-name", "created", "-created")
+"""How lists of folders can be sorted; `-` means downward."""
+
+
+@functools.cache
+def _page(order: str, shape: frozenset[str]) -> Statement:
+    """A page of folders in one order, after a value of it and an id; `shape` as `conditions` takes it, `account_id`."""
+    column: Any = folders.c.name if order.endswith("name") else folders.c.created_at
+    descending = order.startswith("-")
     value: Any = bindparam("value")
     last: Any = bindparam("id")
     beyond = or_(column < value, and_(column == value, folders.c.id < last))
@@ -52,18 +62,14 @@ def _pages(column: Any, descending: bool) -> tuple[Statement, Statement]:
         select(folders)
         .where(_live, func.lower(folders.c.name).like(bindparam("pattern"), escape="\\"), beyond)
         .order_by(*((column.desc(), folders.c.id.desc()) if descending else (column, folders.c.id)))
+        .where(*conditions(shape, "data", id=folders.c.id, account=folders.c.account_id))
         .limit(bindparam("limit"))
     )
-    return Statement(page), Statement(page.where(in_list(folders.c.account_id, "accounts")))
+    if "account_id" in shape:
+        page = page.where(folders.c.account_id == bindparam("account_id"))
+    return Statement(page)
 
 
-FOLDER_ORDERS = ("name", "-name", "created", "-created")
-"""How lists of folders can be sorted; `-` means downward."""
-
-_lists = {
-    order: _pages(folders.c.name if order.endswith("name") else folders.c.created_at, order.startswith("-"))
-    for order in FOLDER_ORDERS
-}
 _existing = Statement(select(folders.c.id).where(folders.c.deleted_at.is_(None)))
 
 
@@ -73,13 +79,14 @@ def get_folder(
     """The folder that `ref` means, when `actor` may do `action` with it.
 
     `ref` is an id, a full name `org.account.name` (`org.account./.name` where the name begins with a dot), or a name
-    in `account` (default: the personal account). Raises NotFound `no-such-folder` with the nearest name, Forbidden.
+    in `account` (default: the personal account). Raises NotFound `no-such-folder` with the nearest name, also for a
+    folder that they may neither see nor do this with; Forbidden.
     """
     row, where = _find(uow, actor, ref, account)
-    if row is None or not _visible(uow, actor, row):
-        raise _no_such_folder(uow, actor, ref, where)
-    if action != "data:get":
-        require(uow, actor, action, account_id=row.account_id, resource_type="folder", resource_id=row.id)
+    hidden = functools.partial(_no_such_folder, uow, actor, ref, where)
+    if row is None or (row.published_at is None and row.created_by != actor.id):
+        raise hidden()
+    require(uow, actor, action, account_id=row.account_id, resource_id=row.id, hidden=hidden)
     return folder_of(uow, row)
 
 
@@ -98,7 +105,7 @@ def list_folders(
     `match` keeps those whose names contain it, in any case. Raises Invalid `bad-cursor`, `bad-order`.
     """
     check_limit(limit)
-    if order not in _lists:
+    if order not in FOLDER_ORDERS:
         raise Invalid(
             f"{order[:40]!r} is no order of folders; there are {', '.join(FOLDER_ORDERS)}",
             code="bad-order",
@@ -109,16 +116,10 @@ def list_folders(
     if cursor is not None:
         shape: Any = tuple[str, str] if isinstance(value, str) else tuple[int, str]
         value, last = decode_cursor(cursor, shape)
-    if account is not None:
-        of = resolve_account(uow, actor, account)
-        require(uow, actor, "data:list", account_id=of.id)
-        accounts: list[str] | None = [of.id]
-    else:
-        accounts = visible_accounts(uow, actor, "data:list")
+    of = {"account_id": resolve_account(uow, actor, account).id} if account is not None else {}
+    of |= listed(uow, actor, "data:list", account_id=of.get("account_id")).values
     wanted = {"first": int(cursor is None), "value": value, "id": last, "pattern": _containing(match)}
-    wanted["limit"] = limit + 1
-    every, some = _lists[order]
-    rows = uow.all(every, **wanted) if accounts is None else uow.all(some, **wanted, accounts=accounts)
+    rows = uow.all(_page(order, frozenset(of)), **wanted, **of, limit=limit + 1)
     shown_rows = rows[:limit]
     owners = user_names(uow, {row.created_by for row in shown_rows})
     of_id = {account_id: get_account(uow, account_id) for account_id in {row.account_id for row in shown_rows}}
@@ -140,7 +141,7 @@ def find_mount(uow: UnitOfWork, actor: Actor, mount: Mount, account_id: str) -> 
         raise invalid_path(error) from error
     action = "data:mount" if mount.read_only else "data:set"
     folder = get_folder(uow, actor, mount.name, account=account_id, action=action)
-    require(uow, actor, "data:mount", account_id=folder.account_id, resource_type="folder", resource_id=folder.id)
+    require(uow, actor, "data:mount", account_id=folder.account_id, resource_id=folder.id)
     return MountedFolder(folder_id=folder.id, path=path, read_only=mount.read_only)
 
 
@@ -196,19 +197,9 @@ def _find(uow: UnitOfWork, actor: Actor, ref: str, account: str | None) -> tuple
     return uow.one(_by_name, account_id=where.id, name=name), where
 
 
-def _visible(uow: UnitOfWork, actor: Actor, row: Row) -> bool:
-    if row.published_at is None and row.created_by != actor.id:
-        return False
-    try:
-        require(uow, actor, "data:get", account_id=row.account_id)
-    except Forbidden:
-        return False
-    return True
-
-
 def _no_such_folder(uow: UnitOfWork, actor: Actor, ref: str, where: Account | None) -> NotFound:
     hint = "`dais folder ls` lists those that you may use"
-    if where is not None:
+    if where is not None and may_see(uow, actor, "data:list", where.id):
         names = [row.name for row in uow.all(_names, account_id=where.id)]
         near = difflib.get_close_matches(ref[:200].rpartition(".")[2], names, 1)
         makes = f"{hint}, `dais folder new {ref[:80]}` makes one in {where.full_name}"

@@ -66,6 +66,7 @@ from dais.identity.queries.users import get_user, list_users, resolve_user, user
 from dais.identity.rules import (
     Decision,
     decide,
+    listed,
     may,
     may_see,
     require,
@@ -73,7 +74,6 @@ from dais.identity.rules import (
     resource_at,
     rules_of,
     visible,
-    visible_accounts,
 )
 from dais.identity.secrets import new_secret
 from dais.identity.seeing import Visible, conditions
@@ -231,6 +231,7 @@ __all__ = [
     "list_teams",
     "list_tokens",
     "list_users",
+    "listed",
     "may",
     "may_see",
     "new_secret",
@@ -288,6 +289,5 @@ __all__ = [
     "user_name",
     "user_names",
     "visible",
-    "visible_accounts",
     "with_ids",
 ]

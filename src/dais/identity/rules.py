@@ -8,6 +8,7 @@ those of its role alone. An administrator of the installation may do everything.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import msgspec
 from sqlalchemy import bindparam, select, union, union_all
@@ -16,7 +17,7 @@ from dais.identity.actions import check_action, only_reads
 from dais.identity.audit import record
 from dais.identity.errors import not_allowed
 from dais.identity.evaluator import Rule, Rules, Seen
-from dais.identity.seeing import Visible, among, as_visible
+from dais.identity.seeing import Visible, as_visible
 from dais.identity.statements import parse, stored
 from dais.identity.tables import (
     account_ancestors,
@@ -30,7 +31,8 @@ from dais.identity.tables import (
 from dais.identity.topics import CHANGED
 from dais.identity.types import Actor
 from dais.identity.urns import INSTALLATION, Resource
-from dais.kit.database import Row, Statement, UnitOfWork, in_list
+from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.errors import DaisError
 
 ROOT = Rules([Rule(statement=parse("*@*"), organization_id=None, subject=("installation", ""))])
 """The rules of an administrator of the installation."""
@@ -84,15 +86,6 @@ _above = Statement(
     .join(accounts, accounts.c.id == account_ancestors.c.account_id)
     .where(account_ancestors.c.account_id == bindparam("account_id"))
 )
-_whole_accounts = Statement(
-    select(accounts.c.id)
-    .where(in_list(accounts.c.organization_id, "organizations"))
-    .union(
-        select(account_ancestors.c.account_id)
-        .join(accounts, accounts.c.id == account_ancestors.c.ancestor_id)
-        .where(among((accounts.c.organization_id, accounts.c.id), "accounts"))
-    )
-)
 _account_name = Statement(select(accounts.c.full_name).where(accounts.c.id == bindparam("account_id")))
 
 
@@ -125,11 +118,13 @@ def require(
     holder: tuple[str, str] | None = None,
     resource_type: str = "",
     resource_id: str = "",
+    hidden: Callable[[], DaisError] | None = None,
 ) -> None:
     """Return when `actor` may do `action`; else raise Forbidden `not-allowed`. What changes something is audited.
 
     The thing lies in the account, else in the organization (below `holder`, a team or user), else it belongs to the
-    installation. Without `resource_type` it is of the action's own type.
+    installation. Without `resource_type` it is of the action's own type. `hidden` makes the error for those who may not
+    even see it: the one that says that there is no such thing.
     """
     resource = resource_at(
         uow,
@@ -140,15 +135,19 @@ def require(
         holder=holder,
         new=action.endswith(":new"),
     )
-    require_on(uow, actor, action, resource)
+    require_on(uow, actor, action, resource, hidden)
 
 
-def require_on(uow: UnitOfWork, actor: Actor, action: str, resource: Resource) -> None:
+def require_on(
+    uow: UnitOfWork, actor: Actor, action: str, resource: Resource, hidden: Callable[[], DaisError] | None = None
+) -> None:
     """The same for a resource."""
     if may(uow, actor, action, resource):
         if not only_reads(action):
             record(uow, actor, action, resource.urn, resource.organization_id, allowed=True)
         return
+    if hidden is not None and not may(uow, actor, f"{resource.type}:get", resource):
+        raise hidden()
     raise not_allowed(
         actor.name,
         action,
@@ -168,8 +167,8 @@ def may(uow: UnitOfWork, actor: Actor, action: str, resource: Resource) -> bool:
     return actor.narrowed is None or narrowing(actor).allows(action, resource)
 
 
-def may_see(uow: UnitOfWork, actor: Actor, action: str, account_id: str, resource_id: str) -> bool:
-    """Whether `actor` may do `action` with a thing of an account."""
+def may_see(uow: UnitOfWork, actor: Actor, action: str, account_id: str, resource_id: str = "") -> bool:
+    """Whether `actor` may do `action` with a thing of an account; without an id, with all of that type."""
     kind = action.partition(":")[0]
     return may(uow, actor, action, resource_at(uow, kind, resource_id, account_id=account_id))
 
@@ -192,17 +191,24 @@ def visible(uow: UnitOfWork, actor: Actor, action: str, *, holder: str | None = 
     return as_visible(seen, narrowed, uow.dialect)
 
 
-def visible_accounts(uow: UnitOfWork, actor: Actor, action: str) -> list[str] | None:
-    """The ids of the accounts where `actor` may do `action` with everything of its type; None means all."""
-    check_action(action)
-    seen, narrowed = _seen(uow, actor, action, "account")
-    found: set[str] | None = None
-    for one in (seen, narrowed):
-        if one is not None and not one.everything:
-            rows = uow.all(_whole_accounts, organizations=sorted(one.organizations), accounts=sorted(one.accounts))
-            ids = {row.id for row in rows}
-            found = ids if found is None else found & ids
-    return None if found is None else sorted(found)
+def listed(
+    uow: UnitOfWork,
+    actor: Actor,
+    action: str,
+    *,
+    account_id: str | None = None,
+    organization_id: str | None = None,
+    holder: str | None = "account",
+) -> Visible:
+    """The same for a list that is asked for: raises Forbidden when there is nothing of the type that they may see.
+
+    An empty list would say that there is nothing; with a token that is narrowed to other things that is no answer.
+    """
+    seen = visible(uow, actor, action, holder=holder)
+    if seen.nothing:
+        where = organization_id or (actor.organization_id if holder == "account" else None)
+        require(uow, actor, action, account_id=account_id, organization_id=where)
+    return seen
 
 
 def narrowing(actor: Actor) -> Rules:

@@ -46,6 +46,11 @@ class Visible(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is no condition at all."""
         return not self.values
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing can meet the conditions."""
+        return any(name.endswith("_nothing") for name in self.values)
+
 
 def as_visible(seen: Seen, narrowed: Seen | None, dialect: str) -> Visible:
     """Both must hold: what the actor's rules show, and what the token is narrowed to."""

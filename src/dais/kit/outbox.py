@@ -8,14 +8,13 @@ nothing. Rows live seven days; a reader that asks for older ones must start anew
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from dais.kit.clock import SECOND
-from dais.kit.database import Database, Row, Statement, UnitOfWork, in_list
+from dais.kit.database import Database, Row, Statement, UnitOfWork
 from dais.kit.database.work import NUMBERED as NUMBERED
 from dais.kit.database.work import WRITTEN, events
 from dais.kit.leases import Lease, LeasedLoop, check
@@ -39,11 +38,8 @@ _oldest = select(func.coalesce(func.min(events.c.seq), 0)).scalar_subquery()
 _newest_id = Statement(select(func.max(events.c.id)))
 _bounds = Statement(select(_oldest.label("oldest"), _newest.label("newest")))
 _after = select(events).where(events.c.seq > bindparam("after")).order_by(events.c.seq).limit(bindparam("most"))
-_mine = or_(in_list(events.c.account_id, "accounts"), events.c.subject_id == bindparam("user_id"))
 _all_after = Statement(_after)
 _all_of_subject = Statement(_after.where(events.c.subject_id == bindparam("subject")))
-_some_after = Statement(_after.where(_mine))
-_some_of_subject = Statement(_after.where(events.c.subject_id == bindparam("subject"), _mine))
 # The newest row stays whatever its age, so that numbers never start again from the beginning.
 _purge = Statement(
     delete(events).where(
@@ -98,25 +94,12 @@ def can_resume(uow: UnitOfWork, seq: int) -> bool:
     return oldest - 1 <= seq <= newest
 
 
-def after(
-    uow: UnitOfWork,
-    seq: int,
-    *,
-    accounts: Collection[str] | None = None,
-    user_id: str = "",
-    subject: str | None = None,
-    limit: int = 500,
-) -> list[NumberedEvent]:
-    """Events with greater numbers, in order: of `subject` only; of these accounts, or about that user, only."""
+def after(uow: UnitOfWork, seq: int, *, subject: str | None = None, limit: int = 500) -> list[NumberedEvent]:
+    """Events with greater numbers, in order; of `subject` only. Who may see them is the caller's to ask."""
     values: dict[str, Any] = {"after": seq, "most": limit}
     if subject is not None:
         values["subject"] = subject
-    if accounts is None:
-        rows = uow.all(_all_of_subject if subject is not None else _all_after, **values)
-    else:
-        values |= {"accounts": list(accounts), "user_id": user_id}
-        rows = uow.all(_some_of_subject if subject is not None else _some_after, **values)
-    return [_event(row) for row in rows]
+    return [_event(row) for row in uow.all(_all_of_subject if subject is not None else _all_after, **values)]
 
 
 def relay(db: Database) -> LeasedLoop:

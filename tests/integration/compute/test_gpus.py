@@ -66,11 +66,11 @@ async def test_the_launch_names_them_and_the_job_sees_no_others(world: World) ->
 
 async def test_what_is_free_is_told(world: World) -> None:
     job = await world.state(await world.submit("sleep-forever", resources=asks(3)), "RUNNING")
-    (node,) = await world.db.read(list_nodes)
+    (node,) = await world.db.read(list_nodes, world.actor)
     assert (node.gpu, node.free_gpu, node.gpus) == (4, 1, list(UUIDS))
     await world.kill(job.id)
     await world.finished(job.id)
-    (node,) = await world.db.read(list_nodes)
+    (node,) = await world.db.read(list_nodes, world.actor)
     assert node.free_gpu == 4
 
 

@@ -26,7 +26,7 @@ from dais.identity import (
     touch_tokens,
     urn,
     user_names,
-    visible_accounts,
+    visible,
 )
 from dais.identity.bootstrap import user_name
 from dais.kit.clock import ManualClock
@@ -171,7 +171,7 @@ def test_a_grant_covers_what_lies_below_and_nothing_else(database: Database, ann
     database.write_sync(grant_account, ann, vision.id, joe.id)
     database.write_sync(grant_account, ann, vision.id, joe.id)
     allowed = {joe.account_id, vision.id, deep.id}
-    assert set(database.read_sync(visible_accounts, joe, "job:list")) == allowed
+    assert {one.id for one in database.read_sync(list_accounts, joe).items} == allowed
     for one in (lab.id, vision.id, deep.id, other.id, joe.account_id, ann.account_id):
         if one in allowed:
             database.read_sync(require, joe, "job:new", account_id=one)
@@ -185,7 +185,7 @@ def test_what_belongs_to_nobody_is_the_administrators(database: Database, ann: A
     database.read_sync(require, ann, "group:set")
     with pytest.raises(Forbidden, match="administrator"):
         database.read_sync(require, joe, "group:set")
-    assert database.read_sync(visible_accounts, ann, "job:list") is None
+    assert database.read_sync(visible, ann, "job:list").everything
     for verb in (create_user, create_account):
         with pytest.raises(Forbidden):
             database.write_sync(verb, joe, "eve")
@@ -195,7 +195,7 @@ def test_what_belongs_to_nobody_is_the_administrators(database: Database, ann: A
 
 def test_a_mistyped_action_is_the_programs_fault(database: Database, ann: Actor) -> None:
     assert "job:exec" in ACTIONS
-    for verb in (require, visible_accounts):
+    for verb in (require, visible):
         with pytest.raises(ValueError, match="job:destroy"):
             database.read_sync(verb, ann, "job:destroy")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from dais.api.context import Context
 from dais.api.routing import Header, Routes
 from dais.api.sse import ServerEvent
-from dais.identity import Actor, token_holds, visible_accounts
+from dais.identity import Actor, Resource, may, resource_at, token_holds
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid
@@ -18,6 +18,8 @@ from dais.wire import answers
 
 routes = Routes()
 
+SHOWN = ("job:get", "data:get", "secret:get", "account:get", "user:get")
+"""What is asked for most events; those of other things, which lie in no account, are the installation's to see."""
 BATCH = 500
 """Events that are read at a time."""
 POLL_SECONDS = 5.0
@@ -29,9 +31,10 @@ class _Seen:
 
     events: list[NumberedEvent]
     seq: int
+    more: bool
 
 
-@routes.events("/v1/events", summary="Follow what happens", action="event:list")
+@routes.events("/v1/events", summary="Follow what happens", action=SHOWN)
 async def follow_all(
     ctx: Context,
     subject: str | None = None,
@@ -40,8 +43,9 @@ async def follow_all(
 ) -> AsyncIterator[ServerEvent]:
     """Events named by their kind (`job.state`), from now on; with `since` or `Last-Event-ID`, from there.
 
-    `subject` is the id of the one thing to follow. When the place to resume from is gone (events live seven days),
-    an event `reset` comes first: what was missed is unknown, so read the present state, then go on.
+    An event is shown to who may get what it is about. `subject` is the id of the one thing to follow. When the place to
+    resume from is gone (events live seven days), an event `reset` comes first: what was missed is unknown, so read the
+    present state, then go on.
     """
     async for event in follow(ctx, subject, resume_from(last_event_id, since)):
         yield event
@@ -60,7 +64,7 @@ async def follow(ctx: Context, subject: str | None, start: int | None) -> AsyncI
             for event in seen.events:
                 yield ServerEvent(_answer(event), event.kind, str(event.seq))
             seq = seen.seq
-            if len(seen.events) < BATCH:
+            if not seen.more:
                 await hint.wait(POLL_SECONDS)
 
 
@@ -77,10 +81,41 @@ def _look(uow: UnitOfWork, actor: Actor, seq: int, subject: str | None) -> _Seen
     """What the actor may see after `seq`; None when their token has been revoked or has expired meanwhile."""
     if not token_holds(uow, actor):
         return None
-    accounts = visible_accounts(uow, actor, "event:list")
     newest = bounds(uow)[1]
-    events = after(uow, seq, accounts=accounts, user_id=actor.id, subject=subject, limit=BATCH)
-    return _Seen(events, events[-1].seq if len(events) == BATCH else max(seq, newest))
+    events = after(uow, seq, subject=subject, limit=BATCH)
+    return _Seen(
+        events=_seen(uow, actor, events),
+        seq=events[-1].seq if len(events) == BATCH else max(seq, newest),
+        more=len(events) == BATCH,
+    )
+
+
+def _seen(uow: UnitOfWork, actor: Actor, events: list[NumberedEvent]) -> list[NumberedEvent]:
+    """Those about things that the actor may see; of each thing it is asked once."""
+    asked: dict[tuple[str, str], bool] = {}
+    found = []
+    for event in events:
+        about = (event.subject_type, event.subject_id)
+        if about not in asked:
+            asked[about] = may(uow, actor, f"{_kind(event)}:get", _about(uow, actor, event))
+        if asked[about]:
+            found.append(event)
+    return found
+
+
+def _kind(event: NumberedEvent) -> str:
+    """What the subject's type is called in policies."""
+    return "data" if event.subject_type == "folder" else event.subject_type
+
+
+def _about(uow: UnitOfWork, actor: Actor, event: NumberedEvent) -> Resource:
+    """The subject; what lies in no account, and is not the actor, is the installation's."""
+    if event.subject_type != "user":
+        return resource_at(uow, _kind(event), event.subject_id, account_id=event.account_id)
+    organization_id = actor.organization_id if event.subject_id == actor.id else None
+    if event.account_id is not None:  # the personal one
+        organization_id = resource_at(uow, "account", event.account_id).organization_id
+    return resource_at(uow, "user", event.subject_id, organization_id=organization_id)
 
 
 def _answer(event: NumberedEvent) -> answers.Event:

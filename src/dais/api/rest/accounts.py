@@ -83,7 +83,9 @@ async def account(ctx: Context, ref: str) -> answers.Account:
 
 
 @routes.patch(
-    "/v1/accounts/{ref}", summary="Change an account's name, or how long its logs are kept", action="account:set"
+    "/v1/accounts/{ref}",
+    summary="Change an account's name, or how long its logs are kept",
+    action=("account:set", "installation:set"),
 )
 async def change_account(ctx: Context, ref: str, body: AccountChange) -> answers.Account:
     """With its name the full names of those below change. A personal account is called as its user.

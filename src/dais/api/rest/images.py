@@ -63,7 +63,7 @@ async def image(ctx: Context, name: str, group: str = DEFAULT_GROUP) -> answers.
     found: answers.Image = await ctx.db.read(get_image, ctx.actor, group, name)
     if found.size is not None:
         return found
-    row = await ctx.db.read(image_row, group, name)
+    row = await ctx.db.read(image_row, ctx.actor, group, name)
     size = await asyncio.to_thread(tree_size, Path(row.path))
     await ctx.db.write(store_image_size, group, name, size)
     return msgspec.structs.replace(found, size=size)

@@ -12,5 +12,5 @@ routes = Routes()
 
 @routes.get("/v1/nodes", summary="List the machines with their free slots", action="node:list")
 async def nodes(ctx: Context) -> answers.Page[answers.Node]:
-    found = await ctx.db.read(list_nodes)
+    found = await ctx.db.read(list_nodes, ctx.actor)
     return answers.Page[answers.Node](items=found)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from dais.compute.environments.queries import environment_row
 from dais.compute.environments.tables import environments
 from dais.compute.jobs.tables import runs
 from dais.compute.jobs.types import Segment
-from dais.identity import Actor, require
+from dais.identity import Actor
 from dais.kit.database import Event, Row, Statement, UnitOfWork
-from dais.kit.errors import Conflict, NotFound
+from dais.kit.errors import Conflict
 from dais.kit.ids import new_id
 
 _by_key = Statement(
@@ -158,12 +159,7 @@ def finish_environment(
 
 def remove_environment(uow: UnitOfWork, actor: Actor, environment_id: str) -> None:
     """Forget an environment; the next job that wants it builds it again. Raises Conflict `in-use`."""
-    row = uow.one(_by_id, id=environment_id)
-    if row is None or (row.organization_id != actor.organization_id and not actor.administrator):
-        raise NotFound(
-            f"there is no environment {environment_id}; `dais env ls` lists them", code="no-such-environment"
-        )
-    require(uow, actor, "environment:rm", resource_type="environment", resource_id=environment_id)
+    row = environment_row(uow, actor, environment_id, "environment:rm")
     used = uow.scalar(_in_use, environment_id=environment_id)
     if used or row.state == "BUILDING":
         jobs = "a running job uses it" if used == 1 else f"{used} running jobs use it"

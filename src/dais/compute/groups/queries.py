@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
-from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy import BigInteger, bindparam, func, literal, select
 
 from dais.compute.groups.tables import nodes, resource_groups
 from dais.compute.jobs.gpus import held_gpus
 from dais.compute.jobs.tables import runs
+from dais.identity import INSTALLATION, Actor, conditions, listed
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.wire import answers
 
 _nodes = Statement(
     select(nodes).where(nodes.c.group_name == bindparam("group"), nodes.c.state == "UP").order_by(nodes.c.name)
 )
-_all_nodes = Statement(select(nodes).order_by(nodes.c.group_name, nodes.c.name))
 _group = Statement(select(resource_groups).where(resource_groups.c.name == bindparam("name")))
 _groups = Statement(select(resource_groups.c.name).order_by(resource_groups.c.name))
 _held = Statement(
@@ -44,12 +46,21 @@ def group_names(uow: UnitOfWork) -> list[str]:
     return [row.name for row in uow.all(_groups)]
 
 
-def list_nodes(uow: UnitOfWork) -> list[answers.Node]:
-    """Every node with what is free on it. Any signed-in user may see them."""
+@functools.cache
+def _all_nodes(shape: frozenset[str]) -> Statement:
+    """Every node that the conditions of this shape let through; in policies a node is `group/name`."""
+    whole = literal(INSTALLATION)
+    seen = conditions(shape, "node", id=nodes.c.group_name.concat("/").concat(nodes.c.name), organization=whole)
+    return Statement(select(nodes).where(*seen).order_by(nodes.c.group_name, nodes.c.name))
+
+
+def list_nodes(uow: UnitOfWork, actor: Actor) -> list[answers.Node]:
+    """The nodes that the actor may see, with what is free on each."""
+    seen = listed(uow, actor, "node:list", holder=None)
     held = {(row.group_name, row.node): row for row in uow.all(_held)}
     taken = held_gpus(uow)
     shown = []
-    for row in uow.all(_all_nodes):
+    for row in uow.all(_all_nodes(seen.shape), **seen.values):
         used = held.get((row.group_name, row.name))
         gpus = msgspec.json.decode(row.gpus)
         shown.append(

@@ -7,7 +7,7 @@ import re
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from dais.compute.groups.queries import group_names, group_row
-from dais.compute.images.queries import MOST, get_image, image_names, image_row
+from dais.compute.images.queries import MOST, get_image, image_id, image_names, image_row
 from dais.compute.images.tables import images
 from dais.compute.jobs.tables import jobs
 from dais.engines.contract import RootFacts
@@ -41,7 +41,7 @@ _users = Statement(
 
 def check_new_image(uow: UnitOfWork, actor: Actor, group: str, name: str) -> None:
     """Whether this image could be registered. Raises Forbidden, Invalid, NotFound (group), Conflict, TooMany."""
-    require(uow, actor, "image:new")
+    require(uow, actor, "image:new", resource_id=image_id(group, name))
     found = group_row(uow, group)
     if found is None:
         raise NotFound(
@@ -79,8 +79,7 @@ def remove_image(uow: UnitOfWork, actor: Actor, group: str, name: str) -> str | 
 
     Raises Forbidden, NotFound `no-such-image`, Conflict `in-use` while a job of it has not ended.
     """
-    require(uow, actor, "image:rm")
-    row = image_row(uow, group, name)
+    row = image_row(uow, actor, group, name, "image:rm")
     user = uow.scalar(_users, group=group, name=name)
     if user is not None:
         raise Conflict(

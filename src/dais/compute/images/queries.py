@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal, select
 
 from dais.compute.images.tables import images
-from dais.identity import Actor, user_names
+from dais.identity import INSTALLATION, Actor, conditions, listed, may, require, resource_at, user_names
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid, NotFound
@@ -18,34 +19,58 @@ from dais.wire.spec import JobSpec
 MOST = 1_000
 """Images of one installation."""
 
-_all = Statement(select(images).order_by(images.c.group_name, images.c.name).limit(MOST))
 _one = Statement(select(images).where(images.c.group_name == bindparam("group"), images.c.name == bindparam("name")))
 _names = Statement(
     select(images.c.name).where(images.c.group_name == bindparam("group")).order_by(images.c.name).limit(MOST)
 )
 
 
+@functools.cache
+def _all(shape: frozenset[str]) -> Statement:
+    """Every image that the conditions of this shape let through."""
+    whole = literal(INSTALLATION)
+    seen = conditions(shape, "image", id=images.c.group_name.concat("/").concat(images.c.name), organization=whole)
+    return Statement(select(images).where(*seen).order_by(images.c.group_name, images.c.name).limit(MOST))
+
+
+def image_id(group: str, name: str) -> str:
+    """What an image is called in policies."""
+    return f"{group}/{name}"
+
+
 def list_images(uow: UnitOfWork, actor: Actor) -> list[answers.Image]:
-    """Every registered image. Any signed-in user may see them; where they lie, administrators only."""
-    rows = uow.all(_all)
+    """The registered images that the actor may see. Where they lie, is shown to who may look into the installation."""
+    seen = listed(uow, actor, "image:list", holder=None)
+    rows = uow.all(_all(seen.shape), **seen.values)
     names = user_names(uow, {row.created_by for row in rows})
-    return [_answer(row, names.get(row.created_by, ""), actor) for row in rows]
+    with_path = _shows_paths(uow, actor)
+    return [_answer(row, names.get(row.created_by, ""), with_path) for row in rows]
 
 
 def get_image(uow: UnitOfWork, actor: Actor, group: str, name: str) -> answers.Image:
-    """One image. Raises NotFound `no-such-image`."""
-    row = image_row(uow, group, name)
-    return _answer(row, user_names(uow, {row.created_by}).get(row.created_by, ""), actor)
+    """One image. Raises NotFound `no-such-image`, also for one that the actor may not see."""
+    row = image_row(uow, actor, group, name)
+    return _answer(row, user_names(uow, {row.created_by}).get(row.created_by, ""), _shows_paths(uow, actor))
 
 
-def image_row(uow: UnitOfWork, group: str, name: str) -> Row:
-    """The row of an image. Raises NotFound `no-such-image`."""
+def image_row(uow: UnitOfWork, actor: Actor, group: str, name: str, action: str = "image:get") -> Row:
+    """The row of an image with which the actor may do `action`. Raises NotFound `no-such-image`, Forbidden."""
+    hidden = functools.partial(_no_such_image, group, name)
     row = uow.one(_one, group=group, name=name)
     if row is None:
-        raise NotFound(
-            f"there is no image {name!r} in group {group}; `dais image ls` lists them", code="no-such-image", name=name
-        )
+        raise hidden()
+    require(uow, actor, action, resource_id=image_id(group, name), hidden=hidden)
     return row
+
+
+def _no_such_image(group: str, name: str) -> NotFound:
+    return NotFound(
+        f"there is no image {name!r} in group {group}; `dais image ls` lists them", code="no-such-image", name=name
+    )
+
+
+def _shows_paths(uow: UnitOfWork, actor: Actor) -> bool:
+    return may(uow, actor, "installation:get", resource_at(uow, "installation"))
 
 
 def image_names(uow: UnitOfWork, group: str) -> list[str]:
@@ -53,13 +78,13 @@ def image_names(uow: UnitOfWork, group: str) -> list[str]:
     return [row.name for row in uow.all(_names, group=group)]
 
 
-def check_image(uow: UnitOfWork, spec: JobSpec, group: Row, nodes: Sequence[Row]) -> tuple[str, ...]:
+def check_image(uow: UnitOfWork, actor: Actor, spec: JobSpec, group: Row, nodes: Sequence[Row]) -> tuple[str, ...]:
     """Refuse an image that is not known or cannot be used here; what the job's owner should know of a good one."""
-    if spec.image in (None, group.default_image):
+    if spec.image is None or spec.image == group.default_image:
         return ()
     found = uow.one(_one, group=group.name, name=spec.image)
-    if found is None:
-        names = image_names(uow, group.name)
+    if found is None or not _sees(uow, actor, group.name, spec.image):
+        names = [name for name in image_names(uow, group.name) if _sees(uow, actor, group.name, name)]
         known = ", ".join([group.default_image, *names[:20]])
         raise Invalid(
             f"there is no image {spec.image!r} in group {group.name}; there are: {known}. An administrator registers "
@@ -83,11 +108,15 @@ def check_image(uow: UnitOfWork, spec: JobSpec, group: Row, nodes: Sequence[Row]
     return ()
 
 
-def _answer(row: Row, registered_by: str, actor: Actor) -> answers.Image:
+def _sees(uow: UnitOfWork, actor: Actor, group: str, name: str) -> bool:
+    return may(uow, actor, "image:get", resource_at(uow, "image", image_id(group, name)))
+
+
+def _answer(row: Row, registered_by: str, with_path: bool) -> answers.Image:
     return answers.Image(
         name=row.name,
         group=row.group_name,
-        path=row.path if actor.administrator else None,
+        path=row.path if with_path else None,
         system=row.system,
         python=row.python,
         size=row.size,

@@ -14,7 +14,7 @@ from dais.compute.jobs.queries import find_job, live_job_named
 from dais.compute.jobs.runs import cancel
 from dais.compute.jobs.tables import job_history, job_tags, jobs, runs
 from dais.compute.notify.tables import deliveries
-from dais.identity import Actor, require
+from dais.identity import Actor
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict
 from dais.wire.spec import JobSpec
@@ -42,16 +42,14 @@ class JobChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def kill_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> str:
     """Ask a job to end; its id. A job that has ended stays as it is. What runs is stopped by its dispatcher."""
-    row = find_job(uow, actor, ref, account=account)
-    require(uow, actor, "job:kill", account_id=row.account_id, resource_type="job", resource_id=row.id)
+    row = find_job(uow, actor, ref, account=account, action="job:kill")
     cancel(uow, row.id, "user-request", f"killed by {actor.name}")
     return str(row.id)
 
 
 def retry_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> str:
     """Put a finished job back into the queue, with the next run index; its id. Raises Conflict `still-alive`."""
-    row = find_job(uow, actor, ref, account=account)
-    require(uow, actor, "job:new", account_id=row.account_id, resource_type="job", resource_id=row.id)
+    row = find_job(uow, actor, ref, account=account, action="job:new")
     if row.state not in FINAL:
         raise Conflict(
             f"job {row.id} is {row.state}; only a job that has ended can be retried, kill it first",
@@ -65,8 +63,7 @@ def retry_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = 
 
 def set_job(uow: UnitOfWork, actor: Actor, ref: str, change: JobChange, *, account: str | None = None) -> str:
     """Change a job's name, tags or bid; its id."""
-    row = find_job(uow, actor, ref, account=account)
-    require(uow, actor, "job:set", account_id=row.account_id, resource_type="job", resource_id=row.id)
+    row = find_job(uow, actor, ref, account=account, action="job:set")
     given = {name: value for name in ("name", "tags", "bid") if (value := getattr(change, name)) is not msgspec.UNSET}
     spec = msgspec.structs.replace(msgspec.json.decode(row.spec, type=JobSpec), **given)
     if "bid" in given and row.state != "PENDING":
@@ -83,8 +80,7 @@ def set_job(uow: UnitOfWork, actor: Actor, ref: str, change: JobChange, *, accou
 
 def remove_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> str:
     """Forget a job that has ended, its history and its logs; its id. Raises Conflict `still-alive`."""
-    row = find_job(uow, actor, ref, account=account)
-    require(uow, actor, "job:rm", account_id=row.account_id, resource_type="job", resource_id=row.id)
+    row = find_job(uow, actor, ref, account=account, action="job:rm")
     if row.state not in FINAL:
         raise Conflict(f"job {row.id} is {row.state}; kill it before you remove it", code="still-alive")
     for statement in _delete:

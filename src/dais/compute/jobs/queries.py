@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,13 +15,15 @@ from dais.compute.notify.queries import deliveries_of
 from dais.identity import (
     Account,
     Actor,
+    conditions,
     get_account,
+    listed,
+    may_see,
     require,
     resolve_account,
     urn,
     user_ids,
     user_names,
-    visible_accounts,
 )
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
@@ -84,19 +85,23 @@ _all_before = (
 def find_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None, action: str = "job:get") -> Row:
     """The job that an id, a number, a short id, a name or `last` means: the live one of that name, else the newest.
 
-    Raises NotFound `no-such-job`, also for a job that the asker may not see; Conflict `ambiguous-id`.
+    Whoever may do `action` with it need not be able to see it otherwise. Raises NotFound `no-such-job`, also for a job
+    that the asker may not see; Forbidden for one that they may; Conflict `ambiguous-id`.
     """
-    visible = visible_accounts(uow, actor, "job:get")
-    row = _look_up(uow, actor, ref, account, visible)
-    if row is not None and (visible is None or row.account_id in visible):
-        if action != "job:get":
-            require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id)
-        return row
+    row = _look_up(uow, actor, ref, account, action)
+    if row is None:
+        raise _no_such_job(ref)
+    hidden = functools.partial(_no_such_job, ref)
+    require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id, hidden=hidden)
+    return row
+
+
+def _no_such_job(ref: str) -> NotFound:
     what = "you have no job yet" if ref == "last" else f"there is no job {ref!r} that you may see"
-    raise NotFound(f"{what}; `dais job ls --state all` lists yours", code="no-such-job", job=ref)
+    return NotFound(f"{what}; `dais job ls --state all` lists yours", code="no-such-job", job=ref)
 
 
-def _look_up(uow: UnitOfWork, actor: Actor, ref: str, account: str | None, visible: Sequence[str] | None) -> Row | None:
+def _look_up(uow: UnitOfWork, actor: Actor, ref: str, account: str | None, action: str) -> Row | None:
     if ref == "last":
         return uow.one(_last_of, owner_id=actor.id)
     if is_id(ref):
@@ -106,7 +111,7 @@ def _look_up(uow: UnitOfWork, actor: Actor, ref: str, account: str | None, visib
         row = uow.one(_by_number, number=int(ref))
         if row is not None or not short:
             return row
-    if short and (row := _with_short_id(uow, actor, ref, account, visible)) is not None:
+    if short and (row := _with_short_id(uow, actor, ref, account, action)) is not None:
         return row
     name = ref
     if account is None and "." in ref:
@@ -119,11 +124,13 @@ def _is_short_id(text: str) -> bool:
     return len(text) == SHORT_ID and all(digit in "0123456789abcdef" for digit in text)
 
 
-def _with_short_id(
-    uow: UnitOfWork, actor: Actor, short_id: str, account: str | None, visible: Sequence[str] | None
-) -> Row | None:
-    """The one job of a short id that the asker may see. Raises Conflict `ambiguous-id`."""
-    rows = [row for row in uow.all(_by_short_id, short_id=short_id) if visible is None or row.account_id in visible]
+def _with_short_id(uow: UnitOfWork, actor: Actor, short_id: str, account: str | None, action: str) -> Row | None:
+    """The one job of a short id that the asker may see, or use. Raises Conflict `ambiguous-id`."""
+    rows = [
+        row
+        for row in uow.all(_by_short_id, short_id=short_id)
+        if any(may_see(uow, actor, one, row.account_id, row.id) for one in (action, "job:get"))
+    ]
     if len(rows) > 1 and account is not None:
         owner = resolve_account(uow, actor, account)
         rows = [row for row in rows if row.account_id == owner.id]
@@ -197,13 +204,9 @@ def list_jobs(
     check_limit(limit)
     values: dict[str, Any] = {"limit": limit + 1}
     shape: list[str] = ["oldest"] if wanted.oldest_first else []
-    visible = visible_accounts(uow, actor, "job:get")
     if wanted.account is not None:
-        account = resolve_account(uow, actor, wanted.account)
-        require(uow, actor, "job:list", account_id=account.id)
-        values["account_id"] = account.id
-    elif visible is not None:
-        values["visible"] = visible
+        values["account_id"] = resolve_account(uow, actor, wanted.account).id
+    values |= listed(uow, actor, "job:list", account_id=values.get("account_id")).values
     states = _states(wanted.states)
     if states is not None:
         values["states"] = states
@@ -249,9 +252,9 @@ def _states(names: tuple[str, ...]) -> list[str] | None:
 def _list_statement(shape: frozenset[str]) -> Statement:
     """The list query for a set of conditions; there are few sets, and each is compiled once."""
     query = select(jobs).limit(bindparam("limit"))
-    conditions = {
+    query = query.where(*conditions(shape, "job", id=jobs.c.id, account=jobs.c.account_id))
+    wanted = {
         "account_id": jobs.c.account_id == bindparam("account_id"),
-        "visible": in_list(jobs.c.account_id, "visible"),
         "owner_id": jobs.c.owner_id == bindparam("owner_id"),
         "states": in_list(jobs.c.state, "states"),
         "owners": in_list(jobs.c.owner_id, "owners"),
@@ -261,7 +264,7 @@ def _list_statement(shape: frozenset[str]) -> Statement:
         "group": jobs.c.group_name == bindparam("group"),
         "since": (jobs.c.created_at >= bindparam("since")) | jobs.c.ended_at.is_(None),
     }
-    for name, condition in conditions.items():
+    for name, condition in wanted.items():
         if name in shape:
             query = query.where(condition)
     if "tag_key" in shape:

@@ -17,7 +17,7 @@ from dais.compute.jobs.types import FolderMount
 from dais.compute.secrets.queries import check_uses
 from dais.compute.settings import ComputeSettings
 from dais.data import find_mount
-from dais.identity import Account, Actor, require, resolve_account
+from dais.identity import Account, Actor, may, require, resolve_account, resource_at
 from dais.kit.clock import SECOND
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Forbidden, Invalid, TooMany
@@ -138,23 +138,29 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     """Look up everything that the spec names and refuse what can never run. Changes nothing (`--dry-run`)."""
     account = resolve_account(uow, actor, spec.account)
     require(uow, actor, "job:new", account_id=account.id)
-    wanted = spec.group or DEFAULT_GROUP
-    group = group_row(uow, wanted)
-    if group is None:
-        raise Invalid(
-            f"there is no resource group {wanted!r}; there are: {', '.join(group_names(uow)) or 'none yet'}",
-            code="no-such-group",
-        )
-    check_uses(uow, account, spec.secrets)
+    group = _group(uow, actor, spec.group or DEFAULT_GROUP)
+    check_uses(uow, actor, account, spec.secrets)
     nodes = node_rows(uow, group.name)
-    about_image = check_image(uow, spec, group, nodes)
+    about_image = check_image(uow, actor, spec, group, nodes)
     _check_fits(spec, nodes)
     mounts = tuple(
         FolderMount(folder_id=found.folder_id, path=found.path, target=mount.target, read_only=found.read_only)
         for mount in spec.data
         for found in (find_mount(uow, actor, mount, account.id),)
     )
-    return Checked(account, group, mounts, about_image + _check_isolation(actor, spec, nodes))
+    return Checked(account, group, mounts, about_image + _check_isolation(uow, actor, spec, nodes))
+
+
+def _group(uow: UnitOfWork, actor: Actor, name: str) -> Row:
+    """The group that jobs of the actor may run in: one that they may get. Raises Forbidden, Invalid `no-such-group`."""
+    require(uow, actor, "group:get", resource_id=name[:63])  # whether or not it is there
+    group = group_row(uow, name)
+    if group is None:
+        known = [one for one in group_names(uow) if may(uow, actor, "group:get", resource_at(uow, "group", one))]
+        raise Invalid(
+            f"there is no resource group {name!r}; there are: {', '.join(known) or 'none yet'}", code="no-such-group"
+        )
+    return group
 
 
 def _check_fits(spec: JobSpec, nodes: list[Row]) -> None:
@@ -177,8 +183,12 @@ def _check_fits(spec: JobSpec, nodes: list[Row]) -> None:
     )
 
 
-def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str, ...]:
-    """Without file-system isolation only the operator's own jobs run, unless the installation allows others."""
+def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str, ...]:
+    """Without file-system isolation only jobs of those run who may change the installation, unless it allows others.
+
+    So with the machine's own network: who is in it is at the machine.
+    """
+    operator = may(uow, actor, "installation:set", resource_at(uow, "installation"))
     warnings: list[str] = []
     for node in nodes:
         if node.no_room:
@@ -195,7 +205,7 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
         why, remedy = "its sandbox is switched off", "start it without DAIS_LOCAL_ISOLATION=process"
         if isinstance(probed, str):
             why, remedy = probed, "install bubblewrap there"
-        if not actor.administrator and not isolation.get("allow_unisolated", False):
+        if not operator and not isolation.get("allow_unisolated", False):
             raise Forbidden(
                 f"{node.name} cannot isolate jobs ({why}), so only its administrator's jobs run there; "
                 f"ask the administrator to {remedy}",
@@ -209,7 +219,7 @@ def _check_isolation(actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str
         warnings.append(f"no file-system isolation on {node.name}: {why}")
     if spec.network == "internet":
         _check_internet(nodes)
-    if spec.network == "host" and not actor.administrator:
+    if spec.network == "host" and not operator:
         raise Forbidden("network 'host' is for administrators; use 'none'", code="network-forbidden")
     return tuple(warnings)
 

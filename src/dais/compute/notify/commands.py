@@ -39,6 +39,11 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
 def get_wishes(uow: UnitOfWork, actor: Actor) -> Wishes:
     """The actor's own."""
+    require(uow, actor, "user:get", organization_id=actor.organization_id, resource_id=actor.id)
+    return _wishes(uow, actor)
+
+
+def _wishes(uow: UnitOfWork, actor: Actor) -> Wishes:
     row = uow.one(_select, user_id=actor.id)
     if row is None:
         return Wishes()
@@ -51,19 +56,21 @@ def set_targets(uow: UnitOfWork, actor: Actor, targets: tuple[str, ...]) -> Wish
         check_targets(targets, "targets")
     except SpecError as error:
         raise Invalid(f"{error}; {error.hint}" if error.hint else str(error), code="bad-target") from error
+    require(uow, actor, "user:set", organization_id=actor.organization_id, resource_id=actor.id)
     kept = [target for target in targets if target != NOBODY]
     uow.run(_set_targets, user_id=actor.id, targets=msgspec.json.encode(kept).decode(), signing=None, set_at=uow.now)
     uow.emit(Event("notify.set", "user", actor.id, None))
-    return get_wishes(uow, actor)
+    return _wishes(uow, actor)
 
 
 def new_signing(uow: UnitOfWork, actor: Actor, vault: Vault) -> str:
     """A new key for the actor's webhooks, in place of the one before; it is told this once."""
+    require(uow, actor, "user:set", organization_id=actor.organization_id, resource_id=actor.id)
     key = new_signing_key()
     uow.run(
         _set_signing,
         user_id=actor.id,
-        targets=msgspec.json.encode(get_wishes(uow, actor).targets).decode(),
+        targets=msgspec.json.encode(_wishes(uow, actor).targets).decode(),
         signing=vault.seal(key.encode(), *bound_to(actor.id)),
         set_at=uow.now,
     )

@@ -81,12 +81,13 @@ def list_log_limits(uow: UnitOfWork, account_ids: Sequence[str]) -> dict[str, Lo
 
 
 def set_log_limits(uow: UnitOfWork, actor: Actor, account: str, change: LogLimitsChange) -> str:
-    """Give an account limits of its own; its id. Administrators only: they may be larger than the installation's.
+    """Give an account limits of its own; its id. They may be larger than the installation's, so that one must
+    be allowed to change that.
 
     Raises Invalid `bad-limit`, NotFound, Forbidden.
     """
     found = resolve_account(uow, actor, account)
-    require(uow, actor, "account:set")
+    require(uow, actor, "installation:set")
     before = get_log_limits(uow, found.id)
     days = before.days if change.days is msgspec.UNSET else change.days
     size = before.bytes if change.bytes is msgspec.UNSET else change.bytes

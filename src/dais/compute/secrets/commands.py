@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from dais.compute.secrets.queries import answers, bound_to, no_such_secret
+from dais.compute.secrets.queries import answers, bound_to, find_secret
 from dais.compute.secrets.tables import secrets
 from dais.compute.secrets.types import Secret
 from dais.identity import Actor, get_account, require, resolve_account
 from dais.kit.database import Event, Statement, UnitOfWork
-from dais.kit.errors import Invalid, TooMany
+from dais.kit.errors import Conflict, DaisError, Invalid, TooMany
 from dais.kit.ids import new_id
 from dais.kit.vault import Vault
 from dais.wire.problems import SpecError
@@ -53,7 +55,11 @@ def set_secret(
         )
     where = resolve_account(uow, actor, account)
     before = uow.one(_one, account_id=where.id, name=name)
-    require(uow, actor, "secret:set" if before else "secret:new", account_id=where.id)
+    if before is None:
+        require(uow, actor, "secret:new", account_id=where.id)
+    else:
+        hidden = functools.partial(_taken, uow, actor, where.id, name)
+        require(uow, actor, "secret:set", account_id=where.id, resource_id=before.id, hidden=hidden)
     if before is None and uow.scalar(_count, account_id=where.id) >= MAX_PER_ACCOUNT:
         raise TooMany(
             f"{where.full_name} has {MAX_PER_ACCOUNT:,} secrets, which is the limit; remove some with `dais secret rm`",
@@ -77,16 +83,19 @@ def set_secret(
     return answers(uow, [row])[0]
 
 
+def _taken(uow: UnitOfWork, actor: Actor, account_id: str, name: str) -> DaisError:
+    """For who cannot see the secret of this name: as if it were not there, until they could make it."""
+    require(uow, actor, "secret:new", account_id=account_id)
+    return Conflict(f"the name {name} is taken; choose another one", code="already-exists", name=name)
+
+
 def remove_secret(uow: UnitOfWork, actor: Actor, name: str, *, account: str | None = None) -> None:
     """Forget a secret. Jobs that wait for their start and name it will fail; what runs keeps what it was given.
 
     Raises NotFound `no-such-secret`, Forbidden.
     """
     where = resolve_account(uow, actor, account)
-    require(uow, actor, "secret:rm", account_id=where.id)
-    row = uow.one(_one, account_id=where.id, name=name[:300])
-    if row is None:
-        raise no_such_secret(uow, where, name)
+    row = find_secret(uow, actor, where, name, "secret:rm")
     uow.run(_remove, account_id=where.id, name=name)
     uow.emit(Event("secret.removed", "secret", row.id, where.id, {"name": name}))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, select
@@ -11,7 +12,17 @@ from dais.compute.jobs.types import Work
 from dais.compute.secrets.tables import secrets
 from dais.compute.secrets.types import Given, Refused, Secret
 from dais.engines.contract import File
-from dais.identity import Account, Actor, get_account, require, resolve_account, user_names, visible_accounts
+from dais.identity import (
+    Account,
+    Actor,
+    conditions,
+    get_account,
+    listed,
+    may_see,
+    require,
+    resolve_account,
+    user_names,
+)
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import Invalid, NotFound, Unavailable
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
@@ -33,30 +44,43 @@ _one = Statement(
     select(*_columns).where(secrets.c.account_id == bindparam("account_id"), secrets.c.name == bindparam("name"))
 )
 _names = Statement(select(secrets.c.name).where(secrets.c.account_id == bindparam("account_id")).limit(1_000))
-_page = (
-    select(*_columns)
-    .where(
-        (secrets.c.name > bindparam("name"))
-        | ((secrets.c.name == bindparam("name")) & (secrets.c.id > bindparam("id")))
-    )
-    .order_by(secrets.c.name, secrets.c.id)
-    .limit(bindparam("limit"))
-)
-_all = Statement(_page)
-_some = Statement(_page.where(in_list(secrets.c.account_id, "accounts")))
 _sealed = Statement(
     select(secrets.c.account_id, secrets.c.name, secrets.c.sealed).where(in_list(secrets.c.account_id, "accounts"))
 )
 
 
+@functools.cache
+def _page(shape: frozenset[str]) -> Statement:
+    """A page of secrets by name; `shape` as `conditions` takes it, `account_id`."""
+    query = (
+        select(*_columns)
+        .where(
+            (secrets.c.name > bindparam("name"))
+            | ((secrets.c.name == bindparam("name")) & (secrets.c.id > bindparam("id"))),
+            *conditions(shape, "secret", id=secrets.c.id, account=secrets.c.account_id),
+        )
+        .order_by(secrets.c.name, secrets.c.id)
+        .limit(bindparam("limit"))
+    )
+    if "account_id" in shape:
+        query = query.where(secrets.c.account_id == bindparam("account_id"))
+    return Statement(query)
+
+
 def get_secret(uow: UnitOfWork, actor: Actor, name: str, *, account: str | None = None) -> Secret:
     """A secret of an account, without its value. Raises NotFound `no-such-secret`, Forbidden."""
     where = resolve_account(uow, actor, account)
-    require(uow, actor, "secret:get", account_id=where.id)
+    return answers(uow, [find_secret(uow, actor, where, name, "secret:get")])[0]
+
+
+def find_secret(uow: UnitOfWork, actor: Actor, where: Account, name: str, action: str) -> Row:
+    """The row of a secret with which the actor may do `action`. Raises NotFound `no-such-secret`, Forbidden."""
     row = uow.one(_one, account_id=where.id, name=name[:300])
+    hidden = functools.partial(no_such_secret, uow, actor, where, name)
     if row is None:
-        raise no_such_secret(uow, where, name)
-    return answers(uow, [row])[0]
+        raise hidden()
+    require(uow, actor, action, account_id=where.id, resource_id=row.id, hidden=hidden)
+    return row
 
 
 def list_secrets(
@@ -65,29 +89,23 @@ def list_secrets(
     """The secrets of the accounts that `actor` may see, by name; of one account if one is given."""
     check_limit(limit)
     name, last = decode_cursor(cursor, tuple[str, str]) if cursor is not None else ("", "")
-    if account is not None:
-        of = resolve_account(uow, actor, account)
-        require(uow, actor, "secret:list", account_id=of.id)
-        accounts: list[str] | None = [of.id]
-    else:
-        accounts = visible_accounts(uow, actor, "secret:list")
-    if accounts is None:
-        rows = uow.all(_all, name=name, id=last, limit=limit + 1)
-    else:
-        rows = uow.all(_some, name=name, id=last, limit=limit + 1, accounts=accounts)
+    of = {"account_id": resolve_account(uow, actor, account).id} if account is not None else {}
+    of |= listed(uow, actor, "secret:list", account_id=of.get("account_id")).values
+    rows = uow.all(_page(frozenset(of)), name=name, id=last, limit=limit + 1, **of)
     items = answers(uow, rows[:limit])
     return Page(items, encode_cursor(items[-1].name, items[-1].id) if len(rows) > limit else None)
 
 
-def check_uses(uow: UnitOfWork, account: Account, uses: Sequence[SecretUse]) -> None:
-    """Refuse a spec that names a secret which its account does not have. Raises Invalid `no-such-secret`."""
-    if not uses:
-        return
-    known = {row.name for row in uow.all(_names, account_id=account.id)}
+def check_uses(uow: UnitOfWork, actor: Actor, account: Account, uses: Sequence[SecretUse]) -> None:
+    """Refuse a spec that names a secret which its account does not have, or the actor may not give to jobs.
+
+    That is whoever may get it: what a job knows, who submits it can find out. Raises Invalid `no-such-secret`.
+    """
     for use in uses:
-        if use.name not in known:
-            error = no_such_secret(uow, account, use.name)
-            raise Invalid(error.message, code=error.code, **error.fields)
+        try:
+            find_secret(uow, actor, account, use.name, "secret:get")
+        except NotFound as error:
+            raise Invalid(error.message, code=error.code, **error.fields) from error
 
 
 def open_secrets(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[str, Given | Refused]:
@@ -124,9 +142,10 @@ def answers(uow: UnitOfWork, rows: Sequence[Row]) -> list[Secret]:
     ]
 
 
-def no_such_secret(uow: UnitOfWork, account: Account, name: str) -> NotFound:
-    """The error that names the nearest one, or how to set it."""
-    near = difflib.get_close_matches(name[:300], [row.name for row in uow.all(_names, account_id=account.id)], 1)
+def no_such_secret(uow: UnitOfWork, actor: Actor, account: Account, name: str) -> NotFound:
+    """The error that names the nearest one (to whoever may list them), or how to set it."""
+    names = [row.name for row in uow.all(_names, account_id=account.id)]
+    near = difflib.get_close_matches(name[:300], names, 1) if may_see(uow, actor, "secret:list", account.id) else []
     hint = f"did you mean {near[0]}?" if near else f"set it: dais secret set {name[:80]} --account {account.full_name}"
     return NotFound(
         f"there is no secret {name[:80]!r} in {account.full_name}; {hint}",

@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from dais.identity.rules import require
 from dais.identity.secrets import hash_of, random_digits
 from dais.identity.sessions import NOWHERE, Browser
 from dais.identity.settings import DEFAULTS, IdentitySettings
@@ -71,6 +72,7 @@ def own_sign_in_link(uow: UnitOfWork, actor: Actor) -> str:
 
     A session may do all that its user may; who comes with a narrowed token, or as a role, may not get one.
     """
+    require(uow, actor, "session:new", organization_id=actor.organization_id, holder=("user", actor.id))
     kind = "user" if actor.token_id is None else uow.scalar(_token_kind, id=actor.token_id)
     if kind != "user":
         raise Forbidden(

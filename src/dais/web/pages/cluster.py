@@ -16,6 +16,6 @@ from dais.wire import answers
 
 async def show_cluster(request: Request, frame: Frame) -> Response:
     who = await visitor(request, frame.services)
-    nodes: list[answers.Node] = await frame.services.db.read(list_nodes)
+    nodes: list[answers.Node] = await frame.services.db.read(list_nodes, who.actor)
     groups = [(name, list(members)) for name, members in groupby(nodes, attrgetter("group"))]
     return frame.page(request, "cluster.html", who, groups=groups)

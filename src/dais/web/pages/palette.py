@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -14,11 +14,13 @@ from dais.compute import JobFilter, get_job, list_jobs
 from dais.data import list_folders
 from dais.identity import Actor
 from dais.kit.database import UnitOfWork
-from dais.kit.errors import NotFound
+from dais.kit.errors import Forbidden, NotFound
 from dais.web import view
 from dais.web.frame import Frame, answer_json
 from dais.web.guard import visitor
 from dais.wire import answers
+
+T = TypeVar("T")
 
 MOST = 12
 """Entries that are shown at once."""
@@ -54,12 +56,22 @@ def _look(
     uow: UnitOfWork, actor: Actor, text: str, here: str
 ) -> tuple[list[answers.Job], answers.Job | None, list[Any]]:
     """The jobs that the text may mean, the job of the page that asks, the actor's folders."""
-    found = list_jobs(uow, actor, JobFilter(text=text or None), limit=EACH).items if len(text) != 1 else []
+    found: list[answers.Job] = []
+    if len(text) != 1:
+        found = _allowed(lambda: list_jobs(uow, actor, JobFilter(text=text or None), limit=EACH).items)
     if text and (exact := _job(uow, actor, text)) is not None:
         found = [exact, *(job for job in found if job.id != exact.id)]
     on_page = _job_page.match(here)
-    folders = list_folders(uow, actor, match=text.split()[0], limit=100).items if text else []
+    folders = _allowed(lambda: list_folders(uow, actor, match=text.split()[0], limit=100).items) if text else []
     return found, _job(uow, actor, on_page["ref"]) if on_page else None, folders
+
+
+def _allowed(read: Callable[[], list[T]]) -> list[T]:
+    """What is read, and nothing where the actor may read nothing of the kind."""
+    try:
+        return read()
+    except Forbidden:
+        return []
 
 
 def _job(uow: UnitOfWork, actor: Actor, ref: str) -> answers.Job | None:

@@ -14,7 +14,7 @@ from dais.compute import get_job, list_nodes, list_secrets
 from dais.data import list_folders
 from dais.identity import Actor, get_account, list_accounts
 from dais.kit.database import UnitOfWork
-from dais.kit.errors import Conflict, DaisError, NotFound
+from dais.kit.errors import Conflict, DaisError, Forbidden, NotFound
 from dais.kit.ids import new_id
 from dais.web import view
 from dais.web.frame import Frame, answer_json, see_other
@@ -106,7 +106,7 @@ async def check(request: Request, frame: Frame) -> Response:
     who = await visitor(request, frame.services)
     check_form_token(who, {"token": request.headers.get(FORM_HEADER, "")})
     form = form_of(await read_fields(request, MAX_FORM, MAX_FIELDS))
-    nodes = await frame.services.db.read(list_nodes)
+    nodes = await frame.services.db.read(_nodes, who.actor)
     verdict = await _judge(frame, who, form)
     return answer_json(msgspec.structs.replace(verdict, room=room(nodes, form.text("group"))))
 
@@ -194,14 +194,26 @@ def _offers(uow: UnitOfWork, actor: Actor, account: str) -> Offers:
         where = account or actor.account_id
         secrets = [one.name for one in list_secrets(uow, actor, account=where, limit=OFFERED).items]
     except DaisError:
-        secrets = []  # the account is wrong, which its own field says
+        secrets = []  # the account is wrong, which its own field says; or they are not for the actor
+    try:
+        folders = [one.full_name for one in list_folders(uow, actor, limit=OFFERED).items]
+    except Forbidden:
+        folders = []
     return Offers(
         own=get_account(uow, actor.account_id).full_name,
         accounts=accounts,
-        folders=[one.full_name for one in list_folders(uow, actor, limit=OFFERED).items],
+        folders=folders,
         secrets=secrets,
-        nodes=list_nodes(uow),
+        nodes=_nodes(uow, actor),
     )
+
+
+def _nodes(uow: UnitOfWork, actor: Actor) -> list[answers.Node]:
+    """The nodes that the actor may see, which may be none."""
+    try:
+        return list_nodes(uow, actor)
+    except Forbidden:
+        return []
 
 
 def room(nodes: Sequence[answers.Node], group: str) -> dict[str, str]:
