@@ -21,6 +21,7 @@ from dais.api.errors import Disconnected, HttpProblem, describe, encode
 from dais.api.meter import RouteMeter
 from dais.api.routing import Answered, Receive, Route, Scope, Send, drain
 from dais.api.signed import BODY, checked_body
+from dais.api.standing import while_allowed
 from dais.identity import Actor
 from dais.kit.errors import Invalid, NotFound, TooMany, Unavailable
 
@@ -153,16 +154,23 @@ class Application:
         actor: Actor | None,
         scope: Scope,
         receive: Receive,
-        send: Send,
+        send: _Answer,
         values: Sequence[str],
     ) -> None:
-        """Answer what may take long: transfers and streams."""
+        """Answer what may take long: transfers and streams. A stream ends when its reader may not have it any more."""
         with ExitStack() as held:
             if actor is not None:
                 await self._hold(held, actor.id, route, scope, receive)
-            if not meter.timed:
-                held.enter_context(meter)
-            await route.run(Context(self.services, actor), scope, receive, send, values)
+            ctx = Context(self.services, actor)
+            if meter.timed:
+                await route.run(ctx, scope, receive, send, values)
+                return
+            held.enter_context(meter)
+            refused = await while_allowed(ctx, route.run(ctx, scope, receive, send, values))
+            if refused is not None and not send.status:
+                raise refused
+            if refused is not None:
+                await send({"type": "http.response.body", "body": b""})
 
     async def _hold(self, held: ExitStack, user_id: str, route: Route, scope: Scope, receive: Receive) -> None:
         """Count what takes long until it has ended. Raises TooMany."""
@@ -233,7 +241,12 @@ class Application:
             actor = scope["actor"] = await self._authenticator.actor(scope)
             self.services.limits.request(actor.id)
             with self.services.limits.stream(actor.id), meter:
-                await route.run(Context(self.services, actor), scope, receive, watched, values)
+                ctx = Context(self.services, actor)
+                refused = await while_allowed(ctx, route.run(ctx, scope, receive, watched, values))
+            if refused is not None and not accepted:
+                raise refused
+            if refused is not None:
+                await send({"type": "websocket.close", "code": 1008, "reason": refused.code})
         except Disconnected:
             return
         except asyncio.CancelledError:

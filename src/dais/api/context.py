@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +14,7 @@ from dais.api.refusals import Refusals
 from dais.api.settings import LimitSettings
 from dais.identity import Actor, SignInDesk
 from dais.kit.clock import Clock
-from dais.kit.database import Database
+from dais.kit.database import Database, UnitOfWork
 from dais.kit.errors import Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from dais.kit.vault import Vault
 
 T = TypeVar("T")
+Check = Callable[[UnitOfWork, Actor], object]
+"""Something that a stream rests on: it raises when its reader may not have it any more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,12 +103,13 @@ class Parts:
 class Context:
     """One request. Routes that need no token have no actor; to read it there is a mistake that answers 401."""
 
-    __slots__ = ("_actor", "db", "services")
+    __slots__ = ("_actor", "_held", "db", "services")
 
     def __init__(self, services: Services, actor: Actor | None) -> None:
         self.services = services
         self.db = services.db
         self._actor = actor
+        self._held: list[Check] = []
 
     @property
     def actor(self) -> Actor:
@@ -114,3 +117,12 @@ class Context:
         if self._actor is None:
             raise Unauthenticated("this route knows no caller", code="token-missing")
         return self._actor
+
+    def hold(self, check: Check) -> None:
+        """End this stream as soon as `check` raises for whoever reads it; it is asked as they are then."""
+        self._held.append(check)
+
+    @property
+    def held(self) -> Sequence[Check]:
+        """What the stream rests on, beside that its reader is still known."""
+        return self._held

@@ -61,7 +61,7 @@ from dais.identity.queries.roles import (
     role_members,
 )
 from dais.identity.queries.teams import get_team, list_teams, resolve_team, team_members
-from dais.identity.queries.tokens import authenticate, token_holds
+from dais.identity.queries.tokens import authenticate, present
 from dais.identity.queries.users import get_user, list_users, resolve_user, user_ids, user_names
 from dais.identity.rules import (
     Decision,
@@ -116,6 +116,7 @@ from dais.identity.signing_in.second_factors import (
 )
 from dais.identity.signing_in.steps import Entry, Pending, find_pending, go_on, signed_in
 from dais.identity.statements import parse as parse_statement
+from dais.identity.topics import CHANGED
 from dais.identity.types import (
     Account,
     Actor,
@@ -141,6 +142,7 @@ __all__ = [
     "Invitation",
     "ACTIONS",
     "DEFAULT_SETTINGS",
+    "CHANGED",
     "INSTALLATION",
     "SIGN_IN_LINK_SECONDS",
     "Account",
@@ -237,6 +239,7 @@ __all__ = [
     "new_secret",
     "only_reads",
     "own_sign_in_link",
+    "present",
     "parse_statement",
     "poll_device_login",
     "record",
@@ -281,7 +284,6 @@ __all__ = [
     "signed_in",
     "team_members",
     "teams_of",
-    "token_holds",
     "touch_session",
     "touch_tokens",
     "urn",

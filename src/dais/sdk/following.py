@@ -60,7 +60,7 @@ def follow_log(resource: Resource, request: Request, *, ending: bool = True) -> 
                     item = _item(event)
                     if isinstance(item, LogFrame) or (item is not None and ending):
                         yield Emit(item)
-                    if isinstance(item, JobDetail):
+                    if event.event == "end":
                         return
             problem: DaisError = Unreachable("the server ended the stream", sent=True)
         except (Unavailable, TooMany) as error:
@@ -106,4 +106,6 @@ def _listen(resource: Resource, job: JobDetail, until: float | None, connection:
 def _item(event: ServerEvent) -> LogFrame | JobDetail | None:
     if event.event == "log":
         return decode(event.data.encode(), LogFrame)
-    return decode(event.data.encode(), JobDetail) if event.event == "end" else None
+    if event.event != "end" or event.data == "null":  # null: who may read the log, and no more of the job
+        return None
+    return decode(event.data.encode(), JobDetail)

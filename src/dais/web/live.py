@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dais.api import describe
 from dais.compute import SAMPLE_SECONDS, JobLog, get_job, job_log, running_work
+from dais.identity import CHANGED
 from dais.kit.errors import Conflict, DaisError, TooMany, Unauthenticated
 from dais.kit.outbox import NUMBERED
 from dais.web import view
@@ -40,7 +41,7 @@ POLL_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 """The least time between two messages about the same thing."""
 CHECK_SECONDS = 10.0
-"""How often a log that is followed asks whether the reader still may."""
+"""How often it is asked, without a hint, whether the reader is still signed in and may follow a log."""
 FOLLOW_SECONDS = 0.1
 """How often a log that is followed is looked at."""
 PROGRESS_SECONDS = 0.5
@@ -111,20 +112,38 @@ class _Tab:
         self._socket = socket
         self._who = who
         self._sending = asyncio.Lock()
+        self._asked = 0
+        """How often it was asked anew who is signed in."""
         self._watches: dict[str, asyncio.Task[None]] = {}
         self._over: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         reader = asyncio.create_task(self._listen())
+        standing = asyncio.create_task(self._stand())
         stopping = asyncio.create_task(self._services.stopping.wait())
         try:
             await asyncio.wait((reader, stopping, self._over), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            tasks = [reader, stopping, *self._watches.values()]
+            tasks = [reader, standing, stopping, *self._watches.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         await _leave(self._socket, self._over.result() if self._over.done() else RESTARTS)
+
+    async def _stand(self) -> None:
+        """Ask who is signed in when identities change, and now and then; what they follow asks again itself."""
+        with self._services.db.hints.subscribe(CHANGED) as hint:
+            while True:
+                await hint.wait(CHECK_SECONDS)
+                try:
+                    await visitor(self._socket, self._services)
+                except Unauthenticated:
+                    self._end(SIGNED_OUT)
+                    return
+                except DaisError:
+                    continue  # the database is away
+                self._asked += 1
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _listen(self) -> None:
         """Begin what the page asks for; what it asked before of that kind ends."""
@@ -225,8 +244,7 @@ class _Tab:
         index = self._frame.logs.of(place.job_id, run, watch.stream)
         told = watch.total
         before: object = None
-        loop = asyncio.get_running_loop()
-        checked = loop.time()
+        asked = self._asked
         with self._services.db.hints.subscribe("scheduler") as hint:
             while True:
                 whole = await index.extend(place, PROGRESS_SECONDS)
@@ -242,9 +260,9 @@ class _Tab:
                 await asyncio.sleep(PAUSE_SECONDS)
                 if whole:
                     await hint.wait(FOLLOW_SECONDS)
-                if loop.time() - checked > CHECK_SECONDS:
+                if asked != self._asked:
+                    asked = self._asked
                     place = await self._look(job_log, watch.ref)
-                    checked = loop.time()
                 else:
                     place = await self._services.compute.logbook.refresh(place)
 

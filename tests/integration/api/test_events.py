@@ -73,7 +73,7 @@ def listening(server: Api, query: str = "", token: str | None = None, last: str 
 def emit(server: Api, *names: str, account: str | None = None) -> None:
     def verb(uow: UnitOfWork) -> None:
         for name in names:
-            uow.emit(Event("thing.new", "thing", name, account or server.administrator.user.account_id, {"n": name}))
+            uow.emit(Event("job.state", "job", name, account or server.administrator.user.account_id, {"n": name}))
 
     server.services.db.write_sync(verb)
     server.services.db.write_sync(number_events)
@@ -83,7 +83,7 @@ def test_what_happens_is_told(server: Api) -> None:
     with listening(server, "?since=0&subject=x") as stream:
         emit(server, "x", "y", "x")
         first, second = stream.next(), stream.next()
-    assert first.event == "thing.new"
+    assert first.event == "job.state"
     assert first.data["subject_id"] == "x"
     assert first.data["data"] == {"n": "x"}
     assert first.data["at"].endswith("Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated
 
 from dais.api.context import Context
@@ -25,5 +26,6 @@ async def follow_job(
     """As `/v1/events`, of this job alone. It goes on after the job has ended, for a job may be retried."""
     start = resume_from(last_event_id, since)
     job = await ctx.db.read(find_job, ctx.actor, ref, account=account)
+    ctx.hold(partial(find_job, ref=job.id))
     async for event in follow(ctx, job.id, start):
         yield event

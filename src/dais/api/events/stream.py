@@ -9,10 +9,10 @@ from typing import Annotated, Any
 from dais.api.context import Context
 from dais.api.routing import Header, Routes
 from dais.api.sse import ServerEvent
-from dais.identity import Actor, Resource, may, resource_at, token_holds
+from dais.identity import ACTIONS, Actor, Resource, may, present, resource_at
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import UnitOfWork
-from dais.kit.errors import Invalid
+from dais.kit.errors import Invalid, Unauthenticated
 from dais.kit.outbox import NUMBERED, NumberedEvent, after, bounds, can_resume
 from dais.wire import answers
 
@@ -58,8 +58,9 @@ async def follow(ctx: Context, subject: str | None, start: int | None) -> AsyncI
         if reset:
             yield ServerEvent({"newest": seq}, "reset", str(seq))
         while True:
-            seen: _Seen | None = await ctx.db.read(_look, ctx.actor, seq, subject)
-            if seen is None:
+            try:
+                seen: _Seen = await ctx.db.read(_look, ctx.actor, seq, subject)
+            except Unauthenticated:  # since it was begun
                 return
             for event in seen.events:
                 yield ServerEvent(_answer(event), event.kind, str(event.seq))
@@ -77,10 +78,9 @@ def _place(uow: UnitOfWork, start: int | None) -> tuple[int, bool]:
     return bounds(uow)[1], True
 
 
-def _look(uow: UnitOfWork, actor: Actor, seq: int, subject: str | None) -> _Seen | None:
-    """What the actor may see after `seq`; None when their token has been revoked or has expired meanwhile."""
-    if not token_holds(uow, actor):
-        return None
+def _look(uow: UnitOfWork, actor: Actor, seq: int, subject: str | None) -> _Seen:
+    """What the actor may see after `seq`, as they are now. Raises Unauthenticated when their token is none any more."""
+    actor = present(uow, actor)
     newest = bounds(uow)[1]
     events = after(uow, seq, subject=subject, limit=BATCH)
     return _Seen(
@@ -104,14 +104,17 @@ def _seen(uow: UnitOfWork, actor: Actor, events: list[NumberedEvent]) -> list[Nu
 
 
 def _kind(event: NumberedEvent) -> str:
-    """What the subject's type is called in policies."""
-    return "data" if event.subject_type == "folder" else event.subject_type
+    """What the subject's type is called in policies; what is in none of them is the installation's."""
+    kind = "data" if event.subject_type == "folder" else event.subject_type
+    return kind if f"{kind}:get" in ACTIONS else "installation"
 
 
 def _about(uow: UnitOfWork, actor: Actor, event: NumberedEvent) -> Resource:
     """The subject; what lies in no account, and is not the actor, is the installation's."""
-    if event.subject_type != "user":
-        return resource_at(uow, _kind(event), event.subject_id, account_id=event.account_id)
+    kind = _kind(event)
+    if kind != "user":
+        place = event.account_id if kind != "installation" else None
+        return resource_at(uow, kind, event.subject_id, account_id=place)
     organization_id = actor.organization_id if event.subject_id == actor.id else None
     if event.account_id is not None:  # the personal one
         organization_id = resource_at(uow, "account", event.account_id).organization_id

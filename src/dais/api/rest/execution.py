@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Receive, Routes, Scope, Send
-from dais.compute import running_work
+from dais.compute import find_job, running_work
 from dais.engines.contract import ExecStream, Terminal
 from dais.kit.errors import DaisError, Invalid
 
@@ -45,6 +46,7 @@ async def execute(
 ) -> None:
     # It changes no row, but whoever does it is written down: the audit log is the writing.
     work = await ctx.db.write(running_work, ctx.actor, ref, "job:exec", account)
+    ctx.hold(partial(find_job, ref=work.job_id, action="job:exec"))
     await receive()  # websocket.connect
     await send({"type": "websocket.accept"})
     try:

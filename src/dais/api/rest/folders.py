@@ -126,14 +126,14 @@ async def remove_content(
     ctx: Context, ref: str, path: str, recursive: bool = False, account: str | None = None
 ) -> None:
     """Removes a file, a link or a directory; one with something in it only with `recursive`. "" empties the folder."""
-    found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    found = await ctx.db.write(get_folder, ctx.actor, ref, account=account, action="data:set")  # it is audited
     await disk(remove_entries, ctx.services.folders, found.id, path, recursive=recursive)
 
 
 @routes.post("/v1/folders/{ref}/directories", summary="Make a directory in a folder", status=201, action="data:set")
 async def new_directory(ctx: Context, ref: str, body: NewDirectory, account: str | None = None) -> answers.Entry:
     """Directories above it that are missing are made, too. Refused with `already-there` when something has the path."""
-    found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    found = await ctx.db.write(get_folder, ctx.actor, ref, account=account, action="data:set")  # it is audited
     store = ctx.services.folders
     return _entry(await disk(find_entry, store, found.id, await disk(make_directory, store, found.id, body.path)))
 
@@ -141,7 +141,7 @@ async def new_directory(ctx: Context, ref: str, body: NewDirectory, account: str
 @routes.post("/v1/folders/{ref}/move", summary="Give something in a folder another path", action="data:set")
 async def move_content(ctx: Context, ref: str, body: Move, account: str | None = None) -> answers.Entry:
     """Moves a file, a link or a directory by one rename. Nothing is replaced: `already-there`."""
-    found = await ctx.db.read(get_folder, ctx.actor, ref, account=account, action="data:set")
+    found = await ctx.db.write(get_folder, ctx.actor, ref, account=account, action="data:set")  # it is audited
     store = ctx.services.folders
     return _entry(
         await disk(find_entry, store, found.id, await disk(move_entry, store, found.id, body.source, body.target))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from dais.api.context import Context
 from dais.api.routing import Header, Routes
 from dais.api.sse import ServerEvent
-from dais.compute import JobLog, Position, Slice, get_job, job_log, position_from
+from dais.compute import JobLog, Position, Slice, find_job, get_job, job_log, position_from
 from dais.engines.contract import FRAME_HEAD, STDERR, STDOUT, SYSTEM, Frame
+from dais.identity import Actor
 from dais.kit.clock import from_rfc3339, to_rfc3339
+from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid, NotFound
 from dais.wire import answers
 
@@ -75,10 +78,12 @@ async def follow(
     stream: str | None = None,
     last_event_id: Annotated[str | None, Header("Last-Event-ID")] = None,
 ) -> AsyncIterator[ServerEvent | bytes]:
-    """Events `log` (a LogFrame; its id is the cursor after it), and one `end` (the job) when all was said."""
+    """Events `log` (a LogFrame; its id is the cursor after it), and one `end` when all was said: the job, or null
+    for those who may read its log and no more."""
     wanted = _Wanted(stream, since)
     book = ctx.services.compute.logbook
     log: JobLog = await ctx.db.read(job_log, ctx.actor, ref, account)
+    ctx.hold(partial(find_job, ref=log.job_id, action="job:logs"))
     _check_run(log, run)
     position = position_from(last_event_id or cursor, run)
     if tail is not None and not last_event_id:
@@ -89,8 +94,15 @@ async def follow(
     async for part in book.follow(log, position, run=run):
         if events := wanted.encoded(part):
             yield events
-    job = await ctx.db.read(get_job, ctx.actor, log.job_id)
-    yield ServerEvent(job, "end")
+    yield ServerEvent(await ctx.db.read(_ended, ctx.actor, log.job_id), "end")
+
+
+def _ended(uow: UnitOfWork, actor: Actor, job_id: str) -> answers.JobDetail | None:
+    """The job, for those who may see more of it than its log."""
+    try:
+        return get_job(uow, actor, job_id)
+    except NotFound:
+        return None
 
 
 class _Wanted:

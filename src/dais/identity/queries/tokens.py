@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import bindparam, case, select
 
 from dais.identity.secrets import has_shape, hash_of
 from dais.identity.tables import organizations, roles, tokens, users
 from dais.identity.types import Actor, Authenticated
 from dais.kit.clock import to_rfc3339
-from dais.kit.database import Statement, UnitOfWork
+from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Unauthenticated
 
-_authenticate = Statement(
+_whose = (
     select(
         tokens.c.id.label("token_id"),
         tokens.c.expires_at,
@@ -31,14 +32,9 @@ _authenticate = Statement(
     .join(users, users.c.id == tokens.c.user_id)
     .join(organizations, organizations.c.id == users.c.organization_id)
     .outerjoin(roles, roles.c.id == tokens.c.role_id)
-    .where(tokens.c.hash == bindparam("hash"))
 )
-
-_token_state = Statement(
-    select(tokens.c.revoked_at, tokens.c.expires_at, users.c.disabled_at)
-    .join(users, users.c.id == tokens.c.user_id)
-    .where(tokens.c.id == bindparam("id"))
-)
+_authenticate = Statement(_whose.where(tokens.c.hash == bindparam("hash")))
+_again = Statement(_whose.where(tokens.c.id == bindparam("id")))
 
 
 def authenticate(uow: UnitOfWork, secret: str) -> Authenticated:
@@ -50,7 +46,11 @@ def authenticate(uow: UnitOfWork, secret: str) -> Authenticated:
 
 def of_hash(uow: UnitOfWork, hash: str) -> Authenticated:  # noqa: A002
     """The same for the hash that is stored of the token."""
-    row = uow.one(_authenticate, hash=hash)
+    return _found(uow, uow.one(_authenticate, hash=hash))
+
+
+def _found(uow: UnitOfWork, row: Row | None) -> Authenticated:
+    """Whose token the row is, if it is still good."""
     if row is None:
         raise _unknown()
     if row.revoked_at is not None:
@@ -80,17 +80,12 @@ def of_hash(uow: UnitOfWork, hash: str) -> Authenticated:  # noqa: A002
     return Authenticated(actor=actor, token_id=row.token_id, expires_at=row.expires_at)
 
 
-def token_holds(uow: UnitOfWork, actor: Actor) -> bool:
-    """Whether the actor's token is still good; for streams that live longer than one request."""
+def present(uow: UnitOfWork, actor: Actor) -> Actor:
+    """The actor as they are now; for streams that live longer than one request. Raises as `authenticate`."""
     if actor.token_id is None:
-        return True
-    row = uow.one(_token_state, id=actor.token_id)
-    return (
-        row is not None
-        and row.revoked_at is None
-        and row.disabled_at is None
-        and (row.expires_at is None or row.expires_at > uow.now)
-    )
+        return actor
+    now = _found(uow, uow.one(_again, id=actor.token_id)).actor
+    return msgspec.structs.replace(now, address=actor.address)
 
 
 def _unknown() -> Unauthenticated:
