@@ -131,45 +131,35 @@ _fill = Statement(
 _analyze = Statement(text("ANALYZE"))
 
 
-@pytest.mark.parametrize("shape", ["everything", "an organization", "a large account", "a small account", "one job"])
-def test_a_page_out_of_many_is_one_query_by_an_index(world: World, clock: ManualClock, shape: str) -> None:
+def test_a_page_out_of_many_is_one_query_by_an_index(world: World, clock: ManualClock) -> None:
     large, small = member(world, "large"), member(world, "small")
     prefix = "01970000-0000-7000-8000-"
-    spec = '{"command":["true"]}'
-    world.db.write_sync(
-        lambda uow: uow.run(
-            _fill,
-            jobs=JOBS,
-            prefix=prefix,
-            few=small.account_id,
-            many=large.account_id,
-            spec=spec,
-            owner=world.actor.id,
-        )
-    )
+    values = {"prefix": prefix, "few": small.account_id, "many": large.account_id, "owner": world.actor.id}
+    world.db.write_sync(lambda uow: uow.run(_fill, jobs=JOBS, spec='{"command":["true"]}', **values))
     if world.db.dialect == "postgresql":  # as its own housekeeping does
         world.db.write_sync(lambda uow: uow.run(_analyze))
     organization = world.actor.organization_id
     one = f"{organization}:account:{large.account_id}:job:{prefix}{100000000000 + 70_000}"
-    who, expected = {
-        "everything": (world.actor, 50),
-        "an organization": (member(world, "chief", f"job:get@{organization}:*"), 50),
-        "a large account": (large, 50),
-        "a small account": (small, JOBS // 5000),
-        "one job": (member(world, "eve", f"job:get@{one}"), 1),
-    }[shape]
+    for who, expected in (
+        (world.actor, 50),
+        (member(world, "chief", f"job:get@{organization}:*"), 50),
+        (large, 50),
+        (small, JOBS // 5000),
+        (member(world, "eve", f"job:get@{one}"), 1),
+    ):
+        assert world.db.read_sync(count, who, clock) == expected, who.name
+        assert len([sql for sql in asked if "FROM jobs" in sql and "LIMIT" in sql]) == 1, who.name
+        plan = world.db.read_sync(explain, who)
+        assert not [line for line in plan if "Seq Scan on jobs" in line], plan
+        if expected < 50:
+            assert "SCAN jobs" not in plan, plan
 
-    def count(uow: UnitOfWork) -> int:
-        asked.clear()
-        counting = Counting(uow._connection, uow.dialect, clock)
-        return len(list_jobs(counting, who, JobFilter(), limit=50).items)
 
-    assert world.db.read_sync(count) == expected
-    assert len([sql for sql in asked if "FROM jobs" in sql and "LIMIT" in sql]) == 1
-    plan = world.db.read_sync(explain, who)
-    assert not [line for line in plan if "Seq Scan on jobs" in line], plan
-    if shape in ("a small account", "one job"):
-        assert not [line for line in plan if line.strip() == "SCAN jobs"], plan
+def count(uow: UnitOfWork, who: Actor, clock: ManualClock) -> int:
+    """The jobs of a page; what was asked for it is in `asked`."""
+    asked.clear()
+    counting = Counting(uow._connection, uow.dialect, clock)
+    return len(list_jobs(counting, who, JobFilter(), limit=50).items)
 
 
 def explain(uow: UnitOfWork, who: Actor) -> list[str]:
