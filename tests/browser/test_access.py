@@ -61,6 +61,9 @@ async def test_the_pages_of_access(browser: Browser, site: Site, theme: Literal[
             ("team", team),
             ("roles", "/access/roles?of=local.joe"),
             ("role", role),
+            ("invitations", "/access/invitations"),
+            ("audit", "/access/audit"),
+            ("audit-none", "/access/audit?user=nobody&allowed=no"),
         ):
             await page.goto(address)
             await shown.check(f"access-{name}-{kind}")

@@ -33,7 +33,7 @@ from dais.web.pages import (
     style,
     submit,
 )
-from dais.web.pages.access import policies, roles, teams, users
+from dais.web.pages.access import audit, invitations, policies, roles, teams, users
 from dais.web.pages.access.shared import remove_one
 
 Handler = Callable[[Request, Frame], Awaitable[Response]]
@@ -105,6 +105,10 @@ ACCESS: tuple[Page, ...] = (
     page("POST", "/access/roles/{id}/policies", policies.attach("role"), action="role:set"),
     page("POST", "/access/roles/{id}/keys", roles.make_key, action="role:set"),
     page("POST", "/access/roles/{id}/keys/{key}/end", roles.end_key, action="role:set"),
+    page("GET", "/access/invitations", invitations.show_invitations, action="invitation:list"),
+    page("POST", "/access/invitations", invitations.invite, action="invitation:new"),
+    page("POST", "/access/invitations/{id}/take-back", invitations.take_back, action="invitation:rm"),
+    page("GET", "/access/audit", audit.show_audit, action="audit:list"),
     page("POST", "/access/policies/{id}/remove", remove_one, action="policy:rm"),
 )
 

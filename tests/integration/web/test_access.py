@@ -170,3 +170,40 @@ async def test_forms_of_other_origins_and_other_sessions_change_nothing(site: Si
         assert (foreign.status_code, stale.status_code) == (403, 403)
     assert (await site.world.db.read(team_members, site.world.actor, team)).items == []
     assert joe.name == "joe2"
+
+
+async def test_somebody_is_invited_and_the_invitation_taken_back(site: Site) -> None:
+    place = "/access/invitations"
+    async with site.signed_in() as client:
+        made = await send(client, place, place, email="new@example.org", accounts="local.joe\n")
+        link = re.search(r"/invitations/[0-9A-Za-z]{43}", made.text)
+        assert link is not None, "without a mail server the link is shown"
+        page = (await client.get(place)).text
+        assert link[0] not in page, "once"
+        assert "new@example.org" in page
+        async with site.browser() as stranger:
+            assert (await stranger.get(link[0])).status_code == 200
+        wrong = await send(client, place, place, email="new@", accounts="local.nobody")
+        assert wrong.status_code == 400
+        assert "local.nobody" in wrong.text, "what was typed is still there"
+        back = re.search(rf"{place}/[0-9a-f-]{{36}}/take-back", page)
+        assert back is not None
+        assert (await send(client, place, back[0])).status_code == 303
+        async with site.browser() as stranger:
+            assert (await stranger.get(link[0])).status_code != 200
+
+
+async def test_what_was_done_and_refused_is_shown_to_those_whom_it_concerns(site: Site) -> None:
+    async with site.signed_in() as client:
+        await send(client, "/access/teams", "/access/teams", name="vision")
+        page = (await client.get("/access/audit?action=team:new")).text
+        assert "team:new" in page
+        assert "local.joe" in page
+        assert "allowed" in page
+        none = (await client.get("/access/audit?action=team:new&allowed=no")).text
+        assert "Nothing is like that" in none
+        assert "Nothing is like that" in (await client.get("/access/audit?until=2001-01-01")).text
+        for query in ("allowed=maybe", "since=yesterday", "action=team:made"):
+            assert (await client.get(f"/access/audit?{query}")).status_code == 400, query
+    async with as_user(site, "mallory") as client:
+        assert (await client.get("/access/audit?action=team:new")).text.count("<tr data-key") == 0
