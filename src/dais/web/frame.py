@@ -127,11 +127,18 @@ class Frame:
         if request.headers.get("accept", "").startswith("application/json"):  # a module of a page asked, not a reader
             return answer_json(problem, problem.status)
         template = "sign_in_first.html" if problem.status == 401 else "problem.html"
-        after = f"{request.url.path}?{request.url.query}".rstrip("?") if request.method == "GET" else "/"
-        response = self.page(request, template, who, status=problem.status, problem=problem, next=local(after))
+        response = self.page(request, template, who, status=problem.status, problem=problem, next=_after(request))
         if "retry-after" in headers:
             response.headers["retry-after"] = headers["retry-after"]
         return response
+
+
+def _after(request: Request) -> str:
+    """Where whoever signs in now wanted to go."""
+    path, query = request.url.path, request.url.query
+    if request.method != "GET" or path.startswith(("/sign-in", "/invitations")):
+        return "/"
+    return local(f"{path}?{query}" if query else path)
 
 
 def _chosen(request: Request, cookie: str, choices: Sequence[str]) -> str:

@@ -126,6 +126,17 @@ def why(job: answers.Job) -> str:
     return ": ".join(part for part in (job.reason, job.detail) if part)
 
 
+_browsers = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_systems = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux")
+
+
+def browser(agent: str) -> str:
+    """What a browser says that it is, in two words: `Firefox, Linux`. It may say what it likes."""
+    name = next((name for mark, name in _browsers if mark in agent), agent.partition("/")[0][:40] or "unknown")
+    system = next((system for system in _systems if system in agent), "")
+    return f"{name}, {system}" if system else name
+
+
 def icon(state: str) -> str:
     """The name of the tab's icon."""
     return f"state-{mark(state).tone}.svg"
@@ -142,6 +153,7 @@ filters: dict[str, Any] = {
     "name_of": name_of,
     "why": why,
     "submit_line": submit_line,
+    "browser": browser,
     "short": short,
     "place": place,
     "address": address,

@@ -10,17 +10,14 @@ import httpx2
 import pyotp
 import pytest
 
-from dais.identity import create_user
 from dais.kit.clock import SECOND, ManualClock
-from dais.kit.database import Database, UnitOfWork
+from dais.kit.database import Database
 from tests.support.database import every_row
+from tests.support.joan import OTHER, PASSWORD, demand, joan
 from tests.support.site import Site, form_token, running_site
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
-
-PASSWORD = "lantern otter violin"
-OTHER = "granite whisper marmalade"
 
 
 @pytest.fixture
@@ -32,24 +29,11 @@ async def site(database: Database, clock: ManualClock, tmp_path: Path) -> AsyncI
 @pytest.fixture
 async def joe(site: Site) -> str:
     """The id of a user with a password."""
-
-    def make(uow: UnitOfWork) -> str:
-        return create_user(uow, site.world.actor, "joan", email="joan@example.org").id
-
-    user_id: str = await site.world.db.write(make)
-    await site.services.desk.set_password(site.world.actor, user_id, PASSWORD, must_change=False)
-    return user_id
+    return await joan(site)
 
 
 async def enter(client: httpx2.AsyncClient, password: str = PASSWORD, **fields: str) -> httpx2.Response:
     return await client.post("/sign-in", data={"name": "local.joan", "password": password, **fields})
-
-
-async def demand(site: Site) -> None:
-    def on(uow: UnitOfWork) -> None:
-        uow._connection.cursor().execute("UPDATE organizations SET mfa_required = 1")
-
-    await site.world.db.write(on)
 
 
 async def test_a_password_opens_the_page_that_was_asked_for(site: Site, joe: str) -> None:
@@ -187,3 +171,35 @@ def key_of(page: str) -> str:
     found = re.search(r"((?:[A-Z2-7]{4} ){7}[A-Z2-7]{4})", page)
     assert found is not None, page
     return found[1].replace(" ", "")
+
+
+async def test_an_invitation_is_shown_often_and_accepted_once(site: Site) -> None:
+    account = f"local.{site.world.actor.name}"
+    _, path = await site.services.desk.invite(site.world.actor, "ann.lee@example.org", [account])
+    assert path is not None
+    fields = {"name": "ann-lee", "full_name": "Ann <Lee>", "password": PASSWORD, "again": PASSWORD}
+    async with site.browser() as client, site.browser() as thief:
+        for _ in range(2):
+            page = await client.get(path)
+            assert account in page.text
+            assert 'value="ann-lee"' in page.text
+        weak = await client.post(path, data=fields | {"password": "ann-lee-1", "again": "ann-lee-1"})
+        assert weak.status_code == 400
+        assert "guessed soon" in weak.text
+        assert "Ann &lt;Lee&gt;" in weak.text
+        assert (await client.post(path, data=fields, headers={"Origin": "https://evil.example"})).status_code == 403
+        assert (await client.post(path, data=fields)).headers["location"] == "/jobs"
+        assert (await client.get("/jobs")).status_code == 200
+        for answer in (await thief.get(path), await thief.post(path, data=fields | {"name": "thief"})):
+            assert answer.status_code == 401
+            assert "has been used" in answer.text
+
+
+async def test_a_forgotten_password_says_the_same_to_everybody(site: Site, joe: str) -> None:
+    async with site.browser() as client:
+        assert "sends no mail" in (await client.get("/sign-in/forgotten")).text
+        answers = [
+            await client.post("/sign-in/forgotten", data={"email": email})
+            for email in ("joan@example.org", "nobody@example.org", "")
+        ]
+        assert len({(answer.status_code, answer.text) for answer in answers}) == 1

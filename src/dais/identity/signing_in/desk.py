@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from dais.identity.sessions import Browser, Session
+from dais.identity.rules import require
+from dais.identity.sessions import Browser, Session, rotate_session
 from dais.identity.settings import IdentitySettings
 from dais.identity.signing_in import keeping
 from dais.identity.signing_in.failures import Addresses, count_attempt, locked, subject_of
@@ -22,7 +23,13 @@ from dais.identity.signing_in.invitations import (
     note_mail,
 )
 from dais.identity.signing_in.passwords import Hashing, check_password
-from dais.identity.signing_in.second_factors import check_code, confirm_enrolment, new_recovery_codes
+from dais.identity.signing_in.second_factors import (
+    check_code,
+    confirm_enrolment,
+    new_recovery_codes,
+    recovery_codes_left,
+    remove_device,
+)
 from dais.identity.signing_in.steps import Entry, find_pending, go_on
 from dais.identity.types import Actor
 from dais.kit.database import Database, UnitOfWork
@@ -115,6 +122,48 @@ class SignInDesk:
         )
         return secret
 
+    async def add_device(
+        self, session: Session, code: str, name: str, password: str, browser: Browser
+    ) -> tuple[str, list[str]]:
+        """Finish setting a device of one's own up; the secret of the session, which goes on with a second factor.
+
+        With the first device come recovery codes, else none.
+        """
+        await self.confirm(session.actor, password)
+
+        def apply(uow: UnitOfWork) -> tuple[str, list[str]] | None:
+            _require_oneself(uow, session.actor)
+            if not confirm_enrolment(uow, self.vault, session.actor.id, code[:64], name):
+                return None
+            codes = [] if recovery_codes_left(uow, session.actor.id) else new_recovery_codes(uow, session.actor.id)
+            return rotate_session(uow, session, browser, self.settings, strong=True), codes
+
+        done: tuple[str, list[str]] | None = await self._db.write(apply)
+        if done is None:
+            raise wrong_code()
+        return done
+
+    async def remove_device(self, actor: Actor, device_id: str, password: str) -> None:
+        """Take a device of one's own away. Raises NotFound `no-such-device`."""
+        await self.confirm(actor, password)
+
+        def apply(uow: UnitOfWork) -> None:
+            _require_oneself(uow, actor)
+            remove_device(uow, actor.id, device_id)
+
+        await self._db.write(apply)
+
+    async def renew_recovery_codes(self, actor: Actor, password: str) -> list[str]:
+        """Fresh recovery codes, which are told this once; older ones are good no more."""
+        await self.confirm(actor, password)
+
+        def apply(uow: UnitOfWork) -> list[str]:
+            _require_oneself(uow, actor)
+            return new_recovery_codes(uow, actor.id)
+
+        codes: list[str] = await self._db.write(apply)
+        return codes
+
     async def set_password(self, actor: Actor, user_id: str, password: str, *, must_change: bool = True) -> None:
         """Set somebody's password, who must change it when they sign in; see `keeping.set_password`."""
         owner: keeping.Owner = await self._db.read(keeping.owner_of, user_id)
@@ -197,6 +246,10 @@ class SignInDesk:
             return None
         codes = new_recovery_codes(uow, pending.user_id)
         return go_on(uow, pending, browser=browser, settings=self.settings, strong=True), codes
+
+
+def _require_oneself(uow: UnitOfWork, actor: Actor) -> None:
+    require(uow, actor, "user:set", organization_id=actor.organization_id, resource_id=actor.id)
 
 
 def wrong_code() -> Unauthenticated:

@@ -35,12 +35,15 @@ class Policies(msgspec.Struct, frozen=True):
     told: bool = False
 
 
-async def acting(request: Request, frame: Frame) -> tuple[Visitor, dict[str, str]]:
-    """Who sent a form, and its fields. Raises what `read_form`, `visitor` and `check_form_token` raise."""
+async def acting(request: Request, frame: Frame, *, strip: bool = True) -> tuple[Visitor, dict[str, str]]:
+    """Who sent a form, and its fields, without blanks around them.
+
+    Raises what `read_form`, `visitor` and `check_form_token` raise.
+    """
     form = await read_form(request)
     who = await visitor(request, frame.services)
     check_form_token(who, form)
-    return who, {name: value.strip() for name, value in form.items()}
+    return who, {name: value.strip() for name, value in form.items()} if strip else form
 
 
 async def refusal(frame: Frame, verb: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
