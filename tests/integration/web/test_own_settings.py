@@ -116,7 +116,7 @@ async def test_a_device_is_set_up_and_removed_with_the_password(site: Site, cloc
         assert "shown this once" in answer.text
         assert client.cookies["dais_session"] != before
         page = await client.get("/settings/security")
-        assert "10 of ten" in page.text
+        assert "10 of 10" in page.text
         remove = re.search(r"/settings/security/devices/[0-9a-f-]{36}/remove", page.text)
         assert remove is not None
         assert (await send(client, remove[0])).status_code == 400
