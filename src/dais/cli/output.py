@@ -80,7 +80,7 @@ class Output:
             self._csv(documents, columns)
         else:
             rows = [[_cell(name, pick(document, name)) for name in columns] for document in documents]
-            (_print_table if self.shape == "table" else _print_text)(columns, rows, header=self.header)
+            (_print_table if self.shape == "table" else print_text)(columns, rows, header=self.header)
 
     def one(self, item: Any, columns: Sequence[str]) -> None:
         """Print one answer."""
@@ -256,7 +256,7 @@ def width(text: str) -> int:
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def _print_text(columns: Sequence[str], rows: list[list[str]], *, header: bool) -> None:
+def print_text(columns: Sequence[str], rows: list[list[str]], *, header: bool) -> None:
     """Columns side by side; on a terminal, states have marks and a long command is cut to the line."""
     for number, cells in enumerate(_laid_out(columns, rows, header=header, between=2, around=0)):
         line = "  ".join(cells).rstrip()

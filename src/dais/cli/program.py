@@ -53,6 +53,11 @@ COMMANDS: dict[str, Entry] = {
     "invitation": Entry(
         "dais.cli.identity.invitation:invitation", "Invite people by e-mail, list and take back invitations."
     ),
+    "policy": Entry("dais.cli.identity.rule:policy", "Tell what a policy would change, before it is made."),
+    "rule": Entry("dais.cli.identity.rule:rule", "Tell what you may do, who may do something, and why."),
+    "audit": Entry(
+        "dais.cli.identity.audit:audit", "Tell who did, or was refused, what to which thing, and from where."
+    ),
     "node": Entry("dais.cli.node:node", "List the machines and what is free of them."),
     "me": Entry("dais.cli.me:me", "Tell who you are, and where you are connected."),
     "whoami": Entry("dais.cli.me:me", "The same as `dais me`.", alias_of="me"),

@@ -1,6 +1,6 @@
 """Who there is and who may do what: accounts, users, teams, roles, policies, tokens, and the evaluator."""
 
-from dais.identity.actions import ACTIONS, check_action, only_reads
+from dais.identity.actions import ACTIONS, check_action, meaning, only_reads
 from dais.identity.audit import record, record_anonymous, record_refusal
 from dais.identity.audit_settings import AuditSettings
 from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, is_empty, recover
@@ -46,6 +46,7 @@ from dais.identity.devices.commands import (
 )
 from dais.identity.evaluator import Rule, Rules
 from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
+from dais.identity.queries.access import explain, list_rules, who_is_allowed
 from dais.identity.queries.accounts import get_account, list_accounts, resolve_account, resolve_place
 from dais.identity.queries.audit import expire_audit, list_audit
 from dais.identity.queries.memberships import roles_of, teams_of
@@ -60,6 +61,7 @@ from dais.identity.queries.roles import (
     resource_of,
     role_members,
 )
+from dais.identity.queries.simulation import simulate
 from dais.identity.queries.teams import get_team, list_teams, resolve_team, team_members
 from dais.identity.queries.tokens import authenticate, present
 from dais.identity.queries.users import get_user, list_users, resolve_user, user_ids, user_names
@@ -120,16 +122,24 @@ from dais.identity.topics import CHANGED
 from dais.identity.types import (
     Account,
     Actor,
+    AllowedOne,
     AuditEntry,
     Authenticated,
+    Explanation,
+    HeldRule,
+    Link,
     Member,
     NewToken,
     Organization,
     Policy,
+    Reached,
     Role,
+    SimulatedPair,
+    Simulation,
     Team,
     Token,
     User,
+    WhoIsAllowed,
 )
 from dais.identity.urns import INSTALLATION, Resource, urn
 
@@ -147,6 +157,7 @@ __all__ = [
     "SIGN_IN_LINK_SECONDS",
     "Account",
     "Actor",
+    "AllowedOne",
     "AuditEntry",
     "AuditSettings",
     "Authenticated",
@@ -154,13 +165,16 @@ __all__ = [
     "Bootstrapped",
     "Browser",
     "Decision",
-    "DeviceLogin",
     "Device",
+    "DeviceLogin",
     "Enrolment",
     "Entry",
+    "Explanation",
     "Hashing",
+    "HeldRule",
     "IdentitySettings",
     "KnownPair",
+    "Link",
     "Member",
     "NewPair",
     "NewToken",
@@ -169,16 +183,20 @@ __all__ = [
     "Pending",
     "Policy",
     "Polled",
+    "Reached",
     "Resource",
     "Role",
     "Rule",
     "Rules",
     "Session",
     "SignInDesk",
+    "SimulatedPair",
+    "Simulation",
     "Team",
     "Token",
     "User",
     "Visible",
+    "WhoIsAllowed",
     "add_role_member",
     "add_team_member",
     "authenticate",
@@ -205,10 +223,11 @@ __all__ = [
     "end_own_session",
     "end_own_token",
     "end_session",
+    "expire_audit",
+    "explain",
     "find_device_login",
     "find_keypair",
     "find_pending",
-    "expire_audit",
     "find_session",
     "first_account",
     "get_account",
@@ -223,12 +242,13 @@ __all__ = [
     "is_empty",
     "key_address",
     "list_accounts",
-    "list_devices",
     "list_audit",
+    "list_devices",
     "list_organizations",
     "list_policies",
     "list_role_keys",
     "list_roles",
+    "list_rules",
     "list_sessions",
     "list_teams",
     "list_tokens",
@@ -236,6 +256,7 @@ __all__ = [
     "listed",
     "may",
     "may_see",
+    "meaning",
     "new_secret",
     "only_reads",
     "own_sign_in_link",
@@ -282,6 +303,7 @@ __all__ = [
     "set_user",
     "shown_code",
     "signed_in",
+    "simulate",
     "team_members",
     "teams_of",
     "touch_session",
@@ -291,5 +313,7 @@ __all__ = [
     "user_name",
     "user_names",
     "visible",
+    "visible_accounts",
+    "who_is_allowed",
     "with_ids",
 ]

@@ -56,7 +56,7 @@ def require_within(uow: UnitOfWork, actor: Actor, rules: Iterable[Rule]) -> None
         for urn in rule.statement.urns:
             first = urn.partition(":")[0]
             place = None if "*" in first else first
-            names = pattern_names(urn, _accounts_above(uow, urn))
+            names = forms_of(uow, urn)
             for action in rule.statement.actions:
                 if not all(held.covers(action, urn, place, names) for held in mine):
                     raise Forbidden(
@@ -68,6 +68,11 @@ def require_within(uow: UnitOfWork, actor: Actor, rules: Iterable[Rule]) -> None
                         user=actor.name,
                         organization_id=actor.organization_id,
                     )
+
+
+def forms_of(uow: UnitOfWork, urn: str) -> tuple[str, ...]:
+    """The forms of a URN pattern: what it names goes by the names of the accounts above, too."""
+    return pattern_names(urn, _accounts_above(uow, urn))
 
 
 def require_to_be_let_in(uow: UnitOfWork, actor: Actor, kind: str, subject_id: str) -> None:

@@ -162,3 +162,79 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     allowed: bool
     address: str
     detail: dict[str, Any]
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of the way to a rule: a `user`, `team` or `role` with its full name, or the `installation`."""
+
+    type: str
+    id: str
+    name: str
+
+
+class HeldRule(msgspec.Struct, frozen=True, kw_only=True):
+    """An action and a URN expression that somebody has; `through` leads from them to whom the policy is attached to."""
+
+    action: str
+    expression: str
+    policy_id: str | None
+    through: tuple[Link, ...]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether somebody may do something, and the statements that say so. `narrowed`: the token used may not."""
+
+    action: str
+    urn: str
+    allowed: bool
+    narrowed: bool
+    rules: tuple[HeldRule, ...]
+
+
+class AllowedOne(msgspec.Struct, frozen=True, kw_only=True):
+    """A `user`, or a `role` of which there are `keys`, that may do something, and through whose statements."""
+
+    type: str
+    id: str
+    name: str
+    through: tuple[Link, ...]
+    statements: tuple[str, ...]
+    keys: int = 0
+
+
+class WhoIsAllowed(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may do something; `total` are all of them, `items` the first."""
+
+    action: str
+    urn: str
+    total: int
+    items: tuple[AllowedOne, ...]
+
+
+class SimulatedPair(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of a pair: `new`, `held` already (`through` what), or `refused` (`why`)."""
+
+    action: str
+    expression: str
+    outcome: str
+    through: tuple[Link, ...] = ()
+    why: str = ""
+
+
+class Reached(msgspec.Struct, frozen=True, kw_only=True):
+    """A thing that could be reached, and the actions that would then be allowed on it."""
+
+    type: str
+    id: str
+    name: str
+    urn: str
+    actions: tuple[str, ...]
+
+
+class Simulation(msgspec.Struct, frozen=True, kw_only=True):
+    """What statements would change. `users` is how many people it concerns, `names` are some of them."""
+
+    pairs: tuple[SimulatedPair, ...]
+    users: int
+    names: tuple[str, ...]
+    reachable: tuple[Reached, ...]

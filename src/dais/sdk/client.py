@@ -16,6 +16,7 @@ from dais.wire.answers import Me, Node, SignInLink, Version
 
 if TYPE_CHECKING:
     from dais.sdk.accounts import Accounts, AsyncAccounts
+    from dais.sdk.audit import AsyncAudit, Audit
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.images import AsyncImages, Images
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dais.sdk.organizations import AsyncOrganizations, Organizations
     from dais.sdk.policies import AsyncPolicies, Policies
     from dais.sdk.roles import AsyncRoles, Roles
+    from dais.sdk.rules import AsyncRulesOf, RulesOf
     from dais.sdk.secrets import AsyncSecrets, Secrets
     from dais.sdk.sources import AsyncSources, Sources
     from dais.sdk.teams import AsyncTeams, Teams
@@ -82,6 +84,7 @@ class Client(ClientApi, Blocking):
     """
 
     accounts: Accounts = resource("dais.sdk.accounts:Accounts")
+    audit: Audit = resource("dais.sdk.audit:Audit")
     environments: Environments = resource("dais.sdk.environments:Environments")
     folders: Folders = resource("dais.sdk.folders:Folders")
     images: Images = resource("dais.sdk.images:Images")
@@ -93,6 +96,7 @@ class Client(ClientApi, Blocking):
     organizations: Organizations = resource("dais.sdk.organizations:Organizations")
     policies: Policies = resource("dais.sdk.policies:Policies")
     roles: Roles = resource("dais.sdk.roles:Roles")
+    rules: RulesOf = resource("dais.sdk.rules:RulesOf")
     secrets: Secrets = resource("dais.sdk.secrets:Secrets")
     sources: Sources = resource("dais.sdk.sources:Sources")
     teams: Teams = resource("dais.sdk.teams:Teams")
@@ -139,6 +143,7 @@ class AsyncClient(ClientApi, Asynchronous):
     """As Client, for asyncio: operations are awaited and lists are asynchronous iterators."""
 
     accounts: AsyncAccounts = resource("dais.sdk.accounts:AsyncAccounts")
+    audit: AsyncAudit = resource("dais.sdk.audit:AsyncAudit")
     environments: AsyncEnvironments = resource("dais.sdk.environments:AsyncEnvironments")
     folders: AsyncFolders = resource("dais.sdk.folders:AsyncFolders")
     images: AsyncImages = resource("dais.sdk.images:AsyncImages")
@@ -150,6 +155,7 @@ class AsyncClient(ClientApi, Asynchronous):
     organizations: AsyncOrganizations = resource("dais.sdk.organizations:AsyncOrganizations")
     policies: AsyncPolicies = resource("dais.sdk.policies:AsyncPolicies")
     roles: AsyncRoles = resource("dais.sdk.roles:AsyncRoles")
+    rules: AsyncRulesOf = resource("dais.sdk.rules:AsyncRulesOf")
     secrets: AsyncSecrets = resource("dais.sdk.secrets:AsyncSecrets")
     sources: AsyncSources = resource("dais.sdk.sources:AsyncSources")
     teams: AsyncTeams = resource("dais.sdk.teams:AsyncTeams")

@@ -6,6 +6,7 @@ from dais.api import events, metrics
 from dais.api.openapi import openapi_routes
 from dais.api.rest import (
     accounts,
+    audit,
     blobs,
     environments,
     execution,
@@ -22,6 +23,7 @@ from dais.api.rest import (
     organizations,
     policies,
     roles,
+    rules,
     secrets,
     sign_in,
     sources,
@@ -44,6 +46,8 @@ PARTS = (
     teams,
     roles,
     policies,
+    rules,
+    audit,
     keys,
     nodes,
     jobs,

@@ -9,6 +9,7 @@ import msgspec
 
 from dais.api.context import Context, Services
 from dais.api.routing import Header, Reply, Routes
+from dais.api.times import instant
 from dais.compute import (
     JobChange,
     JobFilter,
@@ -24,7 +25,6 @@ from dais.compute import (
 )
 from dais.data import pin_source
 from dais.identity import Actor
-from dais.kit.clock import from_rfc3339
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid, NotFound
 from dais.wire import answers
@@ -127,7 +127,7 @@ async def jobs(
         type=type,
         group=group,
         tag=tag,
-        since=_instant(since),
+        since=instant(since, "since"),
         oldest_first=order == "oldest",
     )
     page: answers.Page[answers.Job] = await ctx.db.read(list_jobs, ctx.actor, wanted, limit=limit, cursor=cursor)
@@ -217,14 +217,3 @@ def _invalid(error: SpecError) -> Invalid:
     return Invalid(
         message, code=error.code, path=error.path, given=error.given, expected=error.expected, hint=error.hint
     )
-
-
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return from_rfc3339(text)
-    except ValueError as error:
-        raise Invalid(
-            f"since is {text[:80]!r}; write an RFC 3339 time such as 2026-11-22T09:30:00Z", code="bad-parameter"
-        ) from error
