@@ -260,11 +260,12 @@ async def test_nothing_is_lost_when_the_server_restarts(world: World) -> None:
 
 async def test_launches_that_did_not_arrive_are_sent_again(world: World) -> None:
     async with running(world):
+        await world.finished(await world.submit("exit", "0"))  # from then on its dispatcher is at work
         with Unreachable(world.machine):
             job_id = await world.submit("exit", "0")
             await world.state(job_id, "PREPARING")
         assert (await world.finished(job_id)).state == "SUCCEEDED"
-        assert len(world.machine.launched) == 1
+        assert len(world.machine.launched) == 2
 
 
 async def test_listing_pages_filters_and_hides(world: World) -> None:

@@ -124,8 +124,9 @@ async def test_the_head_of_the_queue_is_read_in_its_order(world: World) -> None:
 
 def test_the_queue_is_never_sorted(database: Database) -> None:
     if database.dialect == "sqlite":  # PostgreSQL's plan depends on how many rows there are
-        steps = database.read_sync(plan_of, tick_module._queue, group=GROUP)
-        assert steps == ["SEARCH jobs USING INDEX ix_jobs_queue (group_name=?)"]
+        first, *others = database.read_sync(plan_of, tick_module._queue, group=GROUP)
+        assert first == "SEARCH jobs USING INDEX ix_jobs_queue (group_name=?)"
+        assert all(step.startswith("SEARCH images USING INDEX") for step in others)
 
 
 def test_rows_that_are_asked_for_by_id_are_found_without_a_walk_through_the_table(database: Database) -> None:

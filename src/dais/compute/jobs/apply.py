@@ -5,12 +5,12 @@ What happens to many jobs at once is read with one statement and written with on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from dais.compute.jobs import lifecycle
 from dais.compute.jobs.gpus import release_gpus
@@ -60,14 +60,15 @@ _update_job = Statement(
     .where(jobs.c.id == bindparam("job_id"))
     .values({name: bindparam(name) for name in (*_life_columns, "queued_at", "pending_reason")})
 )
-_insert_run = Statement(
-    insert(runs).values(
-        {
-            name: bindparam(name)
-            for name in ("id", "job_id", "idx", "group_name", "node", "state", "cpu_millis", "mem", "gpu", "created_at")
-        }
-    )
-)
+_run_columns = (
+    "id", "job_id", "idx", "group_name", "node", "state", "cpu_millis", "mem", "gpu", "created_at", "launched_at",
+)  # fmt: skip
+_insert_run = Statement(insert(runs).values({name: bindparam(name) for name in _run_columns}))
+FACTS = ("isolation", "missing", "memory_peak", "cpu_micros", "log_bytes", "log_truncated")
+"""Columns of a run that its engine measures, of which only what is known is written."""
+_facts: dict[str, Any] = {name: func.coalesce(bindparam(name), runs.c[name]) for name in FACTS}
+_no_facts: dict[str, Any] = dict.fromkeys(FACTS)
+_shipped = ("shipped_at", "log_segments")
 _update_run = Statement(
     update(runs)
     .where(runs.c.id == bindparam("run_id"))
@@ -76,8 +77,11 @@ _update_run = Statement(
             name: bindparam(name)
             for name in ("state", "reason", "detail", "exit_code", "signal", "started_at", "ended_at")
         }
+        | _facts
+        | {name: func.coalesce(runs.c[name], bindparam(name)) for name in _shipped}
     )
 )
+_update_facts = Statement(update(runs).where(runs.c.id == bindparam("run_id")).values(_facts))
 _insert_history = Statement(insert(job_history))
 _story = Statement(
     select(job_history.c.state).where(job_history.c.job_id == bindparam("job_id")).order_by(job_history.c.id)
@@ -117,16 +121,23 @@ def apply(uow: UnitOfWork, job_id: str, *events: lifecycle.Event) -> Applied:
 
 
 def apply_all(
-    uow: UnitOfWork, happened: Mapping[str, Sequence[lifecycle.Event]]
+    uow: UnitOfWork,
+    happened: Mapping[str, Sequence[lifecycle.Event]],
+    *,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+    launched: Collection[str] = (),
 ) -> dict[str, Applied | lifecycle.Impossible]:
     """Let events happen to many jobs, to each its own in order; what comes of each, by job. Unknown ones are left out.
 
     A job to which one of its events cannot happen gets `Impossible`, and nothing of it is written; the others go on.
+    `facts` (by run, of FACTS) are written with what happens to the runs. Runs that are made for the jobs in `launched`
+    are handed to their engine in this very tick.
     """
-    if not happened:
-        return {}
     outcome: dict[str, Applied | lifecycle.Impossible] = {}
-    writing = _Writing()
+    writing = _Writing(dict(facts or {}), launched)
+    if not happened:
+        writing.flush(uow)
+        return outcome
     for row in uow.all(_select, job_ids=list(happened)):
         try:
             outcome[row.id] = applied = _apply(uow, row, happened[row.id], writing)
@@ -154,9 +165,10 @@ def _apply(uow: UnitOfWork, row: Row, events: Sequence[lifecycle.Event], writing
         life = after
     run_id = row.run_id
     told: Life | None = None
+    shipped = any(type(event) is lifecycle.Shipped for event in events)
     for earlier, after in steps:
         if after != earlier:
-            run_id = writing.run(uow, row, run_id, earlier, after)
+            run_id = writing.run(uow, row, run_id, earlier, after, shipped=shipped)
         if after.state != earlier.state or after.cancel_reason != earlier.cancel_reason:
             told = after
             writing.remember(uow, row.id, after)
@@ -191,6 +203,8 @@ def _life(row: Row) -> Life:
 class _Writing:
     """What is to be written, by table; runs by their ids, so that of several states of one the last is written."""
 
+    facts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    launched: Collection[str] = ()
     jobs: list[dict[str, Any]] = field(default_factory=list)
     new_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -199,7 +213,10 @@ class _Writing:
 
     def flush(self, uow: UnitOfWork) -> None:
         uow.many(_insert_run, self.new_runs.values())
+        for run_id, values in self.runs.items():
+            values |= self.facts.pop(run_id, _no_facts)
         uow.many(_update_run, self.runs.values())
+        uow.many(_update_facts, [{"run_id": run_id, **facts} for run_id, facts in self.facts.items()])
         uow.many(_update_job, self.jobs)
         uow.many(_insert_history, self.history)
         tell_ends(uow, self.ends)
@@ -215,8 +232,10 @@ class _Writing:
         }
         self.jobs.append(values)
 
-    def run(self, uow: UnitOfWork, row: Row, run_id: str | None, before: Life, after: Life) -> str | None:
-        """The run that `before` was about; a placement makes a new one."""
+    def run(
+        self, uow: UnitOfWork, row: Row, run_id: str | None, before: Life, after: Life, *, shipped: bool
+    ) -> str | None:
+        """The run that `before` was about; a placement makes a new one. `shipped`: nothing of its log is left there."""
         if after.run_index == before.run_index and before.state == State.PENDING and after.state == State.SCHEDULED:
             new = new_id()
             self.new_runs[new] = {
@@ -230,6 +249,7 @@ class _Writing:
                 "mem": row.mem,
                 "gpu": row.gpu,
                 "created_at": uow.now,
+                "launched_at": uow.now if row.id in self.launched else None,
             }
             return new
         if run_id is None or before.state in lifecycle.FINAL or before.state == State.PENDING:
@@ -249,6 +269,8 @@ class _Writing:
             "signal": after.signal,
             "started_at": after.started_at,
             "ended_at": (after.ended_at or uow.now) if ended else None,
+            "shipped_at": uow.now if shipped else None,
+            "log_segments": "[]" if shipped else None,
         }
         if ended and row.gpu:
             release_gpus(uow, run_id)

@@ -12,6 +12,7 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.tables import SHORT_ID, is_waiting, job_history, job_tags, jobs, runs
 from dais.compute.notify.queries import deliveries_of
+from dais.compute.scheduler import BEHIND
 from dais.identity import (
     Account,
     Actor,
@@ -169,7 +170,7 @@ def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = No
 
 def new_job(row: Row, spec: JobSpec, account: Account, owner: str, warnings: tuple[str, ...]) -> answers.JobDetail:
     """What is known of a job that has just been made, from what it was made of: reading it again would cost as much."""
-    fields = _fields(row, spec, account, owner)
+    fields = _fields(row, spec, account, owner) | {"pending_reason": "waits for the scheduler"}
     born = answers.Change(at=fields["created_at"], run=0, state=row.state)
     return answers.JobDetail(**fields, spec=spec, history=[born], warnings=list(warnings))
 
@@ -318,7 +319,7 @@ def _fields(row: Row, spec: JobSpec, account: Account, owner: str) -> dict[str, 
         "gpu": row.gpu,
         "alive": alive,
         "cancel_requested": row.cancel_requested_at is not None and alive,
-        "pending_reason": (row.pending_reason or "waits for the scheduler") if waiting else None,
+        "pending_reason": (row.pending_reason or BEHIND) if waiting else None,
         "exit_code": row.exit_code,
         "created_at": to_rfc3339(row.created_at),
         "started_at": _when(row.started_at),

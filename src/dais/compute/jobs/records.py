@@ -11,18 +11,11 @@ from dais.compute.images.tables import images
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import FolderMount, Work
 from dais.identity import get_account, user_names
+from dais.engines.contract import Handle
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.wire.spec import JobSpec
 
-_columns = (
-    runs.c.id.label("run_id"),
-    runs.c.idx.label("run_index"),
-    runs.c.node,
-    runs.c.gpus,
-    runs.c.state,
-    runs.c.launched_at,
-    runs.c.handle,
-    runs.c.environment_id,
+JOB_COLUMNS = (
     jobs.c.id.label("job_id"),
     jobs.c.name.label("job_name"),
     jobs.c.number.label("job_number"),
@@ -36,9 +29,20 @@ _columns = (
     images.c.path.label("root"),
     images.c.python,
 )
-_joined = runs.join(jobs, jobs.c.id == runs.c.job_id).outerjoin(
-    images, (images.c.group_name == jobs.c.group_name) & (images.c.name == jobs.c.image)
+"""What a work is made of beside its run; from jobs with ITS_IMAGE."""
+ITS_IMAGE = (images.c.group_name == jobs.c.group_name) & (images.c.name == jobs.c.image)
+_columns = (
+    runs.c.id.label("run_id"),
+    runs.c.idx.label("run_index"),
+    runs.c.node,
+    runs.c.gpus,
+    runs.c.state,
+    runs.c.launched_at,
+    runs.c.handle,
+    runs.c.environment_id,
+    *JOB_COLUMNS,
 )
+_joined = runs.join(jobs, jobs.c.id == runs.c.job_id).outerjoin(images, ITS_IMAGE)
 _by_ids = Statement(select(*_columns).select_from(_joined).where(in_list(runs.c.id, "ids")))
 _placed = Statement(
     select(*_columns)
@@ -61,32 +65,68 @@ def placed_works(uow: UnitOfWork, group: str) -> list[Work]:
 
 
 def _decode(uow: UnitOfWork, rows: Sequence[Row]) -> list[Work]:
-    accounts = {id_: get_account(uow, id_) for id_ in {row.account_id for row in rows}}
-    users = user_names(uow, {row.owner_id for row in rows})
+    people = People(uow, rows)
     return [
-        Work(
+        new_work(
+            row,
+            people,
             run_id=row.run_id,
             run_index=row.run_index,
-            job_id=row.job_id,
-            job_name=row.job_name,
-            job_number=row.job_number,
-            group=row.group_name,
             node=row.node,
-            gpus=msgspec.json.decode(row.gpus, type=tuple[str, ...]) if row.gpus else (),
             state=row.state,
-            spec=_spec.decode(row.spec),
-            mounts=_mounts.decode(row.mounts),
-            image=row.image,
-            root=row.root,
-            python=row.python,
-            organization_id=accounts[row.account_id].organization_id,
-            account_id=row.account_id,
-            account=accounts[row.account_id].full_name,
-            user=users[row.owner_id],
+            gpus=msgspec.json.decode(row.gpus, type=tuple[str, ...]) if row.gpus else (),
             launched_at=row.launched_at,
             handle=msgspec.json.decode(row.handle) if row.handle else None,
             environment_id=row.environment_id,
-            cancel_reason=row.cancel_reason,
         )
         for row in rows
     ]
+
+
+class People:
+    """The accounts and the owners of jobs."""
+
+    def __init__(self, uow: UnitOfWork, rows: Sequence[Row]) -> None:
+        self.accounts = {id_: get_account(uow, id_) for id_ in {row.account_id for row in rows}}
+        self.users = user_names(uow, {row.owner_id for row in rows})
+
+
+def new_work(
+    row: Row,
+    people: People,
+    *,
+    run_id: str,
+    run_index: int,
+    node: str,
+    state: str,
+    gpus: tuple[str, ...] = (),
+    launched_at: int | None = None,
+    handle: Handle | None = None,
+    environment_id: str | None = None,
+) -> Work:
+    """A run of the job in `row`, which has JOB_COLUMNS."""
+    account = people.accounts[row.account_id]
+    return Work(
+        run_id=run_id,
+        run_index=run_index,
+        job_id=row.job_id,
+        job_name=row.job_name,
+        job_number=row.job_number,
+        group=row.group_name,
+        node=node,
+        gpus=gpus,
+        state=state,
+        spec=_spec.decode(row.spec),
+        mounts=_mounts.decode(row.mounts),
+        image=row.image,
+        root=row.root,
+        python=row.python,
+        organization_id=account.organization_id,
+        account_id=row.account_id,
+        account=account.full_name,
+        user=people.users[row.owner_id],
+        launched_at=launched_at,
+        handle=handle,
+        environment_id=environment_id,
+        cancel_reason=row.cancel_reason,
+    )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 
 from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply
@@ -34,20 +35,6 @@ _select = Statement(
     )
     .select_from(runs.join(jobs, jobs.c.id == runs.c.job_id))
     .where(in_list(runs.c.id, "ids"))
-)
-_set_facts = Statement(
-    update(runs)
-    .where(runs.c.id == bindparam("run_id"))
-    .values(
-        {
-            "isolation": func.coalesce(bindparam("isolation"), runs.c.isolation),
-            "missing": func.coalesce(bindparam("missing"), runs.c.missing),
-            "memory_peak": bindparam("memory_peak"),
-            "cpu_micros": bindparam("cpu_micros"),
-            "log_bytes": bindparam("log_bytes"),
-            "log_truncated": bindparam("log_truncated"),
-        }
-    )
 )
 _set_handle = Statement(update(runs).where(runs.c.id == bindparam("run_id")).values(handle=bindparam("handle")))
 _set_launched = Statement(update(runs).where(runs.c.id == bindparam("run_id")).values(launched_at=bindparam("at")))
@@ -81,23 +68,16 @@ def store_launches(uow: UnitOfWork, run_ids: Iterable[str]) -> None:
     uow.many(_set_launched, [{"run_id": run, "at": uow.now} for run in run_ids])
 
 
-def store_facts(uow: UnitOfWork, statuses: Iterable[Status]) -> None:
-    """What the engine measured."""
-    uow.many(
-        _set_facts,
-        [
-            {
-                "run_id": status.attempt_id,
-                "isolation": msgspec.json.encode(status.isolation).decode() if status.isolation else None,
-                "missing": msgspec.json.encode(status.missing).decode() if status.missing else None,
-                "memory_peak": status.memory_peak,
-                "cpu_micros": None if status.cpu_seconds is None else int(status.cpu_seconds * 1e6),
-                "log_bytes": status.log_bytes,
-                "log_truncated": int(status.log_truncated),
-            }
-            for status in statuses
-        ],
-    )
+def facts_of(status: Status) -> dict[str, Any]:
+    """What the engine measured, as `apply.FACTS` stores it."""
+    return {
+        "isolation": msgspec.json.encode(status.isolation).decode() if status.isolation else None,
+        "missing": msgspec.json.encode(status.missing).decode() if status.missing else None,
+        "memory_peak": status.memory_peak,
+        "cpu_micros": None if status.cpu_seconds is None else int(status.cpu_seconds * 1e6),
+        "log_bytes": status.log_bytes,
+        "log_truncated": int(status.log_truncated),
+    }
 
 
 def store_shipped(uow: UnitOfWork, run_ids: Iterable[str]) -> None:

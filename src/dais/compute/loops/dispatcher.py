@@ -143,7 +143,6 @@ class Dispatcher:
         """Find again what runs, and remove what a crash left."""
         group = self._group
         await asyncio.to_thread(make_tools, group)
-        await asyncio.to_thread(group.spares.begin)
         await self._reconcile()
         await self._sweep()
 

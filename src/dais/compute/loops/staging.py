@@ -45,7 +45,11 @@ def give_to_jobs(host: HostTools, folders: FolderStore, data_dir: Path) -> None:
 
 
 def make_tools(group: Group) -> None:
-    """`python` and `python3` of the host image, as links in a directory that jobs have first on their path."""
+    """`python` and `python3` of the host image, as links in a directory that jobs have first on their path.
+
+    Also the place for directories that serve again, with nothing in it.
+    """
+    group.spares.begin()
     group.tools.mkdir(parents=True, exist_ok=True, mode=0o755)
     for name in ("python", "python3"):
         link, fresh = group.tools / name, group.tools / f".{name}.new"

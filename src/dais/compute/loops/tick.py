@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from dais.compute.groups.queries import node_rows
 from dais.compute.jobs import lifecycle
+from dais.compute.images.tables import images
 from dais.compute.jobs.apply import apply_all
 from dais.compute.jobs.gpus import held_gpus, hold_gpus
 from dais.compute.jobs.lifecycle import Action, State
-from dais.compute.jobs.records import works
-from dais.compute.jobs.runs import run_rows, store_facts, store_handles, store_launches, store_shipped
+from dais.compute.jobs.records import ITS_IMAGE, JOB_COLUMNS, People, new_work, works
+from dais.compute.jobs.runs import facts_of, run_rows, store_handles, store_launches, store_shipped
 from dais.compute.jobs.tables import is_waiting, jobs, runs
 from dais.compute.jobs.types import Work
-from dais.compute.scheduler import NodeState, Snapshot, Waiting, plan
+from dais.compute.scheduler import BEHIND, NodeState, Plan, Snapshot, Waiting, plan
 from dais.engines.contract import Handle, Phase, Slots, Status
 from dais.kit.clock import SECOND
 from dais.kit.database import Row, Statement, UnitOfWork
 
 log = logging.getLogger(__name__)
 
-HEAD = 256
-"""How many waiting jobs one tick looks at. In strict order those behind cannot start before them."""
+HEAD = 32
+"""How many waiting jobs are looked at together. In strict order those behind cannot start before them."""
+MOST_STARTS = 256
+"""How many jobs one tick starts, about."""
 
 SHORT = SECOND
 """A run that takes less (µs) is likely to be followed by others that do, too."""
@@ -37,7 +41,8 @@ SHORT = SECOND
 _placed = ("SCHEDULED", "PREPARING", "RUNNING")
 
 _queue = Statement(
-    select(jobs.c.id, jobs.c.cpu_millis, jobs.c.mem, jobs.c.gpu, jobs.c.pending_reason)
+    select(jobs.c.cpu_millis, jobs.c.mem, jobs.c.gpu, jobs.c.pending_reason, *JOB_COLUMNS)
+    .select_from(jobs.outerjoin(images, ITS_IMAGE))
     .where(jobs.c.group_name == bindparam("group"), is_waiting)
     .order_by(jobs.c.class_rank, jobs.c.bid.desc(), jobs.c.queued_at, jobs.c.number)
     .limit(HEAD)
@@ -106,23 +111,27 @@ def tick(
     the engine, where no priority reaches them.
     """
     outcome = Outcome()
-    store_handles(uow, handles)
     _apply_statuses(uow, statuses, outcome)
-    placed = _place(uow, group, outcome.returned if backfills else {})
+    over = set(outcome.empty)  # nobody will ask for these again
+    store_handles(uow, [(run, handle) for run, handle in handles if run not in over])
     ready = [row.id for row in uow.all(_ready, group=group)]
+    store_launches(uow, ready)
     stops = [row.id for row in uow.all(_cancelled, group=group)]
-    found = {work.run_id: work for work in works(uow, [*placed, *ready, *stops])}
+    found = {work.run_id: work for work in works(uow, [*ready, *stops])}
     outcome.stops = [found[run] for run in stops]
     outcome.launches = [found[run] for run in ready]
-    for work in (found[run] for run in placed):
-        (outcome.preparations if needs_preparation(work) else outcome.launches).append(work)
-    store_launches(uow, [work.run_id for work in outcome.launches])
+    _place(uow, group, outcome.returned if backfills else {}, outcome)
     return outcome
 
 
 def needs_preparation(work: Work) -> bool:
     """Whether something takes time before the launch: a source to stage, an environment to build."""
     return work.spec.source is not None
+
+
+def _has_source(row: Row) -> bool:
+    """The same of a waiting job, whose spec need not be decoded for it: what is not set is not written."""
+    return '"source":' in row.spec
 
 
 def _apply_statuses(uow: UnitOfWork, statuses: Sequence[Status], outcome: Outcome) -> None:
@@ -138,9 +147,8 @@ def _apply_once(uow: UnitOfWork, statuses: Mapping[str, Status], outcome: Outcom
     rows = run_rows(uow, list(statuses))
     outcome.strangers += [status for status in statuses.values() if status.attempt_id not in rows]
     news = [(rows[run], status) for run, status in statuses.items() if run in rows and rows[run].shipped_at is None]
-    store_facts(uow, [status for _, status in news])
     latest = {row.job_id: _events(uow, row, status) for row, status in news if row.idx == row.run_index}
-    applied = apply_all(uow, latest)
+    applied = apply_all(uow, latest, facts={row.id: facts_of(status) for row, status in news})
     closed: list[str] = []
     for row, status in news:
         ended = status.phase in (Phase.ENDED, Phase.LOST)
@@ -158,9 +166,10 @@ def _apply_once(uow: UnitOfWork, statuses: Mapping[str, Status], outcome: Outcom
         if ended and _has_log(status):
             outcome.ships.append(row.id)
         elif ended:
-            closed.append(row.id)
+            outcome.empty.append(row.id)
+            if not _closes(row, status):
+                closed.append(row.id)
     store_shipped(uow, closed)
-    outcome.empty += closed
 
 
 def _was_short(row: Row, status: Status) -> bool:
@@ -172,6 +181,12 @@ def _was_short(row: Row, status: Status) -> bool:
 def _has_log(status: Status) -> bool:
     """Whether output may have to be shipped: who lost it does not know what it had printed."""
     return status.log_bytes > 0 or status.phase == Phase.LOST
+
+
+def _closes(row: Row, status: Status) -> bool:
+    """Whether with this end the run is over and done with: nothing has to be shipped."""
+    runs_now = row.idx == row.run_index and row.job_state in (State.PREPARING, State.RUNNING)
+    return runs_now and status.phase == Phase.ENDED and not _has_log(status)
 
 
 def _events(uow: UnitOfWork, row: Row, status: Status) -> list[lifecycle.Event]:
@@ -193,7 +208,7 @@ def _events(uow: UnitOfWork, row: Row, status: Status) -> list[lifecycle.Event]:
                 stop_reason=status.stop_reason,
             )
         )
-        if not _has_log(status) and row.job_state in (State.PREPARING, State.RUNNING):
+        if _closes(row, status):
             events.append(lifecycle.Shipped(uow.now))
     elif status.phase == Phase.LOST:
         events.append(lifecycle.Lost(status.ended_at or 0, status.detail or "the node that ran it died"))
@@ -201,10 +216,10 @@ def _events(uow: UnitOfWork, row: Row, status: Status) -> list[lifecycle.Event]:
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision is made from, what each waiting job was last told, and the free GPUs of each node by UUID."""
+    """What a decision is made from, the rows of the waiting jobs, and the free GPUs of each node by UUID."""
 
     snapshot: Snapshot
-    told: dict[str, str | None] = {}
+    rows: dict[str, Any] = {}
     free_gpus: dict[str, list[str]] = {}
 
 
@@ -236,34 +251,60 @@ def look(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots] | None = None) 
                 full=node.no_room,
             )
         )
-    queue = tuple(Waiting(job_id=r.id, cpu_millis=r.cpu_millis, mem=r.mem, gpu=r.gpu) for r in waiting)
+    queue = tuple(Waiting(job_id=r.job_id, cpu_millis=r.cpu_millis, mem=r.mem, gpu=r.gpu) for r in waiting)
     return Seen(
         snapshot=Snapshot(queue=queue, nodes=tuple(nodes), now=uow.now),
-        told={r.id: r.pending_reason for r in waiting},
+        rows={r.job_id: r for r in waiting},
         free_gpus=free_gpus,
     )
 
 
-def _place(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots]) -> list[str]:
-    """Give slots to the head of the queue; the runs that were made."""
-    seen = look(uow, group, ahead)
-    if not seen.snapshot.queue:
-        return []
-    decided = plan(seen.snapshot)
-    changed = [{"job_id": job, "why": why} for job, why in decided.waits.items() if seen.told[job] != why]
+def _place(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots], outcome: Outcome) -> None:
+    """Give slots to the head of the queue, and go on while all of it starts."""
+    for _ in range(MOST_STARTS // HEAD):
+        seen = look(uow, group, ahead)
+        decided = plan(seen.snapshot)
+        _tell_waiting(uow, seen, decided)
+        _start(uow, seen, decided, outcome)
+        if len(decided.starts) < HEAD:
+            return
+
+
+def _tell_waiting(uow: UnitOfWork, seen: Seen, decided: Plan) -> None:
+    """Write why jobs wait, where that has changed. What is not written waits for those before it, as nearly all do."""
+    reasons = {job: None if why == BEHIND else why for job, why in decided.waits.items()}
+    changed = [{"job_id": job, "why": why} for job, why in reasons.items() if seen.rows[job].pending_reason != why]
     uow.many(_set_waiting, changed)
-    wanted = {job.job_id: job.gpu for job in seen.snapshot.queue if job.gpu} if seen.free_gpus else {}
-    placed = []
+
+
+def _start(uow: UnitOfWork, seen: Seen, decided: Plan, outcome: Outcome) -> None:
+    if not decided.starts:
+        return
+    rows = [seen.rows[start.job_id] for start in decided.starts]
     begun = {start.job_id: (lifecycle.Placed(start.node), lifecycle.PreparationStarted()) for start in decided.starts}
-    applied_to = apply_all(uow, begun)
-    for start in decided.starts:
+    applied_to = apply_all(uow, begun, launched={row.job_id for row in rows if not _has_source(row)})
+    people = People(uow, rows)
+    wanted = {job.job_id: job.gpu for job in seen.snapshot.queue if job.gpu} if seen.free_gpus else {}
+    for start, row in zip(decided.starts, rows, strict=True):
         applied = applied_to[start.job_id]
         if isinstance(applied, lifecycle.Impossible):
             raise applied
         assert applied.run_id is not None
+        gpus: tuple[str, ...] = ()
         if count := wanted.get(start.job_id):
             free = seen.free_gpus[start.node]
-            hold_gpus(uow, applied.run_id, start.node, free[:count])
+            gpus = tuple(free[:count])
+            hold_gpus(uow, applied.run_id, start.node, gpus)
             del free[:count]
-        placed.append(applied.run_id)
-    return placed
+        life = applied.life
+        work = new_work(
+            row,
+            people,
+            run_id=applied.run_id,
+            run_index=life.run_index,
+            node=start.node,
+            state=str(life.state),
+            gpus=gpus,
+            launched_at=uow.now,
+        )
+        (outcome.preparations if needs_preparation(work) else outcome.launches).append(work)

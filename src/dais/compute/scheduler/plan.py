@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dais.compute.scheduler.types import NodeState, Placement, Plan, Snapshot, Waiting
 
+BEHIND = "waits for the jobs before it"
+"""Why every job waits that comes after one that does not fit."""
+
 
 def plan(snapshot: Snapshot) -> Plan:
     """The plan for a snapshot. Pure: the same snapshot gives the same plan."""
@@ -19,7 +22,7 @@ def plan(snapshot: Snapshot) -> Plan:
     blocked = False
     for job in snapshot.queue:
         if blocked:
-            waits[job.job_id] = "waits for the jobs before it"
+            waits[job.job_id] = BEHIND
             continue
         node = _best_fit(job, free)
         if node is None:
