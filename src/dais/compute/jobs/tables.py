@@ -23,6 +23,7 @@ SHORT_ID = 8
 _stored = text("log_bytes > 0 AND shipped_at IS NOT NULL AND log_expired_at IS NULL")
 _live = text("ended_at IS NULL")
 _waiting = text("state = 'PENDING'")
+_named = text("name IS NOT NULL")
 _live_and_named = text("ended_at IS NULL AND name IS NOT NULL")
 
 jobs = Table(
@@ -69,7 +70,7 @@ jobs = Table(
     Index("ix_jobs_state_number", "state", "number"),
     partial_index("ix_jobs_live_owner_id", "owner_id", where=_live),
     partial_index("uq_jobs_live_name", "account_id", "name", where=_live_and_named, unique=True),
-    Index("ix_jobs_account_id_name", "account_id", "name"),
+    Index("ix_jobs_account_id_name", "account_id", "name", sqlite_where=_named, postgresql_where=_named),
     sqlite_autoincrement=True,
 )
 
@@ -137,14 +138,15 @@ gpu_holds = Table(
 job_history = Table(
     "job_history",
     metadata,
+    # Stored by job and time in one tree: it is the table that is written most.
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("id", Id, primary_key=True),
-    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
     Column("at", Instant, nullable=False),
     Column("run_index", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(32)),
     Column("detail", Text),
-    Index("ix_job_history_job_id_id", "job_id", "id"),
+    sqlite_with_rowid=False,
 )
 
 idempotency_keys = Table(
