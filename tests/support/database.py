@@ -26,6 +26,10 @@ def create_tables(url: str) -> None:
     """Make the whole schema in an empty database."""
     import_all_tables()
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    if engine.dialect.name == "postgresql":
+        for table in metadata.tables.values():
+            for index in table.indexes:  # as `partial_index` says: the tables tell SQLite alone
+                index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
     metadata.create_all(engine)
     engine.dispose()
 

@@ -70,7 +70,7 @@ jobs = Table(
     Index("ix_jobs_state_number", "state", "number"),
     partial_index("ix_jobs_live_owner_id", "owner_id", where=_live),
     partial_index("uq_jobs_live_name", "account_id", "name", where=_live_and_named, unique=True),
-    Index("ix_jobs_account_id_name", "account_id", "name", sqlite_where=_named, postgresql_where=_named),
+    partial_index("ix_jobs_account_id_name", "account_id", "name", where=_named),
     sqlite_autoincrement=True,
 )
 
