@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 256
 BUSY_SECONDS = 5.0
 WAL_TRUNCATE_BYTES = 64 << 20
-CHECKPOINT_PAGES = 4_000
-"""Pages in the write-ahead log after which they are copied into the database. The same pages are written again and again:
-the more wait for it, the fewer are copied, and 16 MiB are read again within a moment at the next start."""
 
 
 @dataclass(slots=True)
@@ -278,7 +275,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = 1")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
+        connection.execute("PRAGMA wal_autocheckpoint = 1000").fetchall()
         connection.execute("PRAGMA cache_size = -16000")
     except sqlite3.Error as error:
         raise translated(error, path) from error
