@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, select
 from dais.compute.images.tables import images
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import FolderMount, Work
-from dais.identity import get_account, user_names
 from dais.engines.contract import Handle
+from dais.identity import get_account, user_names
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.wire.spec import JobSpec
 

@@ -14,8 +14,8 @@ import msgspec
 from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from dais.compute.groups.queries import node_rows
-from dais.compute.jobs import lifecycle
 from dais.compute.images.tables import images
+from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply_all
 from dais.compute.jobs.gpus import held_gpus, hold_gpus
 from dais.compute.jobs.lifecycle import Action, State
