@@ -60,7 +60,7 @@ def test_membership_is_transitive_and_ends_at_once(people: People, acme: Organiz
     assert people.may_do(joe, "job:get", lab.id)
     db.write_sync(remove_team, chief, middle)
     assert not people.may_do(joe, "job:get", lab.id)
-    assert [one.name for one in db.read_sync(team_members, chief, inner)] == ["joe"]
+    assert [one.name for one in db.read_sync(team_members, chief, inner).items] == ["joe"]
 
 
 def test_two_ways_into_a_team_are_one_and_the_other_stays(people: People, acme: Organization, chief: Actor) -> None:
@@ -124,7 +124,7 @@ def test_roles_are_assumed_renamed_and_removed(people: People, acme: Organizatio
     db.write_sync(create_policy, chief, "role", role.id, [f"job:get@*:account:{lab.id}:*"])
     db.write_sync(add_role_member, chief, role, user_id=joe.id)
     assert people.may_do(joe, "job:get", lab.id)
-    assert [one.name for one in db.read_sync(role_members, chief, role)] == ["joe"]
+    assert [one.name for one in db.read_sync(role_members, chief, role).items] == ["joe"]
     refused("role-exists", lambda: db.write_sync(create_role, chief, "account", lab.id, "watcher"))
     other = db.write_sync(create_role, chief, "account", lab.id, "other")
     refused("role-exists", lambda: db.write_sync(rename_role, chief, other, "watcher"))
