@@ -156,6 +156,7 @@ class Environment(Answer, frozen=True, kw_only=True):
     """A cached virtual environment. `state` is BUILDING, READY or FAILED."""
 
     id: str
+    urn: str
     state: str
     requirements: str
     interpreter: str
@@ -180,6 +181,7 @@ class Image(Answer, frozen=True, kw_only=True):
     """A root directory that jobs can start from. `path` is told to administrators; `size` once it was counted."""
 
     name: str
+    urn: str
     group: str
     path: str | None = None
     system: str | None = None
@@ -264,6 +266,7 @@ class Node(Answer, frozen=True, kw_only=True):
     """A machine of a resource group, with its slots and what is free of them. `gpus` are the UUIDs of its GPUs."""
 
     name: str
+    urn: str
     group: str
     state: str
     cpu: float

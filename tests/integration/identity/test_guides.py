@@ -152,7 +152,8 @@ def test_a_role_for_a_program(acme: Acme, dais: As, database: Database) -> None:
     assert as_joe.said(f"{lines[1]} --field statements") == f"job:get@{job.urn}\n"
     secret = as_joe.said(f"{lines[2]} --field secret").strip()
     as_program = Commands(as_joe.url, secret)
-    assert as_program.said("dais me --field name") == "joe\n"
+    assert as_program.said(f"dais job get {job.id} --field urn") == f"{job.urn}\n"
+    assert "may not job:kill" in as_program.refused(f"dais job kill {job.id}")
     assert "there is no" in as_program.refused("dais account get acme.joe")
     for line in lines:
         assert "there is no" in dais(acme.eve).refused(line)

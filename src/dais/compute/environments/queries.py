@@ -7,7 +7,7 @@ import functools
 from sqlalchemy import bindparam, select
 
 from dais.compute.environments.tables import environments
-from dais.identity import Actor, conditions, listed, require
+from dais.identity import Actor, conditions, listed, require, urn
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import NotFound
@@ -52,6 +52,7 @@ def _no_such_environment(environment_id: str) -> NotFound:
 def _answer(row: Row) -> answers.Environment:
     return answers.Environment(
         id=row.id,
+        urn=urn(row.organization_id, None, "environment", row.id),
         state=row.state,
         requirements=row.requirements,
         interpreter=row.interpreter,

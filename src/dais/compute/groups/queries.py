@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, bindparam, func, literal, select
 from dais.compute.groups.tables import nodes, resource_groups
 from dais.compute.jobs.gpus import held_gpus
 from dais.compute.jobs.tables import runs
-from dais.identity import INSTALLATION, Actor, conditions, listed
+from dais.identity import INSTALLATION, Actor, conditions, listed, urn
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.wire import answers
 
@@ -66,6 +66,7 @@ def list_nodes(uow: UnitOfWork, actor: Actor) -> list[answers.Node]:
         shown.append(
             answers.Node(
                 name=row.name,
+                urn=urn(INSTALLATION, None, "node", f"{row.group_name}/{row.name}"),
                 group=row.group_name,
                 state=row.state,
                 cpu=row.cpu_millis / 1000,

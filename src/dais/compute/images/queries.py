@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, literal, select
 
 from dais.compute.images.tables import images
-from dais.identity import INSTALLATION, Actor, conditions, listed, may, require, resource_at, user_names
+from dais.identity import INSTALLATION, Actor, conditions, listed, may, require, resource_at, urn, user_names
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid, NotFound
@@ -115,6 +115,7 @@ def _sees(uow: UnitOfWork, actor: Actor, group: str, name: str) -> bool:
 def _answer(row: Row, registered_by: str, with_path: bool) -> answers.Image:
     return answers.Image(
         name=row.name,
+        urn=urn(INSTALLATION, None, "image", image_id(row.group_name, row.name)),
         group=row.group_name,
         path=row.path if with_path else None,
         system=row.system,
