@@ -115,6 +115,7 @@ from dais.identity.signing_in.second_factors import (
     key_address,
     list_devices,
     recovery_codes_left,
+    reseal_devices,
 )
 from dais.identity.signing_in.steps import Entry, Pending, find_pending, go_on, signed_in
 from dais.identity.statements import parse as parse_statement
@@ -281,6 +282,7 @@ __all__ = [
     "rename_user",
     "require",
     "require_on",
+    "reseal_devices",
     "reseal_keypairs",
     "resolve_account",
     "resolve_organization",

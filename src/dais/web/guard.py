@@ -68,10 +68,10 @@ def cookie_name(connection: HTTPConnection, cookie: str = COOKIE) -> str:
     return f"__Host-{cookie}" if _is_secure(connection) else cookie
 
 
-def browser_of(connection: HTTPConnection) -> Browser:
+def browser_of(connection: HTTPConnection, services: Services) -> Browser:
     """Where a request comes from, for the list of sessions and for counting failures."""
-    client = connection.client
-    return Browser(client.host if client else "", connection.headers.get("user-agent", ""))
+    address = services.authenticator.addresses.of(dict(connection.scope))
+    return Browser(address, connection.headers.get("user-agent", ""))
 
 
 async def visitor(connection: HTTPConnection, services: Services) -> Visitor:

@@ -13,6 +13,7 @@ from dais.identity import (
     SignInDesk,
     disable_user,
     find_session,
+    list_audit,
 )
 from dais.identity.signing_in.failures import FREE, FREE_OF_ADDRESS
 from dais.kit.clock import ManualClock
@@ -153,3 +154,18 @@ async def test_a_password_is_hashed_anew_when_the_parameters_change(
     await later.by_password("local.joe", PASSWORD, HERE)
     assert later.hashing.done == 3
     assert "m=9216" in database.read_sync(every_row)
+
+
+async def test_failures_are_written_down_and_what_was_typed_is_not(
+    database: Database, root: Actor, desk: SignInDesk, joe: Actor
+) -> None:
+    await refusal(desk, "local.joe", OTHER, "203.0.113.7")
+    await refusal(desk, PASSWORD, OTHER, "203.0.113.8")  # the password in the name's place
+    found = database.read_sync(list_audit, root, action="session:new").items
+    assert [(one.user, one.allowed, one.address) for one in found] == [
+        ("(nobody)", False, "203.0.113.8"),
+        ("local.joe", False, "203.0.113.7"),
+    ]
+    stored = database.read_sync(every_row)
+    assert PASSWORD not in stored
+    assert OTHER not in stored

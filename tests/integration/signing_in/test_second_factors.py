@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from dais.identity import (
     list_devices,
     recovery_codes_left,
     redeem_sign_in_link,
+    reseal_devices,
 )
 from dais.identity.signing_in.failures import FREE
 from dais.identity.signing_in.second_factors import new_recovery_codes, remove_second_factors
@@ -25,12 +27,13 @@ from dais.identity.signing_in.steps import PENDING_SECONDS
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import TooMany, Unauthenticated
-from dais.kit.vault import Vault
+from dais.kit.vault import KEY_FILE, Vault
 from tests.support.database import every_row
 from tests.support.signing_in import (
     HERE,
     OTHER,
     PASSWORD,
+    QUICK,
     code_at,
     demand,
     refusal,
@@ -201,3 +204,16 @@ async def test_secrets_are_in_no_table(
     assert "session:new" in stored
     for hidden in (PASSWORD, secret, entry.secret, done.secret):
         assert hidden not in stored
+
+
+async def test_a_device_outlives_the_key_that_its_secret_was_sealed_with(
+    database: Database, vault: Vault, root: Actor, desk: SignInDesk, joe: Actor, clock: ManualClock, tmp_path: Path
+) -> None:
+    secret = with_device(database, vault, joe.id, clock)
+    vault.rotate()
+    assert database.write_sync(reseal_devices, root, vault) == 1
+    keys = tmp_path / KEY_FILE
+    keys.write_text(keys.read_text().splitlines()[-1] + "\n")
+    later = SignInDesk(database, Vault(keys), QUICK)
+    entry = await later.by_password("local.joe", PASSWORD, HERE)
+    assert (await later.second_factor(entry.secret, code_at(secret, clock), HERE)).step == "session"

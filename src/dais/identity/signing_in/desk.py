@@ -65,7 +65,11 @@ class SignInDesk:
         the answer is the same, and so is the work."""
         self._addresses.count(browser.address, self._db.clock.now())
         attempt: keeping.Attempt = await self._db.write(keeping.begin_attempt, name[:320])
-        again = await self._proved(attempt, password)
+        try:
+            again = await self._proved(attempt, password)
+        except Unauthenticated:
+            await self._db.write(keeping.note_failure, attempt, browser)
+            raise
         entry: Entry = await self._db.write(keeping.finish_attempt, attempt, again, browser, self.settings)
         self._addresses.take_back(browser.address)
         return entry
@@ -234,8 +238,11 @@ class SignInDesk:
         """The next step; or, for what must be written down and not be undone, seconds to wait, 0 for a wrong code."""
         pending = find_pending(uow, secret, "second-factor")
         wait = count_attempt(uow, subject_of(pending.user_id, ""))
-        if wait or not check_code(uow, self.vault, pending.user_id, code):
+        if wait:
             return wait
+        if not check_code(uow, self.vault, pending.user_id, code):
+            keeping.note_failure(uow, keeping.about(uow, pending.user_id), browser)
+            return 0
         return go_on(uow, pending, browser=browser, settings=self.settings, strong=True)
 
     def _enrolled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from dais.identity.audit import record_anonymous
 from dais.identity.granting import require_over
 from dais.identity.queries.users import get_user
 from dais.identity.rules import require
@@ -16,16 +17,24 @@ from dais.identity.signing_in.steps import Entry, end_pending, find_pending, go_
 from dais.identity.signing_in.tables import passwords
 from dais.identity.tables import organizations, users
 from dais.identity.types import Actor
+from dais.identity.urns import INSTALLATION, urn
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Unauthenticated
 
-_columns = (users.c.id, users.c.organization_id, passwords.c.hash)
-_candidates = select(*_columns).outerjoin(passwords, passwords.c.user_id == users.c.id)
+_candidates = (
+    select(
+        users.c.id,
+        users.c.name.label("user_name"),
+        users.c.organization_id,
+        organizations.c.name.label("organization"),
+        passwords.c.hash,
+    )
+    .join(organizations, organizations.c.id == users.c.organization_id)
+    .outerjoin(passwords, passwords.c.user_id == users.c.id)
+)
 _by_email = Statement(_candidates.where(users.c.email == bindparam("name")))
 _by_full_name = Statement(
-    _candidates.join(organizations, organizations.c.id == users.c.organization_id).where(
-        organizations.c.name == bindparam("organization"), users.c.name == bindparam("name")
-    )
+    _candidates.where(organizations.c.name == bindparam("organization"), users.c.name == bindparam("name"))
 )
 _by_name = Statement(_candidates.where(users.c.name == bindparam("name")).limit(2))
 _hash_of_user = Statement(select(passwords.c.hash).where(passwords.c.user_id == bindparam("user_id")))
@@ -42,6 +51,10 @@ _rehash = Statement(
 _remove = Statement(delete(passwords).where(passwords.c.user_id == bindparam("user_id")))
 
 
+NOBODY = "(nobody)"
+"""Whom the audit log names where nobody has the name that was tried: what people type there may be their password."""
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """A sign-in that is being tried. `wait`: seconds for which nothing is; `stored` None: there is no password."""
 
@@ -49,6 +62,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     stored: str | None
     subject: str
     wait: int
+    named: str = NOBODY
+    organization_id: str = INSTALLATION
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +81,37 @@ def begin_attempt(uow: UnitOfWork, name: str) -> Attempt:
     row = _who(uow, name)
     subject = subject_of(row.id if row else None, name)
     wait = count_attempt(uow, subject)
+    if row is None:
+        return Attempt(user_id=None, stored=None, subject=subject, wait=wait)
     return Attempt(
-        user_id=row.id if row else None, stored=row.hash if row and not wait else None, subject=subject, wait=wait
+        user_id=row.id,
+        stored=None if wait else row.hash,
+        subject=subject,
+        wait=wait,
+        named=f"{row.organization}.{row.user_name}",
+        organization_id=row.organization_id,
+    )
+
+
+def about(uow: UnitOfWork, user_id: str) -> Attempt:
+    """An attempt of a user who is known, for `note_failure`."""
+    user = get_user(uow, user_id)
+    return Attempt(
+        user_id=user_id,
+        stored=None,
+        subject=subject_of(user_id, ""),
+        wait=0,
+        named=f"{user.organization}.{user.name}",
+        organization_id=user.organization_id,
+    )
+
+
+def note_failure(uow: UnitOfWork, attempt: Attempt, browser: Browser) -> None:
+    """Write a failed attempt down, whether there is such a user or not."""
+    who = attempt.user_id or ""
+    name = urn(attempt.organization_id, None, "user", who)
+    record_anonymous(
+        uow, attempt.named, "session:new", name, attempt.organization_id, allowed=False, address=browser.address
     )
 
 

@@ -15,8 +15,10 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from dais.identity.commands.names import changed, check_text
+from dais.identity.rules import require
 from dais.identity.secrets import hash_of
 from dais.identity.signing_in.tables import authenticators, recovery_codes
+from dais.identity.types import Actor
 from dais.kit.clock import SECOND, to_rfc3339
 from dais.kit.database import Event, Statement, UnitOfWork
 from dais.kit.errors import Conflict, NotFound, TooMany
@@ -65,6 +67,10 @@ _remove = Statement(
     .returning(authenticators.c.name)
 )
 _remove_all = Statement(delete(authenticators).where(authenticators.c.user_id == bindparam("user_id")))
+_every = Statement(select(authenticators.c.id, authenticators.c.sealed))
+_reseal = Statement(
+    update(authenticators).where(authenticators.c.id == bindparam("its_id")).values(sealed=bindparam("again"))
+)
 _insert_code = Statement(insert(recovery_codes))
 _remove_codes = Statement(delete(recovery_codes).where(recovery_codes.c.user_id == bindparam("user_id")))
 _use_code = Statement(
@@ -202,6 +208,18 @@ def remove_second_factors(uow: UnitOfWork, user_id: str) -> None:
     uow.run(_remove_all, user_id=user_id)
     uow.run(_remove_codes, user_id=user_id)
     changed(uow, Event("second-factor.removed", "user", user_id, None, {"user_id": user_id}))
+
+
+def reseal_devices(uow: UnitOfWork, actor: Actor, vault: Vault) -> int:
+    """Seal the secret of every device with the newest key of the vault; how many."""
+    require(uow, actor, "installation:set")
+    rows = uow.all(_every)
+    again = [
+        {"its_id": row.id, "again": vault.seal(vault.open(row.sealed, *_bound_to(row.id)), *_bound_to(row.id))}
+        for row in rows
+    ]
+    uow.many(_reseal, again)
+    return len(rows)
 
 
 def key_address(secret: str, user: str) -> str:

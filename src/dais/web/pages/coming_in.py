@@ -25,7 +25,9 @@ async def accept(request: Request, frame: Frame) -> Response:
     secret = request.path_params["secret"]
     name, full_name = form.get("name", "").strip().lower(), form.get("full_name", "").strip()
     try:
-        entry = await frame.services.desk.accept(secret, name, full_name, repeated(form), browser_of(request))
+        entry = await frame.services.desk.accept(
+            secret, name, full_name, repeated(form), browser_of(request, frame.services)
+        )
     except (Invalid, Conflict, TooMany) as error:
         found: Invitation = await frame.services.db.read(find_invitation, secret)
         return failed(request, frame, error, "invitation.html", invitation=found, name=name, full_name=full_name)
@@ -42,7 +44,7 @@ async def forgotten(request: Request, frame: Frame) -> Response:
     """The same answer, as fast, whether anybody has the address."""
     form = await read_form(request)
     try:
-        frame.services.desk.forgot(form.get("email", ""), browser_of(request))
+        frame.services.desk.forgot(form.get("email", ""), browser_of(request, frame.services))
     except TooMany as error:
         return failed(request, frame, error, "forgotten.html", sends=True, asked=False)
     return frame.page(request, "forgotten.html", None, sends=True, asked=True, problem=None)

@@ -36,7 +36,7 @@ async def change_password(request: Request, frame: Frame) -> Response:
     try:
         password = repeated(form)
         secret = await frame.services.desk.change_password(
-            who.session, form.get("current", ""), password, browser_of(request)
+            who.session, form.get("current", ""), password, browser_of(request, frame.services)
         )
     except DaisError as error:
         return await _page(request, frame, who, error)
@@ -55,7 +55,7 @@ async def set_device(request: Request, frame: Frame) -> Response:
     desk, name = frame.services.desk, form.get("device", "")
     try:
         secret, codes = await desk.add_device(
-            who.session, form.get("code", ""), name, form.get("current", ""), browser_of(request)
+            who.session, form.get("code", ""), name, form.get("current", ""), browser_of(request, frame.services)
         )
     except DaisError as error:
         return await _device(request, frame, who, error, device=name)

@@ -55,7 +55,9 @@ async def by_password(request: Request, frame: Frame) -> Response:
     form = await read_form(request)
     name, after = form.get("name", ""), local(form.get("next", ""))
     try:
-        entry = await frame.services.desk.by_password(name, form.get("password", ""), browser_of(request))
+        entry = await frame.services.desk.by_password(
+            name, form.get("password", ""), browser_of(request, frame.services)
+        )
     except (Unauthenticated, TooMany) as error:
         return failed(request, frame, error, "sign_in.html", next=after, name=name)
     return entered(request, entry, after)
@@ -72,7 +74,9 @@ async def by_code(request: Request, frame: Frame) -> Response:
     if isinstance(who, Response):
         return who
     try:
-        entry = await frame.services.desk.second_factor(who.secret, form.get("code", ""), browser_of(request))
+        entry = await frame.services.desk.second_factor(
+            who.secret, form.get("code", ""), browser_of(request, frame.services)
+        )
     except (Unauthenticated, TooMany) as error:
         if error.code == "no-sign-in":
             return _from_the_start(request)
@@ -96,7 +100,7 @@ async def set_device(request: Request, frame: Frame) -> Response:
         return who
     try:
         entry, codes = await frame.services.desk.enrol(
-            who.secret, form.get("code", ""), form.get("device", ""), browser_of(request)
+            who.secret, form.get("code", ""), form.get("device", ""), browser_of(request, frame.services)
         )
     except (Unauthenticated, Invalid) as error:
         if error.code == "no-sign-in":
@@ -120,7 +124,7 @@ async def set_password(request: Request, frame: Frame) -> Response:
         return who
     try:
         password = repeated(form)
-        entry = await frame.services.desk.pending_password(who.secret, password, browser_of(request))
+        entry = await frame.services.desk.pending_password(who.secret, password, browser_of(request, frame.services))
     except (Unauthenticated, Invalid, TooMany) as error:
         if error.code == "no-sign-in":
             return _from_the_start(request)
@@ -137,7 +141,11 @@ async def show_link(request: Request, frame: Frame) -> Response:
 async def use_link(request: Request, frame: Frame) -> Response:
     """The button: the link becomes a session, or the next step to one."""
     await read_form(request)
-    secret, browser, settings = request.path_params["secret"], browser_of(request), frame.services.desk.settings
+    secret, browser, settings = (
+        request.path_params["secret"],
+        browser_of(request, frame.services),
+        frame.services.desk.settings,
+    )
 
     def redeem(uow: UnitOfWork) -> Entry:
         return redeem_sign_in_link(uow, secret, browser=browser, settings=settings)
