@@ -52,6 +52,7 @@ async def test_the_pages_of_access(browser: Browser, site: Site, theme: Literal[
         await page.goto("/access/teams")
         await shown.check(f"access-teams-empty-{kind}")
         user, team, role = await fill(site)
+        urn = f"{site.world.actor.organization_id}:team:{team.rpartition('/')[2]}"
         for name, address in (
             ("users", "/access/users"),
             ("users-none", "/access/users?text=nobody"),
@@ -63,6 +64,8 @@ async def test_the_pages_of_access(browser: Browser, site: Site, theme: Literal[
             ("role", role),
             ("invitations", "/access/invitations"),
             ("audit", "/access/audit"),
+            ("who", "/access"),
+            ("who-may", "/access?action=team:get&urn=" + urn),
             ("audit-none", "/access/audit?user=nobody&allowed=no"),
         ):
             await page.goto(address)

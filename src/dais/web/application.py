@@ -35,7 +35,7 @@ from dais.web.pages import (
     style,
     submit,
 )
-from dais.web.pages.access import audit, invitations, policies, roles, teams, users
+from dais.web.pages.access import audit, invitations, policies, roles, teams, users, who
 from dais.web.pages.access.shared import remove_one
 
 Handler = Callable[[Request, Frame], Awaitable[Response]]
@@ -81,6 +81,7 @@ JOBS = "/{organization}/{account}/jobs"
 FOLDERS = "/{organization}/{account}/folders"
 
 ACCESS: tuple[Page, ...] = (
+    page("GET", "/access", who.show_who, own="their own rules; those of others take policy:get"),
     page("GET", "/access/users", users.show_users, action="user:list"),
     page("GET", "/access/users/new", users.ask_new, action="user:new"),
     page("POST", "/access/users/new", users.make, action="user:new"),

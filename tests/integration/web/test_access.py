@@ -207,3 +207,21 @@ async def test_what_was_done_and_refused_is_shown_to_those_whom_it_concerns(site
             assert (await client.get(f"/access/audit?{query}")).status_code == 400, query
     async with as_user(site, "mallory") as client:
         assert (await client.get("/access/audit?action=team:new")).text.count("<tr data-key") == 0
+
+
+async def test_who_may_do_what_is_told_with_the_reason(site: Site) -> None:
+    team = await site.world.db.write(create_team, site.world.actor, "vision")
+    question = f"/access?action=team:set&urn={team.organization_id}:team:{team.id}"
+    async with site.signed_in() as client:
+        page = (await client.get(question)).text
+        assert re.search(r"You.*?may</span>", page)
+        assert "administrator of the installation" in page
+        assert "Nobody." not in page
+        for wrong in ("action=team:sett&urn=x", "action=team:set", "action=team:set&urn=nonsense"):
+            assert (await client.get(f"/access?{wrong}")).status_code == 400, wrong
+    async with as_user(site, "mallory") as client:
+        page = (await client.get(question)).text
+        assert "may not</span>" in page
+        assert "No statement of yours says so." in page
+        assert "may not policy:get" in page, "who else may is not everybody's to know"
+        assert "local.user" in page, "through which role the reader has what they have"
