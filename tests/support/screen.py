@@ -8,12 +8,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
 from tests.support.site import Site
 
 WIDE, NARROW = 1280, 390
 
+AXE_RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
+"""What axe-core looks for: WCAG 2.2 up to AA, and what it calls good practice."""
+
+LINE_NUMBER = '<a class="n"'
+"""A link in a log, as high as its line: WCAG 2.5.8 exempts what the height of other text's lines bounds."""
+
+_axe = Axe()
 _problems = (Path(__file__).parent / "page_problems.js").read_text()
 
 
@@ -36,7 +47,7 @@ class Screen:
             self.complaints.append(f"{address}: {why}")
 
     async def check(self, name: str) -> None:
-        """Assert that the page complains of nothing, fits, and can be read; and take its picture.
+        """Assert that the page complains of nothing, fits, and can be read by everybody; and take its picture.
 
         Pictures are kept where the variable SCREENSHOTS says.
         """
@@ -44,8 +55,26 @@ class Screen:
         if directory:
             await self.page.screenshot(path=f"{directory}/{name}.png", full_page=True)
         found: list[str] = await self.page.evaluate(_problems)
+        found += await self._barriers()
         assert not found, f"{name}: " + "\n".join(found)
         assert not self.complaints, f"{name}: {self.complaints}"
+
+    async def _barriers(self) -> list[str]:
+        """What axe-core finds that keeps somebody out."""
+        seen = await _axe.run(self.page, options=AXE_RULES)
+        size = self.page.viewport_size
+        if seen.violations_count and size is not None:
+            # What is under the bar at the bottom can be scrolled out of there: look at all of the page at once.
+            height = await self.page.evaluate("document.documentElement.scrollHeight")
+            await self.page.set_viewport_size({"width": size["width"], "height": max(height, size["height"])})
+            seen = await _axe.run(self.page, options=AXE_RULES)
+            await self.page.set_viewport_size(size)
+        return [
+            f"{violation['id']} ({violation['help']}): {node['html'][:200]} {' '.join(node['failureSummary'].split())}"
+            for violation in seen.response["violations"]
+            for node in violation["nodes"]
+            if not (violation["id"] == "target-size" and node["html"].startswith(LINE_NUMBER))
+        ]
 
 
 @asynccontextmanager
