@@ -92,4 +92,4 @@ def test_of_a_job_that_never_began(shared: Installation, tmp_path: Path) -> None
     assert (killed.state, killed.runs) == ("CANCELLED", [])
     shared.client().jobs.kill(blocker.id)
     shared.wait_nothing_left(shared.wait(blocker.id), killed)
-    assert not list((shared.data / "jobs").glob("*"))
+    assert not list((shared.data / "jobs").glob("[!.]*"))
