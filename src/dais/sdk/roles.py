@@ -27,9 +27,10 @@ class RolesApi(WithMembers):
         yield from pages(self, "/v1/roles", {"parent_type": parent_type, "parent": parent}, Role, limit)
 
     @operation
-    def get(self, ref: str) -> Flow[Role]:
-        """A role. Raises NotFound."""
-        return (yield from self.call(Request("GET", f"/v1/roles/{quoted(ref)}"), Role))
+    def get(self, ref: str, *, parent_type: Parent | None = None) -> Flow[Role]:
+        """A role. Raises NotFound; Invalid `ambiguous` where an account and a team have one name, unless told which."""
+        request = Request("GET", f"/v1/roles/{quoted(ref)}", {"parent_type": parent_type})
+        return (yield from self.call(request, Role))
 
     @operation
     def new(self, name: str, *, parent_type: Parent | None = None) -> Flow[Role]:

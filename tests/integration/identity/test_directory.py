@@ -14,6 +14,7 @@ from dais.kit.database import Database, UnitOfWork
 from dais.sdk import AsyncClient, Client
 from dais.sdk.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from tests.support.acme import Acme, Somebody, somebody
+from tests.support.commands import Commands
 from tests.support.serving import Api
 
 Connect = Callable[[Somebody], Client]
@@ -87,6 +88,24 @@ def test_everything_is_named_by_name_and_id(acme: Acme, client: Connect) -> None
     ]
     with pytest.raises(NotFound, match="did you mean mia-smith"):
         joe.users.get("mia-smit")
+
+
+def test_nobody_gets_what_was_meant_for_a_team_by_taking_its_name(
+    acme: Acme, client: Connect, dais: Callable[[Somebody], Commands]
+) -> None:
+    joe, sam, as_joe = client(acme.joe), client(acme.sam), dais(acme.joe)
+    joe.teams.new("vision")
+    sam.users.set(name="vision")
+    for line in ("dais role member add acme.vision.admin --user joe", "dais role new acme.vision.more"):
+        assert "is one of an account and one of a team" in as_joe.refused(line)
+    of_team = joe.roles.get("acme.vision.admin", parent_type="team")
+    assert of_team.parent_type == "team"
+    assert as_joe.said("dais team role member add acme.vision.admin --user vision --fields name -H") == "joe\nvision\n"
+    assert [one.name for one in joe.roles.members(of_team.id)] == ["joe", "vision"]
+    assert "there is no role" in as_joe.refused(f"dais account role member ls {of_team.id}")
+    assert as_joe.said("dais role new acme.vision.more --parent-type team --field urn").startswith(
+        f"{joe.teams.get('vision').urn}:role:"
+    )
 
 
 def test_names_stand_for_ids_in_statements(acme: Acme, client: Connect) -> None:

@@ -81,8 +81,9 @@ async def new_role(ctx: Context, body: NewRole) -> identities.Role:
 
 
 @routes.get("/v1/roles/{ref}", summary="Show a role", action="role:get")
-async def role(ctx: Context, ref: str) -> identities.Role:
-    found: identities.Role = await ctx.db.read(lambda uow: _answer(uow, resolve_role(uow, ctx.actor, ref)))
+async def role(ctx: Context, ref: str, parent_type: ParentType | None = None) -> identities.Role:
+    """With a type of parent only a role of one."""
+    found: identities.Role = await ctx.db.read(lambda uow: _answer(uow, resolve_role(uow, ctx.actor, ref, parent_type)))
     return found
 
 

@@ -44,7 +44,7 @@ def roles_of(kind: Parent, example: str, default: str) -> click.Group:
         output.many(Role, client.roles.list(kind, ref, limit=limit), COLUMNS)
 
     def find(client: Client, ref: str) -> tuple[Roles, str]:
-        return client.roles, role_named(client, kind, ref)
+        return client.roles, client.roles.get(role_named(client, kind, ref), parent_type=kind).id
 
     role.add_command(members_of(f"{kind} role", "role", f"{example}.admin", find))
     return role

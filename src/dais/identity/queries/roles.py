@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import and_, bindparam, or_, select, union_all
@@ -63,25 +63,32 @@ def get_role(uow: UnitOfWork, role_id: str) -> Role:
     return _role(row)
 
 
-def resolve_role(uow: UnitOfWork, actor: Actor, name: str) -> Role:
+def resolve_role(uow: UnitOfWork, actor: Actor, name: str, parent_type: str | None = None) -> Role:
     """The role that an id or a full name means to the actor: `org.role`, `org.account.role` or `org.team.role`.
 
-    The name of the actor's own organization may be left out. Of an account and a team of one name, the account is
-    meant. Raises NotFound `no-such-role`, also for a role that the actor may not see.
+    The name of the actor's own organization may be left out. Raises NotFound `no-such-role`, also for a role that the
+    actor may not see, or of another type of parent; Invalid `ambiguous` where an account and a team have one name.
     """
+
+    def seen(rows: Iterable[Row]) -> list[Role]:
+        found = [_role(row) for row in rows if parent_type in (None, row.parent_type)]
+        return [role for role in found if may(uow, actor, "role:get", resource_of(uow, role))]
+
     if is_id(name):
-        row = uow.one(_by_id, id=name)
-        if row is not None and may(uow, actor, "role:get", resource_of(uow, _role(row))):
-            return _role(row)
+        found = seen(uow.all(_by_id, id=name))
+        if found:
+            return found[0]
         raise no_such("role", name)
     parent, _, short = name.rpartition(".")
     full_names = [parent, f"{actor.organization}.{parent}"] if parent else [actor.organization]
     for full_name in full_names:
         organization, _, team = full_name.rpartition(".")
         rows = uow.all(_by_name, name=short, full_name=full_name, organization=organization, team=team)
-        for row in sorted(rows, key=lambda row: PARENTS.index(row.parent_type)):
-            if may(uow, actor, "role:get", resource_of(uow, _role(row))):
-                return _role(row)
+        found = seen(rows)
+        if len(found) > 1:
+            raise _ambiguous(name, "`dais account role` and `dais team role` mean one of them, and so do ids")
+        if found:
+            return found[0]
     raise NotFound(
         f"there is no role {name[:200]!r}; it is named like acme.admin, acme.lab.admin (of an account) or "
         "acme.team.admin; `dais organization role ls`, `dais account role ls` and `dais team role ls` list them",
@@ -93,21 +100,23 @@ def resolve_role(uow: UnitOfWork, actor: Actor, name: str) -> Role:
 def resolve_parent(uow: UnitOfWork, actor: Actor, name: str | None, parent_type: str | None = None) -> tuple[str, str]:
     """The type and the id of what a role can be attached to: the organization, account or team of this name or id.
 
-    Without a name it is the actor's own organization, or account. Raises Invalid `bad-parent`, NotFound.
+    Without a name it is the actor's own organization, or account. Raises Invalid `bad-parent`, `ambiguous`, NotFound.
     """
     if parent_type is not None:
         if parent_type not in _resolvers or (parent_type == "team" and not name):
             raise Invalid(f"{parent_type!r} is not one of {', '.join(PARENTS)}, or needs a name", code="bad-parent")
         return parent_type, _resolvers[parent_type](uow, actor, name or None).id
-    found = next(_parents(uow, actor, name or ""), None)
-    if found is None:
+    found = dict(_parents(uow, actor, name or ""))
+    if "account" in found and "team" in found:
+        raise _ambiguous(str(name), "say which: --parent-type account, or team")
+    if not found:
         raise NotFound(
             f"there is no organization, account or team {name!r}; `dais organization ls`, `dais account ls` and "
             "`dais team ls` list those that you may see",
             code="no-such-parent",
             parent=name,
         )
-    return found
+    return next(iter(found.items()))
 
 
 def list_roles(
@@ -174,6 +183,13 @@ def member_of(uow: UnitOfWork, actor: Actor, user_id: str | None, team_id: str |
     if found.organization_id != actor.organization_id and not actor.administrator:
         raise no_such("user" if user_id is not None else "team", found.id)
     return {"user_id": found.id} if user_id is not None else {"team_id": found.id}
+
+
+def _ambiguous(name: str, remedy: str) -> Invalid:
+    """Whoever may rename themselves can take a team's name, and must not get what was meant for it."""
+    return Invalid(
+        f"{name[:200]!r} is one of an account and one of a team; {remedy}", code="ambiguous", name=name[:200]
+    )
 
 
 def check_one(user_id: str | None, team_id: str | None) -> None:
