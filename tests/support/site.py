@@ -15,6 +15,7 @@ import httpx2
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, make_folder
 from dais.api.server import Server, listen
+from dais.compute import Notifier, NotifySettings
 from dais.engines.contract import STDOUT
 from dais.identity import IdentitySettings, NewToken, SignInDesk, create_sign_in_link, create_token
 from dais.kit.ids import new_id
@@ -91,6 +92,7 @@ class _Served:
                 folders=world.folders,
                 compute=world.compute,
                 vault=world.vault,
+                notifier=Notifier(world.db, world.vault, NotifySettings()),
                 desk=quick_desk(world),
             ),
         )
@@ -120,7 +122,7 @@ class _Served:
         await asyncio.gather(numbering, return_exceptions=True)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        await (self._api if scope["path"].startswith("/v1/") else self._pages)(scope, receive, send)
+        await (self._api if scope["path"].startswith(("/v1/", "/metrics")) else self._pages)(scope, receive, send)
 
 
 @asynccontextmanager

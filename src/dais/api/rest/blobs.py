@@ -6,12 +6,21 @@ from dais.api.context import Context
 from dais.api.files import Body, disk
 from dais.api.routing import Receive, Routes, Scope, Send, read_body, send_json
 from dais.data import BlobStore
+from dais.identity import listed
 from dais.kit.errors import DaisError, Invalid
 from dais.wire.transfers import MAX_PACK, Digests, PackError, Received, Stored, unpack
 
 routes = Routes()
 
 MAX_DIGESTS = 10_000
+
+
+async def may_submit(ctx: Context) -> None:
+    """Contents are for the sources of jobs, and belong to no account: whoever may submit any may store them.
+
+    Raises Forbidden. Nobody reads them by their digest: a job's source is read by the job alone.
+    """
+    await ctx.db.glance(listed, ctx.actor, "job:new")
 
 
 @routes.post("/v1/blobs/missing", summary="Tell which contents are not stored yet", action="job:new")
@@ -21,6 +30,7 @@ async def missing(ctx: Context, body: Digests) -> Digests:
         raise Invalid(
             f"{len(body.digests):,} digests are too many at once; send at most {MAX_DIGESTS:,}", code="too-many-entries"
         )
+    await may_submit(ctx)
     return Digests(digests=await disk(ctx.services.blobs.missing, body.digests))
 
 
@@ -40,6 +50,11 @@ async def store_blob(
     has come is refused with `wrong-offset` and where to go on (`expected`).
     """
     blobs, body = ctx.services.blobs, Body(receive)
+    try:
+        await may_submit(ctx)
+    except DaisError:
+        await body.drain()
+        raise
     have = offset
     try:
         async for chunk in body:
@@ -64,6 +79,7 @@ async def store_blob(
 async def store_pack(ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """The body is a pack; the headers' `size` and `digest` count."""
     data = await read_body(scope, receive, MAX_PACK)
+    await may_submit(ctx)
     await send_json(send, 201, Stored(entries=await disk(_store, ctx.services.blobs, data)))
 
 

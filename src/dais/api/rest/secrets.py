@@ -60,11 +60,11 @@ async def delete_secret(ctx: Context, name: str, account: str | None = None) -> 
     await ctx.db.write(remove_secret, ctx.actor, name, account=account)
 
 
-@routes.post("/v1/secrets/rotate-key", summary="Encrypt all secrets with a new key", action="secret:set")
+@routes.post("/v1/secrets/rotate-key", summary="Encrypt all secrets with a new key", action="installation:set")
 async def rotate_key(ctx: Context) -> Resealed:
-    """For administrators. Older keys stay in the key file: older backups need them."""
+    """Older keys stay in the key file: older backups need them."""
     vault = ctx.services.vault
-    await ctx.db.read(require, ctx.actor, "secret:set")
+    await ctx.db.read(require, ctx.actor, "installation:set")
     await asyncio.to_thread(vault.rotate)
     secrets: int = await ctx.db.write(reseal_secrets, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_signing, ctx.actor, vault)

@@ -80,7 +80,7 @@ def new_signing(uow: UnitOfWork, actor: Actor, vault: Vault) -> str:
 
 def reseal_signing(uow: UnitOfWork, actor: Actor, vault: Vault) -> int:
     """Encrypt every signing key with the newest key of the vault; how many. Administrators only."""
-    require(uow, actor, "secret:set")
+    require(uow, actor, "installation:set")
     again = []
     for row in uow.all(_signed):
         context = bound_to(row.user_id)

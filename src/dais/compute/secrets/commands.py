@@ -102,7 +102,7 @@ def remove_secret(uow: UnitOfWork, actor: Actor, name: str, *, account: str | No
 
 def reseal_secrets(uow: UnitOfWork, actor: Actor, vault: Vault) -> int:
     """Encrypt every secret with the newest key of the vault; how many. Administrators only."""
-    require(uow, actor, "secret:set")
+    require(uow, actor, "installation:set")
     organizations: dict[str, str] = {}
     again = []
     for row in uow.all(_every):

@@ -162,9 +162,11 @@ def list_invitations(uow: UnitOfWork, actor: Actor, organization_id: str | None 
 def remove_invitation(uow: UnitOfWork, actor: Actor, invitation_id: str) -> None:
     """Take an invitation back; its link is good no more. Raises NotFound `no-such-invitation`."""
     row = uow.one(_by_id, id=invitation_id)
+    missing = NotFound(f"there is no invitation {invitation_id[:80]!r}", code="no-such-invitation")
     if row is None:
-        raise NotFound(f"there is no invitation {invitation_id[:80]!r}", code="no-such-invitation")
-    require(uow, actor, "invitation:rm", organization_id=row.organization_id, resource_id=row.id)
+        raise missing
+    place = row.organization_id
+    require(uow, actor, "invitation:rm", organization_id=place, resource_id=row.id, hidden=lambda: missing)
     uow.run(_remove, its_id=row.id)
     changed(uow, Event("invitation.removed", "invitation", row.id, None, {"email": row.email}))
 

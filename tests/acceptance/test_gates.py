@@ -1,0 +1,295 @@
+"""Every gate, walked through by those who may and by those who may not.
+
+The addresses come from the application itself. Each is called on a real thing by: nobody; the administrator of another
+organization; a member who may do everything but what is asked for; a member who may do that alone; and with tokens that
+are narrowed to the same. What is refused changes nothing, and what is not there is refused like what is not theirs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from sqlalchemy import Table, func, select
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from dais.api import all_routes, make_folder
+from dais.compute import add_image, set_secret, submit_job
+from dais.compute.environments.commands import claim_environment
+from dais.engines.contract import RootFacts
+from dais.identity import (
+    ACTIONS,
+    INSTALLATION,
+    Actor,
+    NewToken,
+    add_role_member,
+    authenticate,
+    create_account,
+    create_organization,
+    create_policy,
+    create_role,
+    create_role_key,
+    create_team,
+    create_token,
+    create_user,
+    resolve_role,
+)
+from dais.identity.signing_in.invitations import invite
+from dais.kit.clock import ManualClock
+from dais.kit.database import Database, Statement, UnitOfWork, metadata
+from dais.kit.ids import new_id
+from dais.wire.spec import JobSpec, Resources
+from dais.wire.transfers import NewFolder
+from tests.support.gates import CALLS, EVERYTHING, Call
+from tests.support.site import Site, running_site
+from tests.support.world import World
+
+pytestmark = pytest.mark.anyio
+
+DENIED = (401, 403, 404)
+DIGEST = "blake3:" + "0" * 64
+CHANGES = (
+    *("organizations", "accounts", "users", "teams", "team_users", "roles", "role_users", "policies", "tokens"),
+    *("folders", "secrets", "images", "environments", "invitations", "log_limits", "notify_settings"),
+)
+"""Tables that no refused request may touch."""
+_counted: dict[str, Statement] = {}
+_kinds = {
+    "accounts": "account",
+    "jobs": "job",
+    "folders": "folder",
+    "environments": "environment",
+    "users": "user",
+    "teams": "team",
+    "roles": "role",
+    "policies": "policy",
+    "organizations": "org",
+    "keys": "user_key",
+    "invitations": "invitation",
+    "secrets": "secret",
+    "images": "image",
+    "blobs": "digest",
+    "uploads": "upload",
+}
+"""What a placeholder means, by the word before it."""
+
+
+class Walk:
+    """The walkers, and the things that they come to."""
+
+    def __init__(self, site: Site, root: Actor, client: httpx2.AsyncClient) -> None:
+        self.site, self.db, self.root, self.client = site, site.world.db, root, client
+        self.org = root.organization_id
+        self._numbers = itertools.count(1)
+
+    def prepare(self) -> None:
+        """The account where everything lies, and the administrator of another organization."""
+        self.lab = self.db.write_sync(create_account, self.root, "lab")
+        other = self.db.write_sync(create_organization, self.root, "other")
+        self.foe = self.member([], organization_id=other.id)
+        role = self.db.read_sync(resolve_role, self.root, "other.admin")
+        self.db.write_sync(add_role_member, self.root, role, user_id=self.db.read_sync(authenticate, self.foe).actor.id)
+
+    def member(self, actions: list[str], *, organization_id: str | None = None) -> str:
+        """The token of a new user who may do these everywhere in the organization, and in the installation."""
+        user = self.db.write_sync(create_user, self.root, f"u{next(self._numbers)}", organization_id=organization_id)
+        if actions:
+            self.db.write_sync(create_policy, self.root, "user", user.id, self.statements(actions))
+        return self.secret(self.db.write_sync(create_token, self.root, user_id=user.id))
+
+    def narrowed(self, actions: list[str]) -> str:
+        """A token of the installation's administrator that may do these alone."""
+        return self.secret(self.db.write_sync(create_token, self.root, narrowed=self.statements(actions)))
+
+    def statements(self, actions: list[str]) -> list[str]:
+        places = f"{self.org}+{self.org}:*+{INSTALLATION}+{INSTALLATION}:*"
+        if set(actions) == ACTIONS:  # within one statement, as those who grant must have it
+            return [f"*@{places}"]
+        return [f"{'+'.join(actions[at : at + 60])}@{places}" for at in range(0, len(actions), 60)]
+
+    @staticmethod
+    def secret(token: NewToken) -> str:
+        return token.secret
+
+    async def things(self) -> dict[str, str]:
+        """One of everything, in the account `local.lab` and in the organization."""
+        n = next(self._numbers)
+        db, root, account = self.db, self.root, self.lab.id
+        folder = await make_folder(self.site.services, root, NewFolder(name=f"f{n}", account=account), new_id())
+        (self.site.world.folders.root / folder.id / "a.txt").write_text("a")
+        spec = JobSpec(command=("true",), account=account, resources=Resources(cpu=0.1, mem=1 << 20))
+        folder_id = folder.id
+        vault, settings = self.site.world.vault, self.site.world.settings
+
+        def make(uow: UnitOfWork) -> dict[str, str]:
+            user, team = create_user(uow, root, f"t{n}"), create_team(uow, root, f"t{n}")
+            role = create_role(uow, root, "organization", self.org, f"r{n}")
+            harmless = [f"team:get@{self.org}:team:*"]
+            set_secret(uow, root, vault, f"S{n}", b"v", account=account)
+            kinds = {"kind": "pip", "requirements": "x", "interpreter": "p", "run_id": new_id()}
+            return {
+                "n": str(n),
+                "org": self.org,
+                "account": account,
+                "folder": folder_id,
+                "secret": f"S{n}",
+                "user": user.id,
+                "team": team.id,
+                "role": role.id,
+                "digest": DIGEST,
+                "upload": "u",
+                "job": submit_job(uow, root, spec, settings).id,
+                "image": add_image(uow, root, "default", f"i{n}", f"/srv/{n}", RootFacts()).name,
+                "environment": claim_environment(uow, self.org, f"k{n}", **kinds).id,
+                "policy": create_policy(uow, root, "user", user.id, harmless).id,
+                "role_policy": create_policy(uow, root, "role", role.id, harmless).id,
+                "user_key": create_token(uow, root, user_id=user.id).id,
+                "role_key": create_role_key(uow, root, role).id,
+                "invitation": invite(uow, root, f"i{n}@example.org", []).invitation.id,
+            }
+
+        made: dict[str, str] = await db.write(make)
+        return made
+
+    def changes(self) -> dict[str, int]:
+        """How many rows there are of what may change, and how many changes were allowed."""
+        return self.db.read_sync(_count)  # type: ignore[no-any-return]
+
+
+def _count(uow: UnitOfWork) -> dict[str, int]:
+    if not _counted:
+        for name in CHANGES:
+            table: Table = metadata.tables[name]
+            _counted[name] = Statement(select(func.count()).select_from(table))
+        audit = metadata.tables["audit"]
+        _counted["audit"] = Statement(select(func.count()).select_from(audit).where(audit.c.allowed == 1))
+    return {name: uow.scalar(statement) for name, statement in _counted.items()}
+
+
+def filled(value: Any, things: dict[str, str]) -> Any:
+    """A value with its `{words}` replaced."""
+    if isinstance(value, str):
+        for name, text in things.items():
+            value = value.replace(f"{{{name}}}", text)
+        return value
+    if isinstance(value, dict):
+        return {key: filled(item, things) for key, item in value.items()}
+    return [filled(item, things) for item in value] if isinstance(value, list) else value
+
+
+def address_of(path: str, call: Call, things: dict[str, str]) -> str:
+    """The path on a real thing."""
+    parts = path.split("/")
+    for at, part in enumerate(parts):
+        if part.startswith("{"):
+            parts[at] = things[call.of if call.of and at == 3 else _kinds[parts[at - 1]]]
+    query: str = filled(call.query, things)
+    return "/".join(parts) + query
+
+
+async def ask(walk: Walk, address: str, path: str, call: Call, things: dict[str, str], token: str | None) -> Any:
+    """Status, problem code with the names of its fields (or ""), and text of an answer."""
+    method, where = address.split(" ")[0], address_of(path, call, things)
+    headers = {"authorization": f"Bearer {token}"} if token is not None else {}
+    if method == "WEBSOCKET":
+        try:
+            async with connect(walk.site.url.replace("http", "ws") + where, additional_headers=headers):
+                return 101, "", ""
+        except InvalidStatus as error:
+            return error.response.status_code, msgspec.json.decode(error.response.body or b"{}").get("code"), ""
+    content = call.raw
+    if call.body is not None:
+        content = msgspec.json.encode(filled(call.body, things))
+    async with walk.client.stream(method, where, content=content, headers=headers) as answer:
+        if answer.headers.get("content-type", "").startswith("text/event-stream"):
+            return answer.status_code, "", ""
+        await answer.aread()
+        problem = "problem" in answer.headers.get("content-type", "")
+        found = answer.json() if problem else {"code": "", "fields": {}}
+        shape = f"{found['code']} {' '.join(sorted(found['fields']))}".strip()
+        return answer.status_code, shape, answer.text
+
+
+def walks() -> Iterator[Any]:
+    for route in all_routes():
+        address = f"{'WEBSOCKET' if route.kind == 'websocket' else route.method} {route.path}"
+        found = CALLS.get(address)
+        for call in [found] if isinstance(found, Call) else found or ():
+            actions = (call.action,) if call.action else route.asks.actions
+            yield pytest.param(address, route.path, call, actions, id=f"{address} {call.action}".strip())
+
+
+@pytest.fixture
+async def walk(clock: ManualClock, database: Database, tmp_path: Path) -> AsyncIterator[Walk]:
+    async with (
+        running_site(World(database, clock, tmp_path)) as site,
+        httpx2.AsyncClient(base_url=site.url, timeout=30) as client,
+    ):
+        walk = Walk(site, site.world.actor, client)
+        walk.prepare()
+        yield walk
+
+
+async def test_every_gate_of_the_api(walk: Walk) -> None:
+    failures = []
+    for parameters in walks():
+        address, path, call, actions = parameters.values
+        try:
+            await through(walk, address, path, call, actions)
+        except AssertionError as error:
+            failures.append(f"{parameters.id}: {str(error).splitlines()[0]}")
+    assert not failures, "\n".join(failures)
+
+
+async def through(walk: Walk, address: str, path: str, call: Call, actions: tuple[str, ...]) -> None:
+    """Walk through one gate."""
+    things = await walk.things()
+    lacking = {*actions, *(f"{action.partition(':')[0]}:get" for action in actions if action.endswith(":list"))}
+    but = sorted(ACTIONS - lacking)
+    needs = sorted(ACTIONS) if call.needs == EVERYTHING else call.needs.split()
+    things["action"] = actions[0]
+    only = sorted({*actions, *needs})
+
+    status, code, _ = await ask(walk, address, path, call, things, None)
+    assert (status, code) == (401, "token-missing"), f"nobody is answered {status} {code}"
+    if not call.shown:
+        return
+    walkers = {"a narrowed token": walk.narrowed(but)}
+    if not call.own:
+        walkers["another's administrator"] = walk.foe
+    if not call.own and not call.inside:
+        walkers["a member"] = walk.member(but)
+    before = walk.changes()
+    for who, token in walkers.items():
+        status, code, text = await ask(walk, address, path, call, things, token)
+        hidden = (
+            status == 200
+            and address.startswith("GET")
+            and not any(
+                things[name] in text
+                for name in ("job", "folder", "secret", "environment", "user", "team", "role", "image")
+            )
+        )
+        hidden = hidden and any(action.endswith(":list") for action in actions)
+        assert status in DENIED or hidden, f"{who} is answered {status} {code}"
+        if "{" in path and who == "another's administrator" and not call.seen:
+            nothing = {**things, **dict.fromkeys(set(things) - {"org", "account", "n", "digest"}, new_id())}
+            nothing |= {"secret": "NOTHING", "image": "nothing"}
+            other = await ask(walk, address, path, call, nothing, token)
+            assert (status, code) == other[:2], f"{who} can tell {(status, code)} from {other[:2]}"
+    after = walk.changes()
+    assert before == after, f"a refused request has changed {[name for name in before if before[name] != after[name]]}"
+
+    allowed = {"a whole token": walk.member([])} if call.whole else {"a narrowed token": walk.narrowed(only)}
+    if not call.own:
+        allowed["a member"] = walk.member(only)
+    for who, token in allowed.items():
+        things = {**await walk.things(), "action": actions[0]}
+        status, code, text = await ask(walk, address, path, call, things, token)
+        assert status not in DENIED, f"{who} who may is answered {status} {code}: {text[:300]}"

@@ -1,0 +1,157 @@
+"""How each address is called on a real thing: the table of the test that walks through every gate.
+
+An address that is missing here fails `tests/architecture/test_gates.py`. What a path names is filled in from the things
+that the walk makes (`things`); so are the `{words}` in bodies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One way to call an address. `action`: where the address has several, the one that this call asks for.
+
+    `needs` are other actions without which the thing cannot be named, or the act is refused for another reason (nobody
+    grants more than they have: then it is EVERYTHING). `whole`: no narrowed token may do it. `shown` is False where
+    every answer is filtered, and nothing refused.
+
+    What a predefined role lets everybody do, only a narrowed token can lack: `own` is for oneself or everywhere,
+    `inside` for the members of the organization. `seen`: others see that it is there.
+    """
+
+    action: str = ""
+    query: str = ""
+    body: Any = None
+    raw: bytes | None = None
+    needs: str = ""
+    of: str = ""
+    own: bool = False
+    inside: bool = False
+    seen: bool = False
+    whole: bool = False
+    shown: bool = True
+
+
+SPEC = {"command": ["true"], "account": "{account}", "resources": {"cpu": 0.1, "mem": 1 << 20}}
+ACCOUNT = "?account={account}"
+NAMED = "account:get"
+GRANT = {"statements": ["{action}@{org}:team:*"]}
+
+JOB_PAGE = Call(needs="account:get job:get")
+LOG_PAGE = Call(needs="account:get job:get")
+
+CALLS: dict[str, Call | list[Call]] = {
+    "GET /metrics": Call(),
+    "GET /v1/accounts": Call(),
+    "POST /v1/accounts": Call(body={"name": "n{n}", "parent": "{org}"}, needs="organization:get"),
+    "GET /v1/accounts/{ref}": Call(),
+    "PATCH /v1/accounts/{ref}": [
+        Call(action="account:set", body={"name": "x{n}"}, needs=NAMED),
+        Call(action="installation:set", body={"log_days": 3}, needs=NAMED),
+    ],
+    "POST /v1/blobs/missing": Call(own=True, body={"digests": []}),
+    "POST /v1/blobs/pack": Call(own=True, raw=b""),
+    "PUT /v1/blobs/{digest}": Call(own=True, query="?size=1", raw=b"x"),
+    "GET /v1/environments": Call(),
+    "GET /v1/environments/{id}": Call(),
+    "GET /v1/environments/{id}/log": Call(),
+    "DELETE /v1/environments/{id}": Call(),
+    "GET /v1/events": Call(shown=False),
+    "GET /v1/folders": Call(),
+    "POST /v1/folders": Call(body={"name": "n{n}", "account": "{account}"}, needs=NAMED),
+    "GET /v1/folders/{ref}": Call(),
+    "DELETE /v1/folders/{ref}": Call(),
+    "POST /v1/folders/{ref}/compare": Call(body={"files": []}),
+    "POST /v1/folders/{ref}/directories": Call(body={"path": "d{n}"}),
+    "GET /v1/folders/{ref}/entries": Call(),
+    "DELETE /v1/folders/{ref}/entries": Call(query="?path=a.txt"),
+    "POST /v1/folders/{ref}/fetch": Call(body={"paths": ["a.txt"]}),
+    "GET /v1/folders/{ref}/file": Call(query="?path=a.txt"),
+    "PUT /v1/folders/{ref}/file": Call(query="?path=b.txt&size=1&digest={digest}", raw=b"x"),
+    "POST /v1/folders/{ref}/move": Call(body={"source": "a.txt", "target": "m{n}"}),
+    "POST /v1/folders/{ref}/pack": Call(raw=b""),
+    "POST /v1/folders/{ref}/publish": Call(),
+    "POST /v1/folders/{ref}/uploads": Call(body={"path": "u{n}", "size": 1 << 20, "name": "u{n}"}),
+    "DELETE /v1/folders/{ref}/uploads/{name}": Call(query="?path=u&size=1"),
+    "GET /v1/images": Call(own=True),
+    "POST /v1/images": Call(body={"name": "n{n}", "path": "/nowhere"}),
+    "GET /v1/images/{name}": Call(own=True),
+    "DELETE /v1/images/{name}": Call(seen=True),
+    "GET /v1/invitations": Call(),
+    "POST /v1/invitations": Call(body={"email": "n{n}@example.org", "organization": "{org}"}, needs="organization:get"),
+    "DELETE /v1/invitations/{id}": Call(),
+    "GET /v1/jobs": Call(),
+    "POST /v1/jobs": Call(body=SPEC, needs="account:get group:get"),
+    "GET /v1/jobs/{ref}": Call(),
+    "PATCH /v1/jobs/{ref}": Call(body={"tags": {"a": "b"}}, needs="job:get"),
+    "DELETE /v1/jobs/{ref}": Call(),
+    "GET /v1/jobs/{ref}/events": Call(),
+    "WEBSOCKET /v1/jobs/{ref}/exec": Call(),
+    "POST /v1/jobs/{ref}/kill": Call(needs="job:get"),
+    "GET /v1/jobs/{ref}/logs": Call(),
+    "GET /v1/jobs/{ref}/logs/stream": Call(),
+    "POST /v1/jobs/{ref}/retry": Call(needs="job:get"),
+    "GET /v1/jobs/{ref}/usage": Call(),
+    "DELETE /v1/keys/{id}": [
+        Call(action="token:rm", of="user_key", needs=EVERYTHING),
+        Call(action="role:set", of="role_key", needs=EVERYTHING),
+    ],
+    "GET /v1/nodes": Call(own=True),
+    "GET /v1/notify": Call(own=True),
+    "PUT /v1/notify": Call(own=True, body={"targets": []}),
+    "POST /v1/notify/secret": Call(own=True),
+    "GET /v1/organizations": Call(inside=True),
+    "POST /v1/organizations": Call(body={"name": "n{n}"}),
+    "GET /v1/organizations/{ref}": Call(inside=True),
+    "PATCH /v1/organizations/{ref}": Call(body={"name": "local"}, needs="organization:get"),
+    "DELETE /v1/policies/{id}": [
+        Call(action="policy:rm", needs=EVERYTHING),
+        Call(action="role:set", of="role_policy", needs=EVERYTHING),
+    ],
+    "GET /v1/roles": Call(inside=True),
+    "POST /v1/roles": Call(body={"name": "local.n{n}"}, needs="organization:get"),
+    "GET /v1/roles/{ref}": Call(inside=True),
+    "PATCH /v1/roles/{ref}": Call(body={"name": "x{n}"}, needs="role:get"),
+    "DELETE /v1/roles/{ref}": Call(needs="role:get"),
+    "GET /v1/roles/{ref}/keys": Call(inside=True),
+    "POST /v1/roles/{ref}/keys": Call(body={}, needs=EVERYTHING),
+    "GET /v1/roles/{ref}/members": Call(inside=True),
+    "POST /v1/roles/{ref}/members": Call(body={"user": "{user}"}, needs=EVERYTHING),
+    "DELETE /v1/roles/{ref}/members": Call(query="?user={user}", needs="role:get user:get"),
+    "GET /v1/roles/{ref}/policies": Call(inside=True),
+    "POST /v1/roles/{ref}/policies": Call(body=GRANT, needs="role:get"),
+    "GET /v1/secrets": Call(),
+    "POST /v1/secrets/rotate-key": Call(),
+    "GET /v1/secrets/{name}": Call(query=ACCOUNT, needs=NAMED),
+    "PUT /v1/secrets/{name}": Call(query=ACCOUNT, body={"value": "v"}, needs=NAMED),
+    "DELETE /v1/secrets/{name}": Call(query=ACCOUNT, needs=NAMED),
+    "POST /v1/sign-in-links": Call(own=True, whole=True),
+    "POST /v1/sources": Call(own=True, body={"files": []}),
+    "GET /v1/teams": Call(inside=True),
+    "POST /v1/teams": Call(body={"name": "local.n{n}"}, needs="organization:get"),
+    "GET /v1/teams/{ref}": Call(inside=True),
+    "PATCH /v1/teams/{ref}": Call(body={"name": "x{n}"}, needs="team:get"),
+    "DELETE /v1/teams/{ref}": Call(needs="team:get"),
+    "GET /v1/teams/{ref}/members": Call(inside=True),
+    "POST /v1/teams/{ref}/members": Call(body={"user": "{user}"}, needs="team:get user:get"),
+    "DELETE /v1/teams/{ref}/members": Call(query="?user={user}", needs="team:get user:get"),
+    "GET /v1/teams/{ref}/policies": Call(needs="team:get"),
+    "POST /v1/teams/{ref}/policies": Call(body=GRANT, needs="team:get"),
+    "GET /v1/users": Call(inside=True),
+    "POST /v1/users": Call(body={"name": "n{n}", "organization": "{org}"}, needs="organization:get"),
+    "GET /v1/users/{ref}": Call(inside=True),
+    "PATCH /v1/users/{ref}": Call(body={"full_name": "N"}, needs=EVERYTHING),
+    "POST /v1/users/{ref}/disable": Call(needs=EVERYTHING),
+    "POST /v1/users/{ref}/enable": Call(needs=EVERYTHING),
+    "GET /v1/users/{ref}/keys": Call(needs="user:get"),
+    "POST /v1/users/{ref}/keys": Call(body={}, needs=EVERYTHING),
+    "PUT /v1/users/{ref}/password": Call(body={"password": "correct horse battery"}, needs=EVERYTHING),
+    "GET /v1/users/{ref}/policies": Call(needs="user:get"),
+    "POST /v1/users/{ref}/policies": Call(body=GRANT, needs="user:get"),
+}
+"""The routes of the API."""
