@@ -57,9 +57,9 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/blobs/missing": Call(own=True, body={"digests": []}),
     "POST /v1/blobs/pack": Call(own=True, raw=b""),
     "PUT /v1/blobs/{digest}": Call(own=True, query="?size=1", raw=b"x"),
-    "GET /v1/environments": Call(),
-    "GET /v1/environments/{id}": Call(),
-    "GET /v1/environments/{id}/log": Call(),
+    "GET /v1/environments": Call(inside=True),
+    "GET /v1/environments/{id}": Call(inside=True),
+    "GET /v1/environments/{id}/log": Call(inside=True),
     "DELETE /v1/environments/{id}": Call(),
     "GET /v1/events": Call(shown=False),
     "GET /v1/folders": Call(),
@@ -113,6 +113,13 @@ CALLS: dict[str, Call | list[Call]] = {
         Call(action="policy:rm", needs=EVERYTHING),
         Call(action="role:set", of="role_policy", needs=EVERYTHING),
     ],
+    "POST /v1/policies/simulation": [
+        Call(action="policy:list", body={"statements": ["job:get@{org}:*"], "user": "{user}"}, needs=EVERYTHING),
+        Call(
+            action="role:get", body={"statements": ["job:get@{org}:*"], "role": "{role}"}, needs=EVERYTHING, inside=True
+        ),
+    ],
+    "GET /v1/rules/who-is-allowed": Call(query="?rule=job:get@{org}:account:{account}:job:{job}", needs=EVERYTHING),
     "GET /v1/roles": Call(inside=True),
     "POST /v1/roles": Call(body={"name": "local.n{n}"}, needs="organization:get"),
     "GET /v1/roles/{ref}": Call(inside=True),

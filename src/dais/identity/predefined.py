@@ -14,7 +14,7 @@ _WORK = "+".join(
 
 
 def of_organization(organization: str) -> dict[str, list[str]]:
-    """The roles of an organization. Users see it, each other and the machines; administrators do everything."""
+    """The roles of an organization. Users see it, each other, the machines and environments; administrators do all."""
     return {
         ADMIN: [f"*@{organization}+{organization}:*", _machines()],
         USER: [
@@ -22,6 +22,7 @@ def of_organization(organization: str) -> dict[str, list[str]]:
             f"user:get@{organization}:user:*",
             f"team:get+role:get@{organization}:team:*",
             _machines(),
+            f"environment:get@{organization}:environment:*",
         ],
     }
 
