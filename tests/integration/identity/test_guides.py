@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -27,6 +28,7 @@ MAKE_AN_ACCOUNT = [
 ]
 LOOK_AROUND = [
     "dais user get --field urn",
+    "dais rule ls",
     "dais user set --name joe",
     "dais organization get",
     "dais user ls",
@@ -88,6 +90,8 @@ def test_look_around(acme: Acme, dais: As, who: str) -> None:
     organization = one.user.organization_id
     assert said["dais user get --field urn"] == [[f"{organization}:user:{one.user.id}"]]
     assert {row[1] for row in said["dais user ls"][1:]} == {"joe", "sam"}
+    assert said["dais rule ls"][0] == ["action", "expression"]
+    assert ["user:get", f"{organization}:user:*"] in said["dais rule ls"]
     assert said["dais organization get"][1][:2] == [organization, "acme"]
     fields = said["dais organization role ls --fields id,name"]
     assert fields[0] == ["id", "name"]
@@ -186,3 +190,35 @@ def test_the_shell_completes_what_one_may_see(
     assert [found.value for found in completer.get_completions(words, begun)] == names
     monkeypatch.setenv("DAIS_TOKEN", "dais_user_" + "x" * 43)
     assert completer.get_completions(words, begun) == []
+
+
+def test_lists_are_printed_as_asked(acme: Acme, dais: As) -> None:
+    as_joe = dais(acme.joe)
+    joe, sam = acme.joe.user, acme.sam.user
+    assert as_joe.said("dais user ls --fields id,name --format csv") == f"id,name\n{joe.id},joe\n{sam.id},sam\n"
+    assert as_joe.said("dais user ls --field name") == "joe\nsam\n"
+    assert as_joe.said("dais user ls --fields name,organization --no-header") == "joe  acme\nsam  acme\n"
+    assert [json.loads(line)["name"] for line in as_joe.said("dais user ls --format json").splitlines()] == [
+        "joe",
+        "sam",
+    ]
+    assert [one["urn"] for one in json.loads(as_joe.said("dais user ls --json"))] == [
+        f"{joe.organization_id}:user:{joe.id}",
+        f"{joe.organization_id}:user:{sam.id}",
+    ]
+    assert "│ joe" in as_joe.said("dais user ls --fields name --format table")
+    asked_wrongly = as_joe("dais user ls --field nam")
+    assert asked_wrongly.code == 2
+    assert "did you mean 'name'?" in asked_wrongly.err
+    for kind in ("organization", "account", "user"):
+        assert as_joe.said(f"dais {kind} get --field urn").startswith(joe.organization_id)
+    for line in (
+        "dais organization ls",
+        "dais account ls",
+        "dais role ls",
+        "dais organization role ls",
+        "dais user policy ls",
+        "dais user key ls",
+    ):
+        for urn in as_joe.said(f"{line} --field urn").splitlines():
+            assert urn.startswith(joe.organization_id), (line, urn)
