@@ -20,7 +20,7 @@ from sqlalchemy import create_engine, insert
 from bench.harness import Aim, Bench, Row, main, ratios
 from dais.api import Application, Authenticator, Services, all_routes
 from dais.compute.jobs.tables import jobs
-from dais.identity import Actor, bootstrap, may, resource_at, who_is_allowed
+from dais.identity import Actor, may, resource_at, who_is_allowed
 from dais.identity.predefined import of_account, of_oneself, of_organization, of_team
 from dais.identity.queries.tokens import authenticate
 from dais.identity.secrets import hash_of, new_secret
@@ -66,6 +66,7 @@ class Population:
         self.roles = self.role_of("organization", self.organization, of_organization(self.organization))
         self.labs = [self.account(f"lab{number}") for number in range(max(1, groups // 10))]
         self.people = [self.user(number) for number in range(people)]
+        self.root, _ = self.user(people, administrator=True)
         self.groups = [self.team(number) for number in range(groups)]
         while self.lines < statements:
             self.more()
@@ -79,6 +80,7 @@ class Population:
                     connection.execute(insert(table), rows[start : start + BATCH])
             connection.exec_driver_sql("ANALYZE")
         engine.dispose()
+        self.rows.clear()  # they are the measurement's, and would be gone through at every collection of garbage
 
     def put(self, table: Any, **values: Any) -> None:
         self.rows.setdefault(table, []).append(values)
@@ -114,12 +116,12 @@ class Population:
             self.put(role_users, role_id=its_roles["admin"], user_id=owner, created_at=1)
         return made, its_roles
 
-    def user(self, number: int) -> tuple[str, str]:
+    def user(self, number: int, *, administrator: bool = False) -> tuple[str, str]:
         made, secret = new_id(), new_secret("user")
         account, _ = self.account(f"u{number}", made)
         self.put(
             users, number=10 + number, id=made, organization_id=self.organization, name=f"u{number}",
-            account_id=account, created_at=1,
+            account_id=account, administrator_at=1 if administrator else None, created_at=1,
         )  # fmt: skip
         self.put(role_users, role_id=self.roles["user"], user_id=made, created_at=1)
         self.policy("user", made, of_oneself(self.organization, made))
@@ -273,7 +275,6 @@ def page(db: Database, actors: list[Actor]) -> float:
 
 async def request_cost(bench: Bench, db: Database, made: Population, directory: Path, actor: Actor) -> None:
     """The CPU of one GET that asks, beside the same as an administrator of the installation, and of asking alone."""
-    bootstrapped = await db.write(bootstrap, "root")
     services = Services(db=db, clock=db.clock, data_dir=directory, authenticator=Authenticator(db))
     api = Application(all_routes(), services)
     account = next(account for user, account in made.people if user == actor.id)
@@ -304,7 +305,7 @@ async def request_cost(bench: Bench, db: Database, made: Population, directory: 
     theirs, roots, asking = [], [], []
     for _ in range(bench.rounds):
         theirs.append(await get(made.secrets[actor.id]))
-        roots.append(await get(bootstrapped.token.secret))
+        roots.append(await get(made.secrets[made.root]))
 
         def ask(uow: UnitOfWork) -> float:
             return 1e6 / per_second(lambda: asked(uow, [(actor, account)] * count))

@@ -9,6 +9,7 @@ by an administrator of the installation may reach everywhere, and that the name 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from dais.identity.urns import INSTALLATION, Resource, escaped
 _UUID = 36
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One statement, and where it comes from. `organization_id` None: it reaches everywhere.
 
     `subject` is whom the policy is attached to: `("user", id)`, `("team", id)`, `("role", id)`.
@@ -138,18 +139,22 @@ class _Sets:
 
 
 class Rules:
-    """The rules that one actor has, prepared for questions."""
+    """The rules that one actor has, prepared for questions: its own, and those of `parts`, which others have, too."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self.all = tuple(rules)
+    def __init__(self, rules: Iterable[Rule], parts: Iterable[Rules] = ()) -> None:
+        self._own = tuple(rules)
+        self._parts = tuple(parts)
         self._by_action: dict[str, _Patterns] = {}
+        self._seen: dict[tuple[str, str | None], Seen] = {}
+
+    @functools.cached_property
+    def all(self) -> tuple[Rule, ...]:
+        """Every rule."""
+        return (*self._own, *(rule for part in self._parts for rule in part.all))
 
     def allows(self, action: str, resource: Resource) -> bool:
         """Whether any rule allows it."""
-        patterns = self._by_action.get(action)
-        if patterns is None:
-            patterns = self._by_action[action] = self._prepare(action)
-        return patterns.match(resource)
+        return self._patterns(action).match(resource)
 
     def reasons(self, action: str, resource: Resource) -> Iterator[Rule]:
         """The rules that allow it."""
@@ -159,9 +164,15 @@ class Rules:
         """What may be seen of the things of the action's type; `holder` is the type of what they lie in, None: they lie
         right in an organization.
         """
+        found = self._seen.get((action, holder))
+        if found is None:
+            found = self._seen[action, holder] = self._find_seen(action, holder)
+        return found
+
+    def _find_seen(self, action: str, holder: str | None) -> Seen:
         found = _Sets()
         kind = action.partition(":")[0]
-        for rule, pattern in self._pairs(action):
+        for rule, pattern in _pairs(self.all, action):
             if rule.organization_id is None and pattern == "*":
                 return Seen(everything=True)
             found.add(rule, pattern, kind, holder)
@@ -177,35 +188,56 @@ class Rules:
         names = tuple(names)
         return any(rule.covers(action_pattern, urn_pattern, organization_id, names) for rule in self.all)
 
-    def _pairs(self, action: str) -> Iterator[tuple[Rule, str]]:
-        wanted = asked_for(action)
-        for rule in self.all:
-            if any(one in actions_of(pattern) for pattern in rule.statement.actions for one in wanted):
-                for pattern in rule.statement.urns:
-                    yield rule, pattern
-
-    def _prepare(self, action: str) -> _Patterns:
-        found = _Patterns()
-        prefixes: set[str] = set()
-        for rule, pattern in self._pairs(action):
-            if rule.organization_id is None and pattern == "*":
-                found.everything = True
-                continue
-            organization_id = _organization_of(rule, pattern)
-            if organization_id is None:
-                found.other.append((rule.organization_id, pattern))
-            elif not rule.reaches(pattern, organization_id):
-                continue
-            elif pattern == "*":
-                prefixes.add(organization_id)
-            elif "*" not in pattern:
-                found.exact.add(pattern)
-            elif pattern.index("*") == len(pattern) - 1:
-                prefixes.add(pattern[:-1])
-            else:
-                found.other.append((organization_id, pattern))
-        found.prefixes = tuple(sorted(prefixes))
+    def _patterns(self, action: str) -> _Patterns:
+        found = self._by_action.get(action)
+        if found is None:
+            found = _prepared(self._own, action)
+            if self._parts:
+                found = _merged([found, *(part._patterns(action) for part in self._parts)])
+            self._by_action[action] = found
         return found
+
+
+def _pairs(rules: Iterable[Rule], action: str) -> Iterator[tuple[Rule, str]]:
+    """The rules that are about an action, with each of their URN patterns."""
+    wanted = asked_for(action)
+    for rule in rules:
+        if any(one in actions_of(pattern) for pattern in rule.statement.actions for one in wanted):
+            for pattern in rule.statement.urns:
+                yield rule, pattern
+
+
+def _prepared(rules: Iterable[Rule], action: str) -> _Patterns:
+    found = _Patterns()
+    prefixes: set[str] = set()
+    for rule, pattern in _pairs(rules, action):
+        if rule.organization_id is None and pattern == "*":
+            found.everything = True
+            continue
+        organization_id = _organization_of(rule, pattern)
+        if organization_id is None:
+            found.other.append((rule.organization_id, pattern))
+        elif not rule.reaches(pattern, organization_id):
+            continue
+        elif pattern == "*":
+            prefixes.add(organization_id)
+        elif "*" not in pattern:
+            found.exact.add(pattern)
+        elif pattern.index("*") == len(pattern) - 1:
+            prefixes.add(pattern[:-1])
+        else:
+            found.other.append((organization_id, pattern))
+    found.prefixes = tuple(sorted(prefixes))
+    return found
+
+
+def _merged(patterns: list[_Patterns]) -> _Patterns:
+    return _Patterns(
+        everything=any(one.everything for one in patterns),
+        exact=set().union(*(one.exact for one in patterns)),
+        prefixes=tuple({prefix for one in patterns for prefix in one.prefixes}),
+        other=[pair for one in patterns for pair in one.other],
+    )
 
 
 def _holds_action(held: str, wanted: str) -> bool:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select, union, union_all
+from sqlalchemy import Select, bindparam, literal, select, union, union_all
 
 from dais.identity.actions import check_action, only_reads
 from dais.identity.audit import record
@@ -31,7 +32,7 @@ from dais.identity.tables import (
 from dais.identity.topics import CHANGED
 from dais.identity.types import Actor
 from dais.identity.urns import INSTALLATION, Resource
-from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import DaisError
 
 ROOT = Rules([Rule(statement=parse("*@*"), organization_id=None, subject=("installation", ""))])
@@ -42,10 +43,11 @@ _columns = (
     policies.c.organization_id,
     policies.c.everywhere,
     policies.c.statements,
-    policies.c.user_id,
-    policies.c.team_id,
-    policies.c.role_id,
 )
+
+
+def _attached_to(kind: str) -> Select[Any]:
+    return select(*_columns, literal(kind).label("kind"), policies.c[f"{kind}_id"].label("subject"))
 
 
 _its_teams = (
@@ -60,9 +62,9 @@ _its_roles = union(
 )
 _of_user = Statement(
     union_all(
-        select(*_columns).where(policies.c.user_id == bindparam("id")),
-        select(*_columns).where(policies.c.team_id.in_(select(_its_teams.c.id))),
-        select(*_columns).where(policies.c.role_id.in_(_its_roles)),
+        _attached_to("user").where(policies.c.user_id == bindparam("id")),
+        _attached_to("team").where(policies.c.team_id.in_(select(_its_teams.c.id))),
+        _attached_to("role").where(policies.c.role_id.in_(_its_roles)),
     )
 )
 _team_roles = select(role_teams.c.role_id).where(
@@ -70,16 +72,29 @@ _team_roles = select(role_teams.c.role_id).where(
 )
 _of_team = Statement(
     union_all(
-        select(*_columns).where(
+        _attached_to("team").where(
             policies.c.team_id.in_(
                 select(team_ancestors.c.ancestor_id).where(team_ancestors.c.team_id == bindparam("id"))
             )
         ),
-        select(*_columns).where(policies.c.role_id.in_(_team_roles)),
+        _attached_to("role").where(policies.c.role_id.in_(_team_roles)),
     )
 )
-_of_role = Statement(select(*_columns).where(policies.c.role_id == bindparam("id")))
+_of_role = Statement(_attached_to("role").where(policies.c.role_id == bindparam("id")))
 _of = {"user": _of_user, "team": _of_team, "role": _of_role}
+_own_of_many = Statement(
+    union_all(
+        _attached_to("user").where(policies.c.user_id == bindparam("id")),
+        _attached_to("team").where(in_list(policies.c.team_id, "teams")),
+        _attached_to("role").where(in_list(policies.c.role_id, "roles")),
+    )
+)
+_inherited = Statement(
+    union_all(
+        select(literal("team").label("kind"), _its_teams.c.id).distinct(),
+        select(literal("role").label("kind"), _its_roles.subquery().c.role_id),
+    )
+)
 
 _above = Statement(
     select(accounts.c.organization_id, account_ancestors.c.ancestor_id)
@@ -105,7 +120,27 @@ def rules_of(uow: UnitOfWork, actor: Actor) -> Rules:
 
 def rules_of_subject(uow: UnitOfWork, kind: str, subject_id: str) -> Rules:
     """All the rules of a `user`, `team` or `role`, with those that it inherits."""
-    return uow.remembered(CHANGED, (kind, subject_id), lambda: Rules(_loaded(uow.all(_of[kind], id=subject_id))))
+    return uow.remembered(CHANGED, (kind, subject_id), lambda: _load(uow, kind, subject_id))
+
+
+def _load(uow: UnitOfWork, kind: str, subject_id: str) -> Rules:
+    """In one query; where it is remembered, what others have, too (teams and roles), is read once for all of them."""
+    if kind != "user" or not uow.remembers(CHANGED):
+        return Rules(_loaded(uow.all(_of[kind], id=subject_id)))
+    shared = [(row.kind, row.id) for row in uow.all(_inherited, id=subject_id)]
+    parts = {one: uow.recalled(CHANGED, ("own", *one)) for one in shared}
+    missing: dict[str, list[str]] = {"team": [], "role": []}
+    for (part_kind, part_id), part in parts.items():
+        if part is None:
+            missing[part_kind].append(part_id)
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for row in uow.all(_own_of_many, id=subject_id, teams=missing["team"], roles=missing["role"]):
+        rows.setdefault((row.kind, row.subject), []).append(row)
+    for one, part in parts.items():
+        if part is None:
+            load = functools.partial(Rules, _loaded(rows.get(one, [])))
+            parts[one] = uow.remembered(CHANGED, ("own", *one), load)
+    return Rules(_loaded(rows.get(("user", subject_id), [])), parts.values())
 
 
 def require(
@@ -261,17 +296,11 @@ def _loaded(rows: list[Row]) -> list[Rule]:
             statement=stored(line),
             organization_id=None if row.everywhere else row.organization_id,
             policy_id=row.id,
-            subject=_subject(row),
+            subject=(row.kind, row.subject),
         )
         for row in rows
         for line in row.statements.split("\n")
     ]
-
-
-def _subject(row: Row) -> tuple[str, str]:
-    if row.user_id is not None:
-        return ("user", row.user_id)
-    return ("team", row.team_id) if row.team_id is not None else ("role", row.role_id)
 
 
 def _place(uow: UnitOfWork, resource: Resource) -> str:

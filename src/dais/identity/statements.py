@@ -27,7 +27,7 @@ _action_shape = re.compile(r"[a-z*]+(:[a-z*]+)?")
 _urn_shape = re.compile(r"(?:[^\s+@:%]|%[0-9A-F]{2})+(?::(?:[^\s+@:%]|%[0-9A-F]{2})*)*")
 
 
-class Statement(msgspec.Struct, frozen=True):
+class Statement(msgspec.Struct, frozen=True, gc=False):
     """What is allowed on what: patterns of actions, and of URNs."""
 
     actions: tuple[str, ...]

@@ -85,15 +85,18 @@ def test_others_topics_do_not_matter() -> None:
     since = known.now
     known.drop(["others"])
     known.put(TOPIC, 1, "kept", since)
-    assert known.get(TOPIC, 1) == "kept"
+    assert known.get(TOPIC, 1, since) == "kept"
     known.drop([TOPIC])
     known.put(TOPIC, 1, "stale", since)
-    assert known.get(TOPIC, 1) is None
+    assert known.get(TOPIC, 1, known.now) is None
+    known.put(TOPIC, 1, "new", known.now)
+    assert known.get(TOPIC, 1, known.now) == "new"
+    assert known.get(TOPIC, 1, since) is None, "who sees the old is not shown the new among it"
 
 
 def test_what_is_remembered_is_bounded() -> None:
     known = Remembered()
     for number in range(MOST + 1):
         known.put(TOPIC, number, number, known.now)
-    assert known.get(TOPIC, MOST) == MOST
-    assert known.get(TOPIC, 0) is None
+    assert known.get(TOPIC, MOST, known.now) == MOST
+    assert known.get(TOPIC, 0, known.now) is None

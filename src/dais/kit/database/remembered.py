@@ -21,10 +21,11 @@ class Remembered:
         self._dropped: dict[str, int] = {}
         self.now = 0
 
-    def get(self, topic: str, key: Any) -> Any:
-        """The value, or None."""
+    def get(self, topic: str, key: Any, since: int) -> Any:
+        """The value, or None; None, too, for a unit whose snapshot may be older than it."""
         values = self._topics.get(topic)
-        return None if values is None else values.get(key)
+        found = None if values is None else values.get(key)
+        return found if self._dropped.get(topic, 0) <= since else None
 
     def put(self, topic: str, key: Any, value: Any, since: int) -> None:
         """Keep a value that was read from a snapshot of the time `since`, or a later one."""

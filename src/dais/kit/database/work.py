@@ -152,11 +152,19 @@ class UnitOfWork:
             if key not in own:
                 own[key] = load()
             return own[key]  # type: ignore[no-any-return]
-        found = known.get(topic, key)
+        found = known.get(topic, key, self._since)
         if found is None:
             found = load()
             known.put(topic, key, found, self._since)
         return found  # type: ignore[no-any-return]
+
+    def remembers(self, topic: str) -> bool:
+        """Whether what is `remembered` of the topic now is kept for other units."""
+        return self._known is not None and topic not in self._hints and topic not in self._stale
+
+    def recalled(self, topic: str, key: Any) -> Any:
+        """What is remembered under a key for all units, or None."""
+        return self._known.get(topic, key, self._since) if self._known is not None and self.remembers(topic) else None
 
     def later(self, statement: Statement, row: Mapping[str, Any]) -> None:
         """Execute with the others of its kind at the end of this unit: rows that nobody reads before the commit."""
