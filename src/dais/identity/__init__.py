@@ -108,6 +108,7 @@ from dais.identity.signing_in.links import (
     redeem_sign_in_link,
 )
 from dais.identity.signing_in.passwords import Hashing
+from dais.identity.signing_in.resetting import forget_second_factors
 from dais.identity.signing_in.second_factors import (
     Device,
     Enrolment,
@@ -145,6 +146,7 @@ from dais.identity.types import (
 from dais.identity.urns import INSTALLATION, Resource, urn
 
 __all__ = [
+    "forget_second_factors",
     "demand_second_factor",
     "first_password",
     "remove_invitation",

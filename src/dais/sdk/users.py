@@ -83,6 +83,11 @@ class UsersApi(Resource):
         yield from self.send(Request("PUT", f"/v1/users/{quoted(ref)}/password", body=body, repeatable=True))
 
     @operation
+    def reset(self, ref: str) -> Flow[User]:
+        """Take a user's second factors and lock-out away; their sessions end. Raises Forbidden `beyond-own`."""
+        return (yield from self.call(Request("DELETE", f"/v1/users/{quoted(ref)}/second-factors"), User))
+
+    @operation
     def disable(self, ref: str) -> Flow[User]:
         """Let a user in no more; what is theirs stays. Raises Forbidden, Conflict `last-administrator`."""
         path = f"/v1/users/{quoted(ref)}/disable"

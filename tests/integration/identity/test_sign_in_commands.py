@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from dais.cli.program import run
-from dais.identity import authenticate, bootstrap, check_sign_in_link, find_invitation, get_organization
+from dais.identity import authenticate, bootstrap, check_sign_in_link, find_invitation, get_organization, list_devices
+from dais.kit.clock import ManualClock
 from dais.kit.database import Database, open_database
 from dais.kit.database.migrate import upgrade
 from tests.support.acme import Acme, Somebody
 from tests.support.commands import Commands
 from tests.support.database import every_row
+from tests.support.serving import Api
+from tests.support.signing_in import with_device
 
 As = Callable[[Somebody], Commands]
 PASSWORD = "lantern otter violin"
@@ -36,7 +39,10 @@ def test_a_password_is_piped_and_not_set_for_those_who_may_more(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
     assert "chooses another" in dais(acme.joe)("dais user password sam").err
-    for somebody, whom in ((acme.sam, "acme.joe"), (acme.eve, "acme.sam"), (acme.joe, acme.root.user.id)):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
+    assert "chooses another" in dais(acme.joe)("dais user password joe").err  # there was none yet
+    joes = (acme.joe, "joe")
+    for somebody, whom in (joes, (acme.sam, "acme.joe"), (acme.eve, "acme.sam"), (acme.joe, acme.root.user.id)):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
         assert dais(somebody)(f"dais user password {whom}").code == 1
 
@@ -65,6 +71,19 @@ def test_a_second_factor_is_demanded_by_those_who_administer(database: Database,
     assert database.read_sync(get_organization, acme.joe.user.organization_id).mfa_required
     dais(acme.joe).said("dais organization set acme --no-mfa-required")
     assert not database.read_sync(get_organization, acme.joe.user.organization_id).mfa_required
+
+
+def test_lost_devices_are_taken_away_by_those_who_may_all_that(
+    database: Database, server: Api, acme: Acme, dais: As
+) -> None:
+    vault = server.services.desk.vault
+    with_device(database, vault, acme.sam.user.id, ManualClock(database.clock.now()))
+    with_device(database, vault, acme.joe.user.id, ManualClock(database.clock.now()))
+    for somebody, whom in ((acme.sam, "acme.joe"), (acme.eve, acme.sam.user.id), (acme.joe, "acme.joe")):
+        assert dais(somebody)(f"dais user reset {whom}").code == 1
+    dais(acme.joe).said("dais user reset sam")
+    assert database.read_sync(list_devices, acme.sam.user.id) == []
+    assert len(database.read_sync(list_devices, acme.joe.user.id)) == 1
 
 
 @pytest.mark.parametrize("more, purpose", [("", "sign-in"), (" --password", "password")])

@@ -15,6 +15,7 @@ from dais.identity import (
     disable_user,
     enable_user,
     first_password,
+    forget_second_factors,
     list_users,
     rename_user,
     resolve_organization,
@@ -131,6 +132,12 @@ async def set_a_password(ctx: Context, ref: str, body: NewPassword) -> None:
     """They choose another one when they sign in; their sessions end. Not for oneself: the pages ask for the old one."""
     found: User = await ctx.db.read(resolve_user, ctx.actor, ref)
     await ctx.services.desk.set_password(ctx.actor, found.id, body.password)
+
+
+@routes.delete("/v1/users/{ref}/second-factors", summary="Take a user's second factors away", action="user:set")
+async def forget_factors(ctx: Context, ref: str) -> identities.User:
+    """For one who has lost their devices; the lock-out goes, too, and their sessions end. Not for oneself."""
+    return await _with_user(ctx, ref, forget_second_factors)
 
 
 @routes.post("/v1/users/{ref}/disable", summary="Let a user in no more", action="user:rm")

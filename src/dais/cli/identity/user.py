@@ -134,6 +134,22 @@ def password_(client: Client, ref: str) -> None:
     note(f"{ref} can sign in with it, and then chooses another one")
 
 
+@user.command()
+@click.argument("ref", metavar="USER")
+@with_output_of(User)
+@connected
+def reset(client: Client, output: Output, ref: str) -> None:
+    """Take the second factors and the lock-out of a user away, who has lost their devices; they are signed out.
+
+    For a password that is lost, too, see `dais user password`; for the last administrator, `dais admin reset`.
+
+    \b
+    Example:
+      dais user reset joe
+    """
+    output.one(client.users.reset(ref), COLUMNS)
+
+
 @user.command("set")
 @click.argument("ref", metavar="USER", required=False, shell_complete=user_names)
 @click.option("--name", metavar="NAME", help="What they are called from now on, and their own account with them.")

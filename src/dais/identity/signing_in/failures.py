@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 
 FREE = 5
 """Failures of a user that cost no time."""
-FREE_OF_ADDRESS = 20
-"""The same of an address: many people may share one."""
+FREE_OF_ADDRESS = 50
+"""The same of an address: many people may share one, and begin work at the same time."""
 FIRST_SECONDS, LONGEST_SECONDS = 30, 15 * 60
 """The first lock-out, and the longest: each is twice the one before."""
 FORGOTTEN_SECONDS = 24 * 3600

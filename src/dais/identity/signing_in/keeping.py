@@ -182,11 +182,17 @@ def change_own_password(
 def set_password(uow: UnitOfWork, actor: Actor, user_id: str, new: str, *, must_change: bool = True) -> None:
     """Set somebody's password (a hash), which they must change when they sign in. Their sessions end.
 
-    Raises Forbidden `beyond-own` when the user may do what the actor may not.
+    Raises Forbidden `beyond-own` when the user may do what the actor may not; Conflict `own-password` where the actor
+    has one: who changes it shows the old one.
     """
     user = get_user(uow, user_id)
     require(uow, actor, "user:set", organization_id=user.organization_id, resource_id=user_id)
     require_over(uow, actor, user_id)
+    if user_id == actor.id and has_password(uow, user_id):
+        raise Conflict(
+            "your own password you change in the pages, in the settings, where the old one is asked for",
+            code="own-password",
+        )
     _store(uow, user_id, new, must_change=must_change)
     end_pending(uow, user_id)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from dais.identity.audit import record
+from dais.identity.granting import require_over
 from dais.identity.queries.users import get_user
+from dais.identity.rules import require
 from dais.identity.sessions import end_sessions
 from dais.identity.signing_in.failures import forget, subject_of
 from dais.identity.signing_in.keeping import find_by_name, remove_password
@@ -53,6 +55,27 @@ def reset_sign_in(uow: UnitOfWork, name: str, *, password: bool) -> Reset:
     secret = create_sign_in_link(uow, user_id, "password" if password else "sign-in")
     _write_down(uow, user, password=password)
     return Reset(user=user, path=f"/sign-in/{secret}")
+
+
+def forget_second_factors(uow: UnitOfWork, actor: Actor, user_id: str) -> User:
+    """Take a user's second factors and lock-out away, for one who has lost their devices; their sessions end.
+
+    Raises Forbidden `not-allowed`, `beyond-own` when the user may do what the actor may not; one's own are taken away
+    in the pages, with the password.
+    """
+    user = get_user(uow, user_id)
+    require(uow, actor, "user:set", organization_id=user.organization_id, resource_id=user_id)
+    if user_id == actor.id:
+        raise Conflict(
+            "your own second factors you take away in the pages, in the settings; there your password is asked for",
+            code="own-second-factors",
+        )
+    require_over(uow, actor, user_id)
+    remove_second_factors(uow, user_id)
+    forget(uow, subject_of(user_id, ""))
+    end_sessions(uow, user_id)
+    end_pending(uow, user_id)
+    return user
 
 
 def _write_down(uow: UnitOfWork, user: User, *, password: bool) -> None:
