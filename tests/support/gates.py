@@ -158,6 +158,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/users/{ref}/keys": Call(needs="user:get"),
     "POST /v1/users/{ref}/keys": Call(body={}, needs=EVERYTHING),
     "PUT /v1/users/{ref}/password": Call(body={"password": "correct horse battery"}, needs=EVERYTHING),
+    "DELETE /v1/users/{ref}/second-factors": Call(needs=EVERYTHING),
     "GET /v1/users/{ref}/policies": Call(needs="user:get"),
     "POST /v1/users/{ref}/policies": Call(body=GRANT, needs="user:get"),
 }
