@@ -1,15 +1,18 @@
-"""Every address of the API that asks for an action is walked through: `tests/acceptance/test_gates.py`."""
+"""Every address that asks for an action is walked through: `tests/acceptance/test_gates.py`."""
 
 from __future__ import annotations
 
 from dais.api import all_routes
-from tests.support.gates import CALLS, Call
+from dais.web import ALL
+from tests.support.gates import CALLS, PAGES, Call
 
 
 def test_every_address_is_in_the_table_of_gates() -> None:
-    declared = {address: asked for address, asked in addresses() if asked}
-    assert sorted(set(declared) - set(CALLS)) == [], "tests/support/gates.py does not say how these are called"
-    assert sorted(set(CALLS) - set(declared)) == [], "tests/support/gates.py names these, which are not there"
+    declared = {address for address, asked in addresses() if asked}
+    declared |= {f"{page.method} {page.path}" for page in ALL if page.asks.actions}
+    known = {*CALLS, *PAGES}
+    assert sorted(declared - known) == [], "tests/support/gates.py does not say how these are called"
+    assert sorted(known - declared) == [], "tests/support/gates.py names these, which are not there"
 
 
 def test_every_action_of_an_address_is_called() -> None:

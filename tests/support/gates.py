@@ -21,7 +21,8 @@ class Call:
     every answer is filtered, and nothing refused.
 
     What a predefined role lets everybody do, only a narrowed token can lack: `own` is for oneself or everywhere,
-    `inside` for the members of the organization. `seen`: others see that it is there.
+    `inside` for the members of the organization. `seen`: others see that it is there. `apart`: it is done in the
+    caller's own organization, and cannot reach another.
     """
 
     action: str = ""
@@ -33,6 +34,7 @@ class Call:
     own: bool = False
     inside: bool = False
     seen: bool = False
+    apart: bool = False
     whole: bool = False
     shown: bool = True
 
@@ -42,8 +44,6 @@ ACCOUNT = "?account={account}"
 NAMED = "account:get"
 GRANT = {"statements": ["{action}@{org}:team:*"]}
 
-JOB_PAGE = Call(needs="account:get job:get")
-LOG_PAGE = Call(needs="account:get job:get")
 
 CALLS: dict[str, Call | list[Call]] = {
     "GET /metrics": Call(),
@@ -163,3 +163,83 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/users/{ref}/policies": Call(body=GRANT, needs="user:get"),
 }
 """The routes of the API."""
+
+JOB = "account:get job:get"
+PAGES: dict[str, Call] = {
+    "GET /access/audit": Call(),
+    "GET /access/invitations": Call(),
+    "POST /access/invitations": Call(
+        apart=True, body={"email": "p{n}@example.org"}, needs="invitation:list organization:get"
+    ),
+    "POST /access/invitations/{id}/take-back": Call(),
+    "POST /access/policies/{id}/remove": Call(needs=EVERYTHING),
+    "GET /access/roles": Call(inside=True),
+    "POST /access/roles": Call(apart=True, body={"name": "n{n}"}, needs="organization:get"),
+    "GET /access/roles/{id}": Call(inside=True),
+    "POST /access/roles/{id}/keys": Call(needs=EVERYTHING),
+    "POST /access/roles/{id}/keys/{key}/end": Call(needs=EVERYTHING),
+    "POST /access/roles/{id}/members": Call(body={"member": "{user}"}, needs=EVERYTHING),
+    "POST /access/roles/{id}/members/remove": Call(body={"type": "user", "id": "{user}"}, needs=EVERYTHING),
+    "POST /access/roles/{id}/policies": Call(body={"statements": "team:get@{org}:team:*"}, needs=EVERYTHING),
+    "POST /access/roles/{id}/remove": Call(body={"confirm": "r{n}"}, needs="role:get"),
+    "GET /access/teams": Call(inside=True),
+    "POST /access/teams": Call(apart=True, body={"name": "n{n}"}, needs="organization:get"),
+    "GET /access/teams/{id}": Call(inside=True),
+    "POST /access/teams/{id}": Call(body={"name": "x{n}"}, needs="team:get"),
+    "POST /access/teams/{id}/members": Call(body={"member": "{user}"}, needs=EVERYTHING),
+    "POST /access/teams/{id}/members/remove": Call(body={"type": "user", "id": "{user}"}, needs=EVERYTHING),
+    "POST /access/teams/{id}/policies": Call(body={"statements": "team:get@{org}:team:*"}, needs=EVERYTHING),
+    "POST /access/teams/{id}/remove": Call(body={"confirm": "t{n}"}, needs="team:get"),
+    "GET /access/users": Call(inside=True),
+    "GET /access/users/new": Call(apart=True, needs="organization:get"),
+    "POST /access/users/new": Call(apart=True, body={"email": "q{n}@example.org"}, needs="organization:get user:get"),
+    "GET /access/users/{id}": Call(inside=True),
+    "POST /access/users/{id}": Call(body={"full_name": "N", "email": "r{n}@example.org"}, needs=EVERYTHING),
+    "POST /access/users/{id}/disable": Call(needs=EVERYTHING),
+    "POST /access/users/{id}/enable": Call(needs=EVERYTHING),
+    "POST /access/users/{id}/policies": Call(body={"statements": "team:get@{org}:team:*"}, needs=EVERYTHING),
+    "POST /access/users/{id}/tokens/{token_id}/end": Call(needs=EVERYTHING),
+    "GET /cluster": Call(own=True),
+    "GET /device": Call(own=True),
+    "POST /device": Call(own=True),
+    "GET /folders": Call(own=True),
+    "GET /folders/new": Call(own=True),
+    "POST /folders/new": Call(body={"name": "n{n}", "account": "{account}"}, needs="account:get data:get"),
+    "GET /folders/sizes": Call(own=True),
+    "GET /folders/{ref}": Call(),
+    "GET /jobs": Call(own=True),
+    "GET /jobs/{ref}": Call(),
+    "GET /jobs/{ref}/{part}": Call(),
+    "WEBSOCKET /live": Call(own=True),
+    "GET /palette": Call(own=True),
+    "GET /settings/keys": Call(own=True),
+    "POST /settings/keys": Call(own=True),
+    "POST /settings/keys/{id}/end": Call(own=True),
+    "GET /submit": Call(own=True),
+    "POST /submit": Call(
+        body={"command": "true", "account": "{account}", "do": "submit"}, needs="account:get group:get"
+    ),
+    "POST /submit/check": Call(own=True),
+    "POST /uploads/{folder}/compare": Call(body={"files": []}),
+    "PUT /uploads/{folder}/file": Call(query="?path=b.txt&size=1&digest={digest}", raw=b"x"),
+    "POST /uploads/{folder}/pack": Call(raw=b""),
+    "GET /{organization}/{account}/folders": Call(needs="account:get"),
+    "GET /{organization}/{account}/folders/{name}": Call(needs="account:get"),
+    "POST /{organization}/{account}/folders/{name}": Call(
+        body={"do": "directory", "name": "d{n}"}, needs="account:get data:get"
+    ),
+    "GET /{organization}/{account}/folders/{name}/{path:below}": Call(needs="account:get"),
+    "POST /{organization}/{account}/folders/{name}/{path:below}": Call(
+        body={"do": "directory", "name": "d{n}"}, needs="account:get data:get"
+    ),
+    "GET /{organization}/{account}/jobs": Call(needs="account:get"),
+    "GET /{organization}/{account}/jobs/{ref}": Call(needs="account:get job:logs"),
+    "GET /{organization}/{account}/jobs/{ref}/kill": Call(needs=JOB),
+    "POST /{organization}/{account}/jobs/{ref}/kill": Call(needs=JOB),
+    "GET /{organization}/{account}/jobs/{ref}/log": Call(needs=JOB),
+    "GET /{organization}/{account}/jobs/{ref}/log/at": Call(query="?time=12:00", needs=JOB),
+    "GET /{organization}/{account}/jobs/{ref}/log/lines": Call(needs=JOB),
+    "GET /{organization}/{account}/jobs/{ref}/log/search": Call(query="?q=x", needs=JOB),
+    "POST /{organization}/{account}/jobs/{ref}/retry": Call(needs=JOB),
+}
+"""The pages, as browsers ask for them; a body is a form, or JSON below `/uploads`."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dais.compute import get_job, kill_job, retry_job
+from dais.compute import find_job, get_job, kill_job, retry_job
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid
 from dais.web import view
@@ -62,7 +62,12 @@ async def ask_kill(request: Request, frame: Frame) -> Response:
     """The page that says what will happen, with the button that does it."""
     who = await visitor(request, frame.services)
     ref, account = ref_of(request)
-    job: answers.JobDetail = await frame.services.db.read(get_job, who.actor, ref, account=account)
+
+    def read(uow: UnitOfWork) -> answers.JobDetail:
+        found = find_job(uow, who.actor, ref, account=account, action="job:kill")
+        return get_job(uow, who.actor, found.id)
+
+    job: answers.JobDetail = await frame.services.db.read(read)
     return frame.page(request, "kill.html", who, job=job, account=job.account)
 
 

@@ -15,10 +15,10 @@ from dais.identity import (
     Team,
     User,
     create_policy,
-    get_policy,
     list_policies,
     may,
     remove_policy,
+    resolve_policy,
     resolve_team,
     resolve_user,
 )
@@ -91,7 +91,7 @@ def add_policy(uow: UnitOfWork, actor: Actor, kind: str, subject_id: str, text: 
 
 def end_policy(uow: UnitOfWork, actor: Actor, policy_id: str) -> Policy:
     """Take a policy away; what it was."""
-    policy = get_policy(uow, policy_id)
+    policy = resolve_policy(uow, actor, policy_id)
     remove_policy(uow, actor, policy)
     return policy
 
