@@ -49,6 +49,15 @@ class Addresses:
                 break
         return str(address)
 
+    def secured(self, scope: dict[str, Any]) -> bool:
+        """Whether a trusted proxy says that it took this request over TLS."""
+        client = scope.get("client")
+        address = _parsed(client[0]) if client and self._networks else None
+        if address is None or not self._trusts(address):
+            return False
+        said = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+        return bool(said) and said[-1].rpartition(b",")[2].strip().lower() == b"https"
+
     def _trusts(self, address: _Address) -> bool:
         return any(address in network for network in self._networks)
 

@@ -207,6 +207,8 @@ class Application:
         self._routes.append(Route(STATIC.path, self._frame.assets.serve, name="static"))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._services.authenticator.addresses.secured(scope):  # then cookies are for TLS alone
+            scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])
         if scope["type"] == "websocket":
             socket = WebSocket(scope, receive, send)
             await (self._live.answer(socket) if scope["path"] == LIVE.path else socket.close())

@@ -10,6 +10,7 @@ import httpx2
 import pyotp
 import pytest
 
+from dais.api.addresses import Addresses
 from dais.kit.clock import SECOND, ManualClock
 from dais.kit.database import Database
 from tests.support.database import every_row
@@ -203,3 +204,19 @@ async def test_a_forgotten_password_says_the_same_to_everybody(site: Site, joe: 
             for email in ("joan@example.org", "nobody@example.org", "")
         ]
         assert len({(answer.status_code, answer.text) for answer in answers}) == 1
+
+
+async def test_behind_a_trusted_proxy_with_tls_cookies_are_for_tls_alone(site: Site, joe: str) -> None:
+    said = {"X-Forwarded-Proto": "https"}
+    async with site.browser() as client:
+        fields = {"name": "local.joan", "password": PASSWORD}
+        plain = await client.post("/sign-in", data=fields, headers=said)  # anybody can say that
+        assert plain.headers["set-cookie"].startswith("dais_session=")
+        site.services.authenticator.addresses = Addresses(["127.0.0.1"])
+        answer = await client.post("/sign-in", data=fields, headers=said)
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-dais_session=")
+        assert "secure" in cookie.lower()
+        for other in ({}, {"X-Forwarded-Proto": "https, http"}):
+            answer = await client.post("/sign-in", data=fields, headers=other)
+            assert answer.headers["set-cookie"].startswith("dais_session=")
