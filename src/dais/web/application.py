@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -13,7 +13,8 @@ from starlette.routing import Match, Route
 from starlette.websockets import WebSocket
 
 from dais.api import Asking, Asks, Disconnected, HttpProblem, Services, asks
-from dais.kit.errors import DaisError, NotFound
+from dais.kit.database import failures
+from dais.kit.errors import DaisError, Forbidden, NotFound
 from dais.web import transfers
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
@@ -217,6 +218,8 @@ class Application:
 
     async def _http(self, scope: Any, receive: Any, send: _Answer) -> None:
         request = Request(scope, receive)
+        failed: list[DaisError] = []
+        failures.set(failed)
         try:
             await self._services.authenticator.refuse_in_address(
                 scope["query_string"], scope.get("raw_path") or scope["path"].encode()
@@ -227,9 +230,15 @@ class Application:
         except (DaisError, HttpProblem) as error:
             if send.started:
                 raise
-            who = await self._known(request)
-            await self._services.refusals.note(who.actor if who is not None else None, error)
-            await self._frame.failure(request, who, error)(scope, receive, send)
+            await self._note(request, failed if error in failed else [*failed, error])
+            await self._frame.failure(request, await self._known(request), error)(scope, receive, send)
+
+    async def _note(self, request: Request, failed: Sequence[Exception]) -> None:
+        """Write down what was refused, also where the page shows it beside its form."""
+        for error in failed:
+            if isinstance(error, Forbidden):
+                who = await self._known(request)
+                await self._services.refusals.note(who.actor if who is not None else None, error)
 
     def _route(self, scope: Any) -> Any:
         """What answers a request. Raises NotFound `no-such-page`, HttpProblem 405."""
@@ -254,11 +263,13 @@ class Application:
     def _page(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             try:
-                return await handler(request, self._frame)
+                response = await handler(request, self._frame)
             except (DaisError, HttpProblem, Disconnected):
                 raise
             except Exception as error:  # told under a number; the address, which may hold a secret, stays out of it
                 return self._frame.failure(request, None, error)
+            await self._note(request, failures.get() or [])  # what it says beside a form
+            return response
 
         return answer
 

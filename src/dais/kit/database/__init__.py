@@ -1,5 +1,6 @@
 """Units of work over SQLite and PostgreSQL. See `docs/architecture.md` for why verbs are plain functions."""
 
+from dais.kit.database.failures import failures
 from dais.kit.database.hints import Hint
 from dais.kit.database.open import Database, open_database
 from dais.kit.database.statement import Statement, in_list
@@ -17,6 +18,7 @@ __all__ = [
     "Row",
     "Statement",
     "UnitOfWork",
+    "failures",
     "in_list",
     "metadata",
     "open_database",

@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors as pg
 
 from dais.kit.clock import Clock
+from dais.kit.database.failures import noted
 from dais.kit.database.hints import Hints
 from dais.kit.database.work import UnitOfWork, Verb
 from dais.kit.errors import Conflict, DaisError, Unavailable
@@ -52,9 +53,12 @@ class PostgresDatabase:
 
     async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """Run a verb in a transaction of its own; returns when it is committed."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: self._transact(verb, args, kwargs, read_only=False)
-        )
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: self._transact(verb, args, kwargs, read_only=False)
+            )
+        except DaisError as error:
+            raise noted(error)  # noqa: B904 (it is the same)
 
     def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""

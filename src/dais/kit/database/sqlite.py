@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dais.kit.clock import Clock
+from dais.kit.database.failures import noted
 from dais.kit.database.glass import Glass
 from dais.kit.database.hints import Hints
 from dais.kit.database.mounts import refuse_network_file_system
@@ -80,7 +81,10 @@ class SqliteDatabase:
         loop = asyncio.get_running_loop()
         call = _Call(verb, args, kwargs, _deliver_async, loop=loop, future=loop.create_future())
         self._put(call)
-        return await call.future
+        try:
+            return await call.future
+        except DaisError as error:
+            raise noted(error)  # noqa: B904 (it is the same)
 
     def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""
