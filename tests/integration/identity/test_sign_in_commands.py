@@ -15,6 +15,7 @@ from dais.identity import authenticate, bootstrap, check_sign_in_link, find_invi
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, open_database
 from dais.kit.database.migrate import upgrade
+from tests.support import postgres
 from tests.support.acme import Acme, Somebody
 from tests.support.commands import Commands
 from tests.support.database import every_row
@@ -104,6 +105,23 @@ def test_a_lost_administrator_is_let_in_on_the_machine(
     opened.close()
     assert run([*words[:2], "nobody", *words[3:]]) == 1
     assert "there is no user 'nobody'" in capsys.readouterr().err
+
+
+def test_so_they_are_on_postgresql(
+    tmp_data_dir: Path,
+    postgres_cluster: postgres.Cluster,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with postgres_cluster.database() as url:
+        upgrade(url)
+        opened = open_database(url)
+        opened.write_sync(bootstrap, "root")
+        monkeypatch.setenv("DAIS_DATABASE_URL", url)
+        assert run(["admin", "reset", "local.root", "--data-dir", str(tmp_data_dir), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert opened.read_sync(check_sign_in_link, told["link"].rpartition("/")[2]) == "sign-in"
+        opened.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
