@@ -95,7 +95,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/jobs/{ref}/kill": Call(needs="job:get"),
     "GET /v1/jobs/{ref}/logs": Call(),
     "GET /v1/jobs/{ref}/logs/stream": Call(),
-    "POST /v1/jobs/{ref}/retry": Call(needs="job:get"),
+    "POST /v1/jobs/{ref}/retry": Call(needs="job:get group:get"),
     "GET /v1/jobs/{ref}/usage": Call(),
     "DELETE /v1/keys/{id}": [
         Call(action="token:rm", of="user_key", needs=EVERYTHING),
@@ -240,6 +240,6 @@ PAGES: dict[str, Call] = {
     "GET /{organization}/{account}/jobs/{ref}/log/at": Call(query="?time=12:00", needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/lines": Call(needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/search": Call(query="?q=x", needs=JOB),
-    "POST /{organization}/{account}/jobs/{ref}/retry": Call(needs=JOB),
+    "POST /{organization}/{account}/jobs/{ref}/retry": Call(needs=f"{JOB} group:get"),
 }
 """The pages, as browsers ask for them; a body is a form, or JSON below `/uploads`."""

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from dais.compute import JobFilter, get_job, job_log, kill_job, list_jobs, running_work
+from dais.compute import JobFilter, get_job, job_log, kill_job, list_jobs, retry_job, running_work, set_secret
+from dais.compute.groups.commands import register_group
 from dais.compute.jobs.queries import _list_statement
 from dais.identity import (
     Actor,
@@ -21,7 +22,8 @@ from dais.identity import (
 )
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork
-from dais.kit.errors import Conflict, Forbidden, NotFound
+from dais.kit.errors import Conflict, Forbidden, Invalid, NotFound
+from dais.wire.spec import SecretUse
 from tests.support.world import World
 
 JOBS = 100_000
@@ -107,6 +109,20 @@ async def test_a_narrowed_token_sees_no_more_than_it_says(world: World) -> None:
     with pytest.raises(Forbidden, match="job:list"):
         listed(world, blind)
     await world.stop()
+
+
+@pytest.mark.anyio
+async def test_who_runs_a_job_again_must_be_allowed_what_it_uses(world: World) -> None:
+    world.db.write_sync(register_group, "default", "fake", "host")
+    world.db.write_sync(set_secret, world.actor, world.vault, "KEY", b"v")
+    job = await world.submit("sleep", secrets=(SecretUse(name="KEY"),))
+    world.db.write_sync(kill_job, world.actor, job)
+    eve = member(world, "eve", f"job:get+job:new@{urn_of(world, job)}")
+    with pytest.raises(Invalid, match="no secret 'KEY'"):
+        world.db.write_sync(retry_job, eve, job)
+    secrets = f"secret:get@{world.actor.organization_id}:account:{world.actor.account_id}:secret:*"
+    bob = member(world, "bob", f"job:get+job:new@{urn_of(world, job)}", secrets)
+    assert world.db.write_sync(retry_job, bob, job) == job
 
 
 class Counting(UnitOfWork):

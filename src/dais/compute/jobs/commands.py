@@ -12,6 +12,7 @@ from dais.compute.jobs.apply import apply
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job, live_job_named
 from dais.compute.jobs.runs import cancel
+from dais.compute.jobs.submit import check_again
 from dais.compute.jobs.tables import job_history, job_tags, jobs, runs
 from dais.compute.notify.tables import deliveries
 from dais.identity import Actor
@@ -48,7 +49,10 @@ def kill_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = N
 
 
 def retry_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> str:
-    """Put a finished job back into the queue, with the next run index; its id. Raises Conflict `still-alive`."""
+    """Put a finished job back into the queue, with the next run index; its id. Raises Conflict `still-alive`.
+
+    What the job uses is asked for again: whoever retries it must be allowed to use it.
+    """
     row = find_job(uow, actor, ref, account=account, action="job:new")
     if row.state not in FINAL:
         raise Conflict(
@@ -57,6 +61,7 @@ def retry_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = 
             state=row.state,
         )
     _refuse_taken_name(uow, row.account_id, row.id, row.name)
+    check_again(uow, actor, row)
     apply(uow, row.id, lifecycle.Retried(uow.now))
     return str(row.id)
 

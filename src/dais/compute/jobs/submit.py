@@ -17,13 +17,13 @@ from dais.compute.jobs.types import FolderMount
 from dais.compute.secrets.queries import check_uses
 from dais.compute.settings import ComputeSettings
 from dais.data import find_mount
-from dais.identity import Account, Actor, may, require, resolve_account, resource_at
+from dais.identity import Account, Actor, get_account, may, require, resolve_account, resource_at
 from dais.kit.clock import SECOND
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Forbidden, Invalid, TooMany
 from dais.kit.ids import new_id
 from dais.wire import answers
-from dais.wire.spec import JobSpec
+from dais.wire.spec import JobSpec, Mount
 
 DEFAULT_GROUP = "default"
 KEY_LIFE = 24 * 3600 * SECOND
@@ -149,6 +149,19 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
         for found in (find_mount(uow, actor, mount, account.id),)
     )
     return Checked(account, group, mounts, about_image + _check_isolation(uow, actor, spec, nodes))
+
+
+def check_again(uow: UnitOfWork, actor: Actor, row: Row) -> None:
+    """Ask for all that a job uses, for whoever lets it run once more. Raises as `check_spec`."""
+    spec = msgspec.json.decode(row.spec, type=JobSpec)
+    account, group = get_account(uow, row.account_id), _group(uow, actor, row.group_name)
+    nodes = node_rows(uow, group.name)
+    check_uses(uow, actor, account, spec.secrets)
+    check_image(uow, actor, spec, group, nodes)
+    for mount in msgspec.json.decode(row.mounts, type=tuple[FolderMount, ...]):
+        again = Mount(name=mount.folder_id, path=mount.path, target=mount.target, read_only=mount.read_only)
+        find_mount(uow, actor, again, account.id)
+    _check_isolation(uow, actor, spec, nodes)
 
 
 def _group(uow: UnitOfWork, actor: Actor, name: str) -> Row:
