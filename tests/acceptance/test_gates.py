@@ -30,12 +30,14 @@ from dais.identity import (
     ACTIONS,
     INSTALLATION,
     Actor,
+    NewProvider,
     NewToken,
     add_role_member,
     authenticate,
     create_account,
     create_organization,
     create_policy,
+    create_provider,
     create_role,
     create_role_key,
     create_team,
@@ -61,6 +63,7 @@ DIGEST = digest_of(b"x")
 CHANGES = (
     *("organizations", "accounts", "users", "teams", "team_users", "roles", "role_users", "policies", "tokens"),
     *("folders", "secrets", "images", "environments", "invitations", "log_limits", "notify_settings"),
+    "identity_providers",
 )
 """Tables that no refused request may touch."""
 _counted: dict[str, Statement] = {}
@@ -78,6 +81,7 @@ _kinds = {
     "invitations": "invitation",
     "secrets": "secret",
     "images": "image",
+    "identity-providers": "provider",
     "blobs": "digest",
     "uploads": "upload",
 }
@@ -141,6 +145,9 @@ class Walk:
             role = create_role(uow, root, "organization", self.org, f"r{n}")
             harmless = [f"team:get@{self.org}:team:*"]
             set_secret(uow, root, vault, f"S{n}", b"v", account=account)
+            provider = NewProvider(
+                name=f"p{n}", issuer=f"https://p{n}.example.org", client_id="x", organization_id=self.org
+            )
             kinds = {"kind": "pip", "requirements": "x", "interpreter": "p", "run_id": new_id()}
             return {
                 "n": str(n),
@@ -149,6 +156,7 @@ class Walk:
                 "folder": folder_id,
                 "folder_name": f"f{n}",
                 "secret": f"S{n}",
+                "provider": create_provider(uow, root, vault, provider).name,
                 "user": user.id,
                 "team": team.id,
                 "role": role.id,

@@ -79,6 +79,12 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/folders/{ref}/uploads": Call(body={"path": "u{n}", "size": 1 << 20, "name": "u{n}"}),
     "DELETE /v1/folders/{ref}/uploads/{name}": Call(query="?path=u&size=1"),
     "GET /v1/images": Call(own=True),
+    "GET /v1/identity-providers": Call(),
+    "POST /v1/identity-providers": Call(
+        body={"name": "n{n}", "issuer": "https://n{n}.example.org", "client_id": "x", "organization": "{org}"},
+        needs="organization:get",
+    ),
+    "DELETE /v1/identity-providers/{name}": Call(),
     "POST /v1/images": Call(body={"name": "n{n}", "path": "/nowhere"}),
     "GET /v1/images/{name}": Call(own=True),
     "DELETE /v1/images/{name}": Call(seen=True),

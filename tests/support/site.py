@@ -104,6 +104,7 @@ class _Served:
         """Listen, and answer; the address."""
         sock = listen("127.0.0.1", self.port)
         self.port = sock.getsockname()[1]
+        self.services.url = f"http://127.0.0.1:{self.port}"
         self.services.stopping.clear()
         ready = asyncio.Event()
         server = Server(self._answer, stop_seconds=5, on_ready=ready.set)

@@ -1,6 +1,5 @@
 """The native API over HTTP: typed routes, problems, events. Each file below `rest` and `events` holds some routes."""
 
-from dais.api.access import client_address
 from dais.api.application import Application
 from dais.api.asking import Asking, Asks, asks
 from dais.api.auth import Authenticator, tokens_in_address
@@ -35,7 +34,6 @@ __all__ = [
     "asks",
     "attachment",
     "check_job",
-    "client_address",
     "describe",
     "disk",
     "make_folder",

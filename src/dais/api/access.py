@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from itertools import count
 from secrets import token_hex
-from typing import Any
 
 from dais.api.meter import RouteMeter
 from dais.api.settings import ServerSettings
 from dais.kit.logging import request_in_hand
 
 log = logging.getLogger(__name__)
-
-
-def client_address(scope: Mapping[str, Any]) -> str:
-    """The address that a request came from; "" where it came through none."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 class RequestIds:

@@ -235,3 +235,16 @@ sessions = Table(
     Column("browser", String(200), nullable=False, server_default=""),
     Index("ix_sessions_user_id", "user_id"),
 )
+
+
+# What browsers must bring back, by the hash of their secret. `subject` is what it is for: a provider, a user.
+browser_challenges = Table(
+    "browser_challenges",
+    metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("purpose", String(16), nullable=False),
+    Column("subject", String(64), nullable=False),
+    Column("back", String(1024), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_browser_challenges_expires_at", "expires_at"),
+)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dais.sdk.audit import AsyncAudit, Audit
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.folders import AsyncFolders, Folders
+    from dais.sdk.identity_providers import AsyncIdentityProviders, IdentityProviders
     from dais.sdk.images import AsyncImages, Images
     from dais.sdk.invitations import AsyncInvitations, Invitations
     from dais.sdk.jobs import AsyncJobs, Jobs
@@ -87,6 +88,7 @@ class Client(ClientApi, Blocking):
     audit: Audit = resource("dais.sdk.audit:Audit")
     environments: Environments = resource("dais.sdk.environments:Environments")
     folders: Folders = resource("dais.sdk.folders:Folders")
+    identity_providers: IdentityProviders = resource("dais.sdk.identity_providers:IdentityProviders")
     images: Images = resource("dais.sdk.images:Images")
     invitations: Invitations = resource("dais.sdk.invitations:Invitations")
     jobs: Jobs = resource("dais.sdk.jobs:Jobs")
@@ -146,6 +148,7 @@ class AsyncClient(ClientApi, Asynchronous):
     audit: AsyncAudit = resource("dais.sdk.audit:AsyncAudit")
     environments: AsyncEnvironments = resource("dais.sdk.environments:AsyncEnvironments")
     folders: AsyncFolders = resource("dais.sdk.folders:AsyncFolders")
+    identity_providers: AsyncIdentityProviders = resource("dais.sdk.identity_providers:AsyncIdentityProviders")
     images: AsyncImages = resource("dais.sdk.images:AsyncImages")
     invitations: AsyncInvitations = resource("dais.sdk.invitations:AsyncInvitations")
     jobs: AsyncJobs = resource("dais.sdk.jobs:AsyncJobs")

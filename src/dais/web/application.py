@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 
 from dais.api import Asking, Asks, Disconnected, HttpProblem, Services, asks
 from dais.kit.database import failures
-from dais.kit.errors import DaisError, Forbidden, NotFound
+from dais.kit.errors import DaisError, Forbidden, NotFound, Unauthenticated
 from dais.web import transfers
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
@@ -30,9 +30,11 @@ from dais.web.pages import (
     keys,
     log,
     palette,
+    passkeys,
     security,
     settings,
     sign_in,
+    sso,
     style,
     submit,
 )
@@ -135,6 +137,12 @@ PAGES: tuple[Page, ...] = (
     page("POST", "/sign-in/forgotten", coming_in.forgotten, public="it mails those who have the address"),
     page("GET", "/invitations/{secret}", coming_in.show_invitation, public="the invitation itself is checked"),
     page("POST", "/invitations/{secret}", coming_in.accept, public="the invitation itself is checked"),
+    page("GET", "/sign-in/with/{name}", sso.go_there, public="it lets people in"),
+    page("GET", "/sign-in/with/{name}/back", sso.come_back, public="what the provider says is checked"),
+    page("POST", "/sign-in/passkey/ask", passkeys.ask_first, public="it lets people in"),
+    page("POST", "/sign-in/passkey", passkeys.by_passkey, public="the passkey is checked"),
+    page("POST", "/sign-in/code/passkey/ask", passkeys.ask_second, public="the unfinished sign-in is checked"),
+    page("POST", "/sign-in/code/passkey", passkeys.by_second, public="the unfinished sign-in is checked"),
     page("GET", "/sign-in/{secret}", sign_in.show_link, public="the link itself is checked"),
     page("POST", "/sign-in/{secret}", sign_in.use_link, public="the link itself is checked"),
     page("GET", "/device", device.show_device, action="token:new"),
@@ -155,6 +163,11 @@ PAGES: tuple[Page, ...] = (
     page("POST", "/settings/keys/{id}/end", keys.end_key, action="token:rm"),
     page("GET", "/settings/sessions", settings.show_sessions, own="where they are signed in"),
     page("POST", "/settings/sessions/{id}/end", settings.end_session, own="it ends a session of theirs"),
+    page("GET", "/settings/passkeys", passkeys.show_passkeys, own="what they sign in with"),
+    page("POST", "/settings/passkeys/ask", passkeys.ask_new, own="what they sign in with"),
+    page("POST", "/settings/passkeys", passkeys.make, own="what they sign in with"),
+    page("POST", "/settings/passkeys/{id}", passkeys.rename, own="what they sign in with"),
+    page("POST", "/settings/passkeys/{id}/remove", passkeys.remove, own="what they sign in with"),
     page("GET", "/submit", submit.show_form, action="job:new"),
     page("POST", "/submit", submit.submit, action="job:new"),
     page("POST", "/submit/check", submit.check, action="job:new"),
@@ -231,7 +244,8 @@ class Application:
             if send.started:
                 raise
             await self._note(request, failed if error in failed else [*failed, error])
-            await self._frame.failure(request, await self._known(request), error)(scope, receive, send)
+            ways = await sso.ways_in(self._frame) if isinstance(error, Unauthenticated) else []
+            await self._frame.failure(request, await self._known(request), error, ways)(scope, receive, send)
 
     async def _note(self, request: Request, failed: Sequence[Exception]) -> None:
         """Write down what was refused, also where the page shows it beside its form."""

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import dais
 from dais.api import Services, describe
+from dais.identity import IdentityProvider, RelyingParty, Site
 from dais.web import places, view
 from dais.web.ansi import visible
 from dais.web.assets import Assets
@@ -59,6 +60,7 @@ class Frame:
         self._known = frozenset(known)
         self.assets = Assets()
         self._logs: LogIndexes | None = None
+        self._relying: RelyingParty | None = None
         self._templates = Environment(
             loader=PackageLoader("dais.web"),
             autoescape=True,
@@ -76,6 +78,7 @@ class Frame:
             "nothing": view.NOTHING,
             "sections": self.sections,
             "knows": self.knows,
+            "passkey_site": self.passkey_site,
             "version": dais.__version__,
         }
 
@@ -85,6 +88,7 @@ class Frame:
         """A whole page. `account` among the values is the full name of the one that the page is about."""
         here, query = request.url.path, request.url.query
         values.setdefault("account", None)
+        values.setdefault("ways", ())
         html = self._templates.get_template(template).render(
             who=who,
             theme=_chosen(request, THEME_COOKIE, THEMES),
@@ -108,6 +112,17 @@ class Frame:
             self._logs = LogIndexes(self.services.compute.logbook)
         return self._logs
 
+    @property
+    def relying_party(self) -> RelyingParty:
+        """What talks to identity providers."""
+        if self._relying is None:
+            self._relying = RelyingParty(self.services.vault, self.services.clock)
+        return self._relying
+
+    def passkey_site(self) -> Site | None:
+        """What passkeys are made for; None where browsers make none for the installation's address."""
+        return Site.of(self.services.url)
+
     def sections(self, account: str | None) -> list[tuple[str, str, str]]:
         """The rail's entries: name, word and address; jobs and folders are of the account that the page is about."""
         base = view.place(account) if account else ""
@@ -121,13 +136,16 @@ class Frame:
         """Whether there is such a page."""
         return address in self._known
 
-    def failure(self, request: Request, who: Visitor | None, error: Exception) -> Response:
-        """A failure as a page; for those who are not signed in, how to get in."""
+    def failure(
+        self, request: Request, who: Visitor | None, error: Exception, ways: Sequence[IdentityProvider] = ()
+    ) -> Response:
+        """A failure as a page; for those who are not signed in, how to get in, also by which providers (`ways`)."""
         problem, headers = describe(error)
         if request.headers.get("accept", "").startswith("application/json"):  # a module of a page asked, not a reader
             return answer_json(problem, problem.status)
         template = "sign_in_first.html" if problem.status == 401 else "problem.html"
-        response = self.page(request, template, who, status=problem.status, problem=problem, next=_after(request))
+        after = _after(request)
+        response = self.page(request, template, who, status=problem.status, problem=problem, next=after, ways=ways)
         if "retry-after" in headers:
             response.headers["retry-after"] = headers["retry-after"]
         return response

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -28,9 +28,15 @@ from dais.identity import (
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Forbidden, Invalid, Unauthenticated
 
+T = TypeVar("T")
+
 COOKIE = "dais_session"
 PENDING_COOKIE = "dais_signing_in"
 """Of a sign-in that is not finished: it opens nothing but its next step."""
+CHALLENGE_COOKIE = "dais_challenge"
+"""What the browser must bring back from elsewhere: a provider, an authenticator."""
+FORM_HEADER = "dais-form"
+"""Where modules of a page send the form's token."""
 COOKIE_SECONDS = 400 * 86_400
 """For how long a browser keeps the cookie, if it is not told to drop it: longer than any session."""
 MAX_ACCOUNTS = 200
@@ -106,7 +112,7 @@ def set_cookie(request: Request, response: Response, secret: str, cookie: str = 
     response.set_cookie(
         cookie_name(request, cookie),
         secret,
-        max_age=None if cookie == PENDING_COOKIE else COOKIE_SECONDS,
+        max_age=COOKIE_SECONDS if cookie == COOKIE else None,
         path="/",
         httponly=True,
         secure=_is_secure(request),
@@ -153,6 +159,19 @@ async def read_fields(request: Request, most: int, fields: int) -> dict[str, lis
         return parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=fields)
     except ValueError as error:
         raise Invalid("the form is not what a browser sends", code="bad-form") from error
+
+
+async def read_json(request: Request, kind: type[T]) -> T:
+    """What a module of a page of this origin sent. Raises Forbidden, Invalid `bad-body`, HttpProblem."""
+    check_origin(request)
+    sent = request.headers.get("content-type", "").partition(";")[0].strip()
+    if sent != "application/json":
+        raise Invalid(f"this is sent as application/json, not {sent[:80]!r}", code="bad-body")
+    body = await read_body(dict(request.scope), cast(Any, request.receive), MAX_FORM)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"the body is not what the page sends: {error}", code="bad-body") from error
 
 
 def check_form_token(who: Visitor | Pending, form: Mapping[str, str]) -> None:

@@ -16,9 +16,7 @@ from starlette.responses import Response
 from dais.api import Context, Head, all_routes, attachment, opened_file, send_file, send_pieces, send_whole
 from dais.data import FolderStore
 from dais.web.frame import Frame
-from dais.web.guard import check_form_token, check_origin, visitor
-
-FORM_HEADER = "dais-form"
+from dais.web.guard import FORM_HEADER, check_form_token, check_origin, visitor
 
 SANDBOX = (b"content-security-policy", b"default-src 'none'; sandbox; frame-ancestors 'none'")
 """What users' files are sent with: should a browser ever show one by itself, nothing in it can act."""

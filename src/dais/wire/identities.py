@@ -115,3 +115,24 @@ class Invitation(Answer, frozen=True, kw_only=True):
     link: str | None = None
     created_at: str
     expires_at: str
+
+
+class IdentityProvider(Answer, frozen=True, kw_only=True):
+    """With whom people sign in. `redirect_uri` is to be registered there; `roles` are `CLAIM=VALUE:ROLE`."""
+
+    id: str
+    name: str
+    label: str
+    issuer: str
+    client_id: str
+    has_secret: bool
+    redirect_uri: str
+    scopes: str
+    organization: str
+    creates_users: bool
+    links_by_email: bool
+    strong: bool
+    internal: bool
+    domains: list[str]
+    roles: list[str]
+    created_at: str

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from dais.compute import Notifier, NotifySettings, get_wishes, new_signing, reseal_signing, retry_job, set_targets
-from dais.compute.notify.addresses import Allowed
 from dais.compute.notify.queries import Settled, claim_due, next_due, settle
 from dais.compute.notify.webhook import Failed, post
+from dais.kit.addresses import Allowed
 from dais.kit.clock import SECOND, ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import Invalid

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from dais.api.access import client_address
 from dais.api.context import Context
 from dais.api.decoding import BodyDecoder
 from dais.api.routing import Receive, Routes, Scope, Send, read_body, send_json
@@ -52,7 +51,7 @@ _decode = BodyDecoder(NewDeviceLogin)
 async def begin(ctx: Context, scope: Scope, receive: Receive, send: Send) -> None:
     """Show `user_code` and the address to a person, who confirms there; ask for the token every `interval` seconds."""
     body: NewDeviceLogin = _decode(await read_body(scope, receive, MAX_BODY) or b"{}")
-    address = client_address(scope)
+    address = ctx.services.authenticator.addresses.of(scope)
     ctx.services.limits.login(address)
     begun = await ctx.db.write(begin_device_login, body.machine, body.client, address)
     page = f"{_settings(ctx).public_url.rstrip('/')}{DEVICE_PAGE}"

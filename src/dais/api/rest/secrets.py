@@ -11,7 +11,7 @@ import msgspec
 from dais.api.context import Context
 from dais.api.routing import Routes
 from dais.compute import Secret, get_secret, list_secrets, remove_secret, reseal_secrets, reseal_signing, set_secret
-from dais.identity import require, reseal_devices, reseal_keypairs, urn
+from dais.identity import require, reseal_devices, reseal_keypairs, reseal_providers, urn
 from dais.kit.clock import to_rfc3339
 from dais.kit.errors import Invalid
 from dais.wire import answers
@@ -69,6 +69,7 @@ async def rotate_key(ctx: Context) -> Resealed:
     secrets: int = await ctx.db.write(reseal_secrets, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_signing, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_devices, ctx.actor, vault)
+    secrets += await ctx.db.write(reseal_providers, ctx.actor, vault)
     return Resealed(secrets=secrets + await ctx.db.write(reseal_keypairs, ctx.actor, vault))
 
 

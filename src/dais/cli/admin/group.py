@@ -7,6 +7,9 @@ import click
 from dais.cli.base import Entry, LazyGroup
 
 COMMANDS = {
+    "identity-provider": Entry(
+        "dais.cli.admin.identity_provider:identity_provider", "Say with which OpenID providers people sign in."
+    ),
     "migrate-to": Entry("dais.cli.admin.migrate:migrate_to", "Move this installation's rows into another database."),
     "reset": Entry(
         "dais.cli.admin.reset:reset",

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from dais.compute.notify.addresses import Allowed, Internal, refuse_internal
 from dais.compute.notify.commands import bound_to
 from dais.compute.notify.outbox import WAITING, Facts
 from dais.compute.notify.queries import Due, Settled, claim_due, forget_old, next_due, settle
 from dais.compute.notify.settings import NotifySettings
-from dais.compute.notify.webhook import Failed, post
+from dais.compute.notify.webhook import REMEDY, Failed, post
+from dais.kit.addresses import Allowed, Internal, refuse_internal
 from dais.kit.clock import SECOND, to_rfc3339
 from dais.kit.database import Database
 from dais.kit.errors import DaisError, Invalid
@@ -46,7 +46,7 @@ class Notifier:
         self._db = db
         self._vault = vault
         self._settings = settings
-        self._allowed = Allowed.of(settings.internal_hosts)
+        self._allowed = Allowed.of(settings.internal_hosts, "DAIS_NOTIFY_INTERNAL_HOSTS")
         self._forgot = 0
         self.base_url = settings.base_url.rstrip("/")
         self.loop = LeasedLoop(
@@ -81,7 +81,7 @@ class Notifier:
                 try:
                     refuse_internal(host, address)
                 except Internal as error:
-                    raise Invalid(f"{target[:200]}: {error}", code="bad-target") from error
+                    raise Invalid(f"{target[:200]}: {error}, {REMEDY}", code="bad-target") from error
         if url.scheme != "https" and not inside and not self._allowed.networks:
             raise Invalid(
                 f"{target[:200]}: use https, so that nobody on the way reads or changes it", code="bad-target"

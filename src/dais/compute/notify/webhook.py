@@ -14,12 +14,18 @@ import ssl
 from urllib.parse import SplitResult, urlsplit
 
 import dais
-from dais.compute.notify.addresses import Allowed, Internal, resolve
+from dais.kit.addresses import Allowed, Internal, resolve
 
 PREFIX = "whsec_"
 KEY_BYTES = 32
 MAX_HEAD = 16 << 10
 """Bytes of an answer's head that are read; its body is not."""
+
+
+REMEDY = (
+    "which webhooks never reach; use a public one, or ask the administrator to name the host in "
+    "DAIS_NOTIFY_INTERNAL_HOSTS"
+)
 
 
 class Failed(Exception):
@@ -61,7 +67,7 @@ async def post(target: str, message_id: str, timestamp: int, body: bytes, *, key
     try:
         status = await _exchange(url, head.encode("ascii") + body, allowed)
     except Internal as error:
-        raise Failed(str(error), final=True) from error
+        raise Failed(f"{error}, {REMEDY}", final=True) from error
     except ssl.SSLCertVerificationError as error:
         raise Failed(f"the certificate of {url.hostname} is not good: {error.verify_message}") from error
     except (OSError, UnicodeError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:

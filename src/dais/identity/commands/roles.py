@@ -107,6 +107,15 @@ def new_member(uow: UnitOfWork, role_id: str, user_id: str) -> None:
     changed(uow, Event("role.member-added", "role", role_id, None, {"user_id": user_id}))
 
 
+def drop_member(uow: UnitOfWork, role: Role, user_id: str) -> None:
+    """Let a user assume a role no more, unless nobody would be left who administers something."""
+    if role.predefined and role.name == ADMIN and uow.scalar(_holders, role_id=role.id) <= 1:
+        return
+    if uow.run(_remove_user, role_id=role.id, user_id=user_id):
+        member = {"user_id": user_id, "team_id": None}
+        changed(uow, Event("role.member-removed", "role", role.id, None, member))
+
+
 def create_role(uow: UnitOfWork, actor: Actor, parent_type: str, parent_id: str, name: str) -> Role:
     """Make a role, without policies, of an `organization`, `account` or `team`. Raises Conflict `role-exists`."""
     check_name(name, "a role")

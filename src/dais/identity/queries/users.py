@@ -36,6 +36,12 @@ def get_user(uow: UnitOfWork, user_id: str) -> User:
     return _user(row)
 
 
+def find_by_email(uow: UnitOfWork, email: str) -> User | None:
+    """Whose address this is, whoever asks; None where it is nobody's."""
+    row = uow.one(_by_email, email=email)
+    return None if row is None else _user(row)
+
+
 def resolve_user(uow: UnitOfWork, actor: Actor, name: str | None) -> User:
     """The user that an id, an e-mail address, a full name `org.user` or a name in the actor's organization means.
 

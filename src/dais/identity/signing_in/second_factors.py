@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from dais.identity.commands.names import changed, check_text
+from dais.identity.passkeys.tables import passkeys
 from dais.identity.rules import require
 from dais.identity.secrets import hash_of
 from dais.identity.signing_in.tables import authenticators, recovery_codes
@@ -72,6 +73,7 @@ _reseal = Statement(
     update(authenticators).where(authenticators.c.id == bindparam("its_id")).values(sealed=bindparam("again"))
 )
 _insert_code = Statement(insert(recovery_codes))
+_remove_passkeys = Statement(delete(passkeys).where(passkeys.c.user_id == bindparam("user_id")))
 _remove_codes = Statement(delete(recovery_codes).where(recovery_codes.c.user_id == bindparam("user_id")))
 _use_code = Statement(
     update(recovery_codes)
@@ -204,8 +206,9 @@ def remove_device(uow: UnitOfWork, user_id: str, device_id: str) -> None:
 
 
 def remove_second_factors(uow: UnitOfWork, user_id: str) -> None:
-    """Take every device and recovery code away. Permission is the caller's to have asked for."""
+    """Take every device, passkey and recovery code away. Permission is the caller's to have asked for."""
     uow.run(_remove_all, user_id=user_id)
+    uow.run(_remove_passkeys, user_id=user_id)
     uow.run(_remove_codes, user_id=user_id)
     changed(uow, Event("second-factor.removed", "user", user_id, None, {"user_id": user_id}))
 

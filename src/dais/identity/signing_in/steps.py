@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, union_all, update
 
 from dais.identity.audit import record
+from dais.identity.passkeys.tables import passkeys
 from dais.identity.queries.users import get_user
 from dais.identity.secrets import hash_of, random_digits
 from dais.identity.sessions import Browser, new_session
@@ -44,6 +45,9 @@ _factors = Statement(
         select(func.count().label("number"))
         .select_from(authenticators)
         .where(authenticators.c.user_id == bindparam("user_id"), authenticators.c.confirmed_at.is_not(None)),
+        select(func.count())
+        .select_from(passkeys)
+        .where(passkeys.c.user_id == bindparam("user_id"), passkeys.c.copied_at.is_(None)),
     )
 )
 _standing = Statement(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dais.api import client_address
 from dais.identity import DeviceLogin, decide_device_login, find_device_login
 from dais.kit.clock import to_rfc3339
 from dais.kit.errors import NotFound
 from dais.web.frame import Frame
-from dais.web.guard import Visitor, check_form_token, read_form, visitor
+from dais.web.guard import Visitor, browser_of, check_form_token, read_form, visitor
 
 
 async def show_device(request: Request, frame: Frame) -> Response:
@@ -24,7 +23,7 @@ async def show_device(request: Request, frame: Frame) -> Response:
         found: DeviceLogin = await frame.services.db.read(find_device_login, who.actor, code)
     except NotFound as error:
         return _form(request, frame, who, code=code, wrong=error.message, status=404)
-    elsewhere = found.address != client_address(request.scope)
+    elsewhere = found.address != browser_of(request, frame.services).address
     return frame.page(
         request,
         "device.html",

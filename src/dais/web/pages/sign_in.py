@@ -12,11 +12,14 @@ from starlette.responses import Response
 from dais.api import describe
 from dais.identity import (
     Entry,
+    IdentityProvider,
     Pending,
+    all_providers,
     begin_enrolment,
     check_sign_in_link,
     end_session,
     key_address,
+    last_provider,
     redeem_sign_in_link,
 )
 from dais.kit.database import UnitOfWork
@@ -47,7 +50,8 @@ async def show_form(request: Request, frame: Frame) -> Response:
     try:
         await visitor(request, frame.services)
     except Unauthenticated:
-        return frame.page(request, "sign_in.html", None, next=after, name="", problem=None)
+        ways = await frame.services.db.read(all_providers)
+        return frame.page(request, "sign_in.html", None, next=after, name="", problem=None, ways=ways)
     return see_other(after)
 
 
@@ -59,7 +63,8 @@ async def by_password(request: Request, frame: Frame) -> Response:
             name, form.get("password", ""), browser_of(request, frame.services)
         )
     except (Unauthenticated, TooMany) as error:
-        return failed(request, frame, error, "sign_in.html", next=after, name=name)
+        ways = await frame.services.db.read(all_providers)
+        return failed(request, frame, error, "sign_in.html", next=after, name=name, ways=ways)
     return entered(request, entry, after)
 
 
@@ -157,8 +162,12 @@ async def sign_out(request: Request, frame: Frame) -> Response:
     form = await read_form(request)
     who = await visitor(request, frame.services)
     check_form_token(who, form)
+    provider: IdentityProvider | None = None
+    if who.session.first_factor == "oidc":
+        provider = await frame.services.db.read(last_provider, who.actor.id)
     await frame.services.db.write(end_session, who.secret)
-    response = frame.page(request, "signed_out.html", None)
+    way_out = frame.relying_party.way_out(provider, f"{frame.services.url}/sign-in") if provider else None
+    response = frame.page(request, "signed_out.html", None, provider=provider, way_out=way_out)
     drop_cookie(request, response)
     return response
 

@@ -18,9 +18,8 @@ from dais.kit.errors import Conflict, DaisError, Forbidden, NotFound
 from dais.kit.ids import new_id
 from dais.web import view
 from dais.web.frame import Frame, answer_json, see_other
-from dais.web.guard import Visitor, check_form_token, check_origin, read_fields, visitor
+from dais.web.guard import FORM_HEADER, Visitor, check_form_token, check_origin, read_fields, visitor
 from dais.web.job_form import JobForm, MountRow, PairRow, field_of, form_from, form_of, read_form
-from dais.web.transfers import FORM_HEADER
 from dais.wire import answers
 from dais.wire.line import submit_line
 from dais.wire.spec import JobSpec

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from dais.compute.notify.addresses import Allowed, Internal, refuse_internal
+from dais.kit.addresses import Allowed, Internal, refuse_internal
 
 INSIDE = [
     *("127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1"),

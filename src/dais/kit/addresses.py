@@ -1,7 +1,7 @@
-"""Where webhooks may go: to public addresses, and to what the installation names. Everything else is somebody's inside.
+"""Where the server connects to for others: public addresses, and what the installation names. All else is an inside.
 
-A user chooses the address and the server connects to it, from inside the network. So each address that a name has is
-checked, and the connection goes to one that was checked: the name is not asked for a second time.
+Somebody else chooses the address and the server connects to it, from inside the network. So each address that a name
+has is checked, and the connection goes to one that was checked: the name is not asked for a second time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _translated = tuple(
 
 
 class Internal(Exception):
-    """The target lies inside; the message says which address and what to do."""
+    """The target lies inside; the message says which address. What to do is the caller's to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Allowed:
     networks: tuple[Network, ...] = ()
 
     @classmethod
-    def of(cls, entries: Iterable[str]) -> Allowed:
-        """From the setting's entries. Raises Invalid `bad-setting`."""
+    def of(cls, entries: Iterable[str], setting: str = "the setting") -> Allowed:
+        """From a setting's entries. Raises Invalid `bad-setting`."""
         names, networks = set(), []
         for entry in entries:
             entry = entry.strip().lower()
@@ -45,7 +45,7 @@ class Allowed:
             except ValueError as error:
                 if "/" in entry or ":" in entry or not entry:
                     raise Invalid(
-                        f"DAIS_NOTIFY_INTERNAL_HOSTS names {entry!r}, which is neither a host nor a network "
+                        f"{setting} names {entry!r}, which is neither a host nor a network "
                         f"({error}); write for example hooks.lan,10.1.0.0/16",
                         code="bad-setting",
                     ) from error
@@ -86,10 +86,7 @@ def refuse_internal(host: str, address: Address) -> None:
     ):
         return
     where = str(address) if str(address) == host else f"{host} ({address})"
-    raise Internal(
-        f"{where} is an internal address, which webhooks never reach; use a public one, or ask the administrator to "
-        "name the host in DAIS_NOTIFY_INTERNAL_HOSTS"
-    )
+    raise Internal(f"{where} is an internal address")
 
 
 def _is_own(address: Address) -> bool:
