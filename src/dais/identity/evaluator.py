@@ -41,8 +41,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def matches(self, action: str, resource: Resource) -> bool:
         """Whether this rule alone allows it."""
-        wanted = asked_for(action)
-        if not any(one in actions_of(pattern) for pattern in self.statement.actions for one in wanted):
+        if not _allows(self.statement.actions, action):
             return False
         return any(
             self.reaches(pattern, resource.organization_id) and any(matches(pattern, name) for name in resource.names)
@@ -198,11 +197,16 @@ class Rules:
         return found
 
 
+@functools.lru_cache(maxsize=2048)
+def _allows(patterns: tuple[str, ...], action: str) -> bool:
+    """Whether one of the patterns of actions means the action, or one that includes it."""
+    return any(one in actions_of(pattern) for pattern in patterns for one in asked_for(action))
+
+
 def _pairs(rules: Iterable[Rule], action: str) -> Iterator[tuple[Rule, str]]:
     """The rules that are about an action, with each of their URN patterns."""
-    wanted = asked_for(action)
     for rule in rules:
-        if any(one in actions_of(pattern) for pattern in rule.statement.actions for one in wanted):
+        if _allows(rule.statement.actions, action):
             for pattern in rule.statement.urns:
                 yield rule, pattern
 
