@@ -12,7 +12,7 @@ from dais.node.fence import NO_FENCE
 from dais.node.processes import MARK
 from dais.node.sandbox import FILTER_FD, GO_FD, STATUS_FD, WORD_FD, Plan
 from dais.node.spawn import SetupError, SpawnError, candidates, spawn_plain, spawn_prepared
-from dais.node.spec import DEFAULT_PATH, SpecError
+from dais.node.spec import DEFAULT_PATH, OPEN_FILES, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dais.node.spec import LaunchSpec, Limits
 
 LEAST_UID = 1000
-ROOMY_BYTES, ROOMY_PIDS = 64 << 20, 8
+ROOMY_BYTES, ROOMY_PIDS, ROOMY_FILES = 64 << 20, 8, 64
 NOT_A_COMMAND = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
@@ -120,10 +120,11 @@ class Machine:
         closing: list[int] = []
         try:
             self._identity(spec, made)
+            exposed = uid_in_use or self._is_crowded(spec.limits.open_files)
             if spec.isolation == "sandbox":
-                self._launch_sandbox(spec, made, closing, exposed=uid_in_use, way=way)
+                self._launch_sandbox(spec, made, closing, exposed=exposed, way=way)
             else:
-                self._launch_process(spec, made, closing, exposed=uid_in_use)
+                self._launch_process(spec, made, closing, exposed=exposed)
         except BaseException as error:
             for fd, _ in made.outputs:
                 os.close(fd)
@@ -276,6 +277,14 @@ class Machine:
         with Within(made.group, self.cgroups), Guise(made.uid, made.gid, limits.open_files):
             made.pid = spawn_plain(spec.argv, programs, words, stdio, cwd=spec.workdir)
         made.limit_data(made.pid)
+
+    def _is_crowded(self, open_files: int) -> bool:
+        """Whether too much is open here to look, even for a moment, like a process that may open so few files."""
+        if open_files >= OPEN_FILES:  # as many as this process itself may open
+            return False
+        lowest = os.dup(self.null)
+        os.close(lowest)
+        return lowest + ROOMY_FILES > open_files
 
     def _can_enter(self, limits: Limits) -> bool:
         """Whether the supervisor may step into a group with these limits: it must neither fill nor exhaust it."""
