@@ -38,7 +38,7 @@ LOG_LIMIT = 256 << 10
 VARIABLE = "DAIS_ATTACKS_SECRET_OF_THE_SERVER"
 PROGRAMS = "ATTACK_PROGRAMS"
 """Where whoever is root has laid programs with a setuid bit and with capabilities."""
-LIMITS: dict[str, Any] = {"memory": 64 * MIB, "shm": 8 * MIB, "open_files": 512, "pids": 40, "cpu": 1.0}
+LIMITS: dict[str, Any] = {"memory": 64 * MIB, "shm": 8 * MIB, "open_files": 2048, "pids": 40, "cpu": 1.0}
 NARROW: dict[str, dict[str, Any]] = {"cpu_hog": {"cpu": 0.05}, "inode_bomb": {"memory": 24 * MIB}}
 KILLED = ("out-of-memory", "signal")
 LOOKS = 12

@@ -179,13 +179,13 @@ class Setup:
                 made.group.join()
             stage = "limits"
             prefer_as_victim(os.getpid())
-            limit_files(self._spec.limits.open_files)
             if self._plan is not None:
                 if self._plan.staged:
                     self._plan.stage()
             elif self._spec.pty is not None:
                 stage = "terminal"
                 fcntl.ioctl(self._terminal, termios.TIOCSCTTY, 0)
+            limit_files(self._spec.limits.open_files)  # late: all that is open in the supervisor still counts
             stage = "uid"
             if made.uid is not None and made.gid is not None:
                 drop_privileges(made.uid, made.gid)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dais.node.spec import LaunchSpec, Limits
 
 LEAST_UID = 1000
-ROOMY_BYTES, ROOMY_PIDS, ROOMY_FILES = 64 << 20, 8, 64
+ROOMY_BYTES, ROOMY_PIDS, ROOMY_FILES = 64 << 20, 8, 128
 NOT_A_COMMAND = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 
