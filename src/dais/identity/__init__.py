@@ -371,7 +371,6 @@ __all__ = [
     "user_names",
     "user_of",
     "visible",
-    "visible_accounts",
     "who_is_allowed",
     "with_ids",
 ]
