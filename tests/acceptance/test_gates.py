@@ -33,6 +33,7 @@ from dais.identity import (
     NewProvider,
     NewToken,
     add_role_member,
+    all_providers,
     authenticate,
     create_account,
     create_organization,
@@ -43,6 +44,7 @@ from dais.identity import (
     create_team,
     create_token,
     create_user,
+    remove_provider,
     resolve_role,
 )
 from dais.identity.signing_in.invitations import invite
@@ -145,6 +147,8 @@ class Walk:
             role = create_role(uow, root, "organization", self.org, f"r{n}")
             harmless = [f"team:get@{self.org}:team:*"]
             set_secret(uow, root, vault, f"S{n}", b"v", account=account)
+            for one in all_providers(uow):  # there may be fewer of them than there are gates
+                remove_provider(uow, root, one.name)
             provider = NewProvider(
                 name=f"p{n}", issuer=f"https://p{n}.example.org", client_id="x", organization_id=self.org
             )

@@ -137,7 +137,7 @@ def find_provider(uow: UnitOfWork, name: str) -> IdentityProvider:
 
 def reseal_providers(uow: UnitOfWork, actor: Actor, vault: Vault) -> int:
     """Encrypt every client's secret with the newest key of the vault; how many. Administrators only."""
-    require(uow, actor, "secret:set")
+    require(uow, actor, "installation:set")
     again = []
     for row in uow.all(_sealed):
         context = bound_to(row.id)
