@@ -30,21 +30,17 @@ from dais.identity import (
     ACTIONS,
     INSTALLATION,
     Actor,
-    NewProvider,
     NewToken,
     add_role_member,
-    all_providers,
     authenticate,
     create_account,
     create_organization,
     create_policy,
-    create_provider,
     create_role,
     create_role_key,
     create_team,
     create_token,
     create_user,
-    remove_provider,
     resolve_role,
 )
 from dais.identity.signing_in.invitations import invite
@@ -56,6 +52,7 @@ from dais.wire.spec import JobSpec, Resources
 from dais.wire.transfers import NewFolder
 from tests.support.gates import CALLS, EVERYTHING, PAGES, Call
 from tests.support.site import Site, running_site
+from tests.support.sso import only_provider
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
@@ -147,11 +144,6 @@ class Walk:
             role = create_role(uow, root, "organization", self.org, f"r{n}")
             harmless = [f"team:get@{self.org}:team:*"]
             set_secret(uow, root, vault, f"S{n}", b"v", account=account)
-            for one in all_providers(uow):  # there may be fewer of them than there are gates
-                remove_provider(uow, root, one.name)
-            provider = NewProvider(
-                name=f"p{n}", issuer=f"https://p{n}.example.org", client_id="x", organization_id=self.org
-            )
             kinds = {"kind": "pip", "requirements": "x", "interpreter": "p", "run_id": new_id()}
             return {
                 "n": str(n),
@@ -160,7 +152,7 @@ class Walk:
                 "folder": folder_id,
                 "folder_name": f"f{n}",
                 "secret": f"S{n}",
-                "provider": create_provider(uow, root, vault, provider).name,
+                "provider": only_provider(uow, root, vault, n),
                 "user": user.id,
                 "team": team.id,
                 "role": role.id,

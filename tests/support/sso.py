@@ -8,11 +8,16 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 
 from dais.identity import (
+    Actor,
     NewProvider,
+    all_providers,
     create_provider,
     list_users,
+    remove_provider,
 )
 from dais.kit.clock import SECOND
+from dais.kit.database import UnitOfWork
+from dais.kit.vault import Vault
 from tests.support.openid import CLIENT, CODE, Provider
 from tests.support.site import Site
 
@@ -53,3 +58,14 @@ async def forged(client: httpx2.AsyncClient, provider: Provider, site: Site, **c
 async def names(site: Site) -> set[str]:
     found = await site.world.db.read(list_users, site.world.actor)
     return {user.name for user in found.items}
+
+
+def only_provider(uow: UnitOfWork, root: Actor, vault: Vault, number: int) -> str:
+    """Make a provider in place of those there are, for there may be few; its name."""
+    for one in all_providers(uow):
+        remove_provider(uow, root, one.name)
+    name = f"p{number}"
+    wanted = NewProvider(
+        name=name, issuer=f"https://{name}.example.org", client_id="x", organization_id=root.organization_id
+    )
+    return create_provider(uow, root, vault, wanted).name
