@@ -15,7 +15,7 @@ class NotifySettings(MailSettings, frozen=True, kw_only=True):
     """How people and programs are told that a job has ended."""
 
     base_url: Annotated[
-        str, msgspec.Meta(description="Address of the pages in messages; empty: where this server listens.")
+        str, msgspec.Meta(description="Address of the pages in messages; empty: the public one, else where it listens.")
     ] = ""
     internal_hosts: Annotated[
         tuple[str, ...],
