@@ -93,7 +93,7 @@ def test_two_at_once_on_one_data_directory(own: Installation) -> None:
 def test_a_port_in_use(own: Installation, tmp_path: Path) -> None:
     other = Installation(tmp_path / "other")
     result = other.dais("up", "--port", str(own.port))
-    _refused(result.returncode, result.stderr, f"port {own.port}", "--port 0")
+    _refused(result.returncode, result.stderr, f"port {own.port}", "--port (0 picks a free one)")
     assert not (other.data / "dais.db").exists()
     assert not other.config.exists()
     with socket.socket() as probe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,12 +31,14 @@ def old(database_url: str, tmp_path: Path) -> Iterator[Installation]:
 def test_every_row_survives_an_upgrade_and_the_installation_works(old: Installation) -> None:
     before = rows_of(old.database_url)
     assert {name for name, rows in before.items() if not rows} == set(), "a table of the old schema has no row"
+    members = before.pop("account_members")
     upgrade(old.database_url, backups=old.data / "backups")
     after = rows_of(old.database_url, {name: list(rows[0]) for name, rows in before.items()})
     assert after == before
+    assert _administer(old.database_url, members), "who worked in an account is a member of its role admin"
     (copy,) = (old.data / "backups").iterdir()
     assert copy.stat().st_mode & 0o777 == 0o600
-    assert rows_of(f"sqlite:///{copy}") == before
+    assert rows_of(f"sqlite:///{copy}") == before | {"account_members": members}
 
     old.config.mkdir(parents=True)
     (old.config / "profiles.toml").write_text(f'[default]\nurl = "http://localhost:1"\ntoken = "{SECRET}"\n')
@@ -53,6 +56,15 @@ def test_every_row_survives_an_upgrade_and_the_installation_works(old: Installat
     assert old.get(before["folders"][0]["id"], "kept.txt") == b"kept"
     assert old.run("true").number == 40 + len(STATES)
     assert old.is_well()
+
+
+def _administer(url: str, members: list[dict[str, Any]]) -> bool:
+    """Whether each of the former members of accounts can assume the account's predefined role `admin`."""
+    columns = {"roles": ["id", "parent_id", "name"], "role_users": ["role_id", "user_id"]}
+    found = rows_of(url, columns)
+    admins = {role["parent_id"]: role["id"] for role in found["roles"] if role["name"] == "admin"}
+    pairs = {(row["role_id"], row["user_id"]) for row in found["role_users"]}
+    return all((admins[member["account_id"]], member["user_id"]) in pairs for member in members)
 
 
 def test_only_the_newest_copies_are_kept_and_a_failed_copy_changes_nothing(tmp_path: Path) -> None:
