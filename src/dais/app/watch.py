@@ -82,7 +82,10 @@ class Watch:
             answer = self.answer(json.loads(body))
         except (ValueError, KeyError, TypeError) as error:
             answer = {"error": f"no such request: {error}"}
-        os.write(self.server, json.dumps(answer).encode())
+        try:
+            os.write(self.server, json.dumps(answer).encode())
+        except OSError:  # the server has ended meanwhile: its exit code is on its way
+            return False
         return True
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
