@@ -96,10 +96,9 @@ def test_nothing_secret_is_kept_as_it_is(
         assert not [line for line in (*rows, *log) if secret in line or secret.replace("-", "") in line], secret[:12]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_file_itself_holds_none(database: Database, database_url: str, tmp_path: Path) -> None:
     """Not even in pages that rows have left."""
-    if not database_url.startswith("sqlite"):
-        pytest.skip("there is a file with SQLite alone")
     with api(database, all_routes(), tmp_path) as server:
         secrets = tour(database, server, tmp_path)
     path = Path(database_url.removeprefix("sqlite:///"))
