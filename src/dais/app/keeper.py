@@ -53,11 +53,12 @@ def step_apart(data_dir: Path, config: Path | None, told: int | None, check: Cal
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     signals = {*_passed_on, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    keeper_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
         ours.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return become_server(data_dir, config, found["uid"], found["gid"], lock, theirs)
+        return become_server(data_dir, config, found["uid"], found["gid"], lock, theirs, keeper_pid)
     theirs.close()
     keeper = Keeper(pid, ours, signals, data_dir / "node", found["lease"])
     obstacle = keeper.obstacle()

@@ -23,19 +23,20 @@ _pr_capbset_drop, _most_capabilities = 24, 64
 
 
 def become_server(
-    data_dir: Path, config: Path | None, uid: int, gid: int, lock: ServerLock, keeper: socket.socket
+    data_dir: Path, config: Path | None, uid: int, gid: int, lock: ServerLock, keeper: socket.socket, parent: int
 ) -> Standing:
-    """Make this process, a child of the keeper, an ordinary user's. Ends it when it cannot be the server then."""
+    """Make this process, a child of the keeper, an ordinary user's. Ends it when it cannot be the server then.
+
+    `parent` is the keeper's pid, known before the fork: who asks for it afterwards may be an orphan already.
+    """
+    _die_with(parent)
     from dais.app.privileges import root_configuration
 
     line = Line(keeper)
     configuration = root_configuration(data_dir, config)
     profiles = KeptProfiles(line)
-    parent = os.getppid()
     drop(uid, gid)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    _die_with(parent)  # once more: another user's process has it no longer
     os.environ |= {"HOME": str(data_dir), "USER": "dais", "LOGNAME": "dais"}
     for name in [name for name in os.environ if name.startswith("XDG_")]:
         del os.environ[name]
@@ -46,6 +47,12 @@ def become_server(
     return Standing(
         lock=lock, starter=line.start_supervisor, profiles=profiles, configuration=configuration, apart=True
     )
+
+
+def _die_with(parent: int) -> None:
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def drop(uid: int, gid: int) -> None:

@@ -18,8 +18,11 @@ RESTORING = ".restoring"
 PROBE_BYTES = 64 << 10
 """What must be writable before anything is started."""
 
-_LOCK_TRIES = 20
 _LOCK_PAUSE = 0.05
+_LOCK_SECONDS = 1.0
+_DYING_SECONDS = 10.0
+"""How long a lock is waited for whose holder says that it is a process that is no more: another one is starting, or was
+killed and is not gone yet."""
 
 
 def prepare(directory: Path, *, shared: bool = False) -> None:
@@ -98,23 +101,22 @@ class DirectoryLock:
             descriptor = _open_lock(self._path)
         except OSError as error:
             raise unwritable(self.directory, error) from error
-        for attempt in range(_LOCK_TRIES):
+        begun = time.monotonic()
+        while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 # `dais status` takes it for an instant to see whether anybody has it; a server keeps it.
-                if attempt < _LOCK_TRIES - 1:
-                    time.sleep(_LOCK_PAUSE)
+                holder = _written_pid(descriptor)
+                patience = _LOCK_SECONDS if _is_alive(holder) else _DYING_SECONDS
+                if time.monotonic() > begun + patience:
+                    break
+                time.sleep(_LOCK_PAUSE)
             else:
                 self._descriptor = descriptor
                 return
-        text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
         os.close(descriptor)
-        raise Conflict(
-            f"Dais runs already on the data directory {self.directory}",
-            code="already-running",
-            pid=int(text) if text.isdigit() else None,
-        )
+        raise Conflict(f"Dais runs already on the data directory {self.directory}", code="already-running", pid=holder)
 
     def let_go(self) -> None:
         """Close this process's copy; one that was forked keeps the lock."""
@@ -126,6 +128,15 @@ class DirectoryLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.let_go()
+
+
+def _written_pid(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return int(text) if text.isdigit() else None
+
+
+def _is_alive(pid: int | None) -> bool:
+    return pid is not None and Path(f"/proc/{pid}").is_dir()
 
 
 def _open_lock(path: Path) -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from dais.kit import data_directory
 from dais.kit.data_directory import DirectoryLock, prepare
 from dais.kit.errors import Conflict, Invalid, Unavailable
-from dais.sdk.installation import find_installation
+from dais.sdk.installation import LOCK_FILE, find_installation
 
 
 def test_it_is_made_private_and_nothing_is_left_in_it(tmp_path: Path) -> None:
@@ -62,6 +63,24 @@ def test_who_dies_lets_go(tmp_path: Path) -> None:
         process.wait(30)
         with DirectoryLock(tmp_path):
             pass
+
+
+def test_a_dead_holder_whose_child_is_still_dying_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock names a process that has gone, and one that inherited it lets go only after the first try."""
+    (tmp_path / LOCK_FILE).write_text("999999999\n")
+    program = (
+        "import sys; from pathlib import Path; from dais.kit.data_directory import DirectoryLock\n"
+        "lock = DirectoryLock(Path(sys.argv[1])); lock.take(); print('held', flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdin=-1, stdout=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        monkeypatch.setattr(data_directory, "_LOCK_SECONDS", 0.0)
+        monkeypatch.setattr("time.sleep", lambda _: process.communicate("\n", 30))
+        with DirectoryLock(tmp_path):
+            assert process.returncode == 0
 
 
 def test_children_do_not_hold_it(tmp_path: Path) -> None:
