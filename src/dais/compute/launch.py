@@ -39,13 +39,14 @@ def launch_spec(
     work: Work, staged: Staged, host: HostTools, settings: ComputeSettings, secrets: Given = NOTHING
 ) -> LaunchSpec:
     """What the engine is given for a run. It may hold secrets: it goes to the engine and nowhere else."""
-    sandboxed = host.isolation == "sandbox"
+    contained = is_contained(host)
+    on_host = work.root is None and has_host_image(host)
     resources = work.spec.resources
     binds: tuple[Bind, ...] = ()
-    if sandboxed:
+    if contained:
         binds = (
             Bind(source=str(staged.work), target=WORK, read_only=False),
-            *((Bind(source=str(staged.tools), target=TOOLS),) if work.root is None else ()),
+            *((Bind(source=str(staged.tools), target=TOOLS),) if on_host else ()),
             *((Bind(source=str(staged.environment), target=ENVIRONMENT),) if staged.environment else ()),
             *staged.mounts,
         )
@@ -54,11 +55,12 @@ def launch_spec(
         attempt_id=work.run_id,
         argv=work.spec.command,
         env=job_environment(work, staged, host) | secrets.variables,
-        workdir=work.spec.workdir or (WORK if sandboxed else str(staged.work)),
+        workdir=work.spec.workdir or (WORK if contained else str(staged.work)),
         root=work.root or "host",
+        image=None if has_host_image(host) else work.image,
         binds=binds,
         files=secrets.files,
-        ro_host=host.paths if sandboxed and work.root is None else (),
+        ro_host=host.paths if contained and on_host else (),
         gpus=work.gpus,
         network=work.spec.network,
         hostname=work.job_id,
@@ -76,7 +78,29 @@ def launch_spec(
         ),
         slots=Slots(cpu_millis=int(resources.cpu * 1000), memory=resources.mem),
         isolation=host.isolation,
+        labels=_labels(work) if host.labelled else {},
     )
+
+
+def _labels(work: Work) -> dict[str, str]:
+    return {
+        "dais.job": work.job_id,
+        "dais.run": str(work.run_index),
+        "dais.name": work.job_name or "",
+        "dais.account": work.account,
+        "dais.user": work.user,
+        "dais.group": work.group,
+    }
+
+
+def is_contained(host: HostTools) -> bool:
+    """Whether containers have a file system of their own, in which things lie where WORK and its like say."""
+    return host.isolation != "process"
+
+
+def has_host_image(host: HostTools) -> bool:
+    """Whether there is the image `host`, the machine's own tools; else each container starts from an image's name."""
+    return host.interpreter != ""
 
 
 def shm_bytes(resources: Resources) -> int:
@@ -86,13 +110,13 @@ def shm_bytes(resources: Resources) -> int:
 
 def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, str]:
     """The variables that every job gets, then those that its spec names (which cannot be `DAIS_*` or `EAI_*`)."""
-    sandboxed = host.isolation == "sandbox"
-    tools = TOOLS if sandboxed else str(staged.tools)
-    home = WORK if sandboxed else str(staged.work)
+    contained = is_contained(host)
+    tools = TOOLS if contained else str(staged.tools)
+    home = WORK if contained else str(staged.work)
     resources = work.spec.resources
     threads = str(max(1, math.ceil(resources.cpu)))
     variables = {
-        "PATH": f"{tools}:{_system_path}" if work.root is None else _system_path,
+        "PATH": f"{tools}:{_system_path}" if work.root is None and has_host_image(host) else _system_path,
         "HOME": home,
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color" if work.spec.pty else "dumb",
@@ -104,7 +128,7 @@ def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, st
         "NVIDIA_VISIBLE_DEVICES": ",".join(work.gpus) or "none",
     }
     if staged.environment is not None:
-        environment = ENVIRONMENT if sandboxed else str(staged.environment)
+        environment = ENVIRONMENT if contained else str(staged.environment)
         variables["VIRTUAL_ENV"] = environment
         variables["PATH"] = f"{environment}/bin:{variables['PATH']}"
     facts = {

@@ -7,14 +7,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import bindparam, select
 
 from dais.compute.groups.commands import register_group
+from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.records import works
 from dais.compute.jobs.tables import runs
 from dais.compute.jobs.types import Work
-from dais.compute.launch import WORK, job_environment
+from dais.compute.launch import WORK, is_contained, job_environment
 from dais.compute.logbook import Logbook
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
@@ -28,6 +30,7 @@ from dais.engines.contract import (
     Engine,
     Exec,
     ExecStream,
+    HostTools,
     LaunchRefused,
     Metered,
     Terminal,
@@ -44,12 +47,12 @@ _latest = Statement(select(runs.c.id).where(runs.c.job_id == bindparam("job_id")
 
 
 class Compute:
-    """Owns the dispatchers. `engines` are by the name of their resource group."""
+    """Owns the dispatchers. `engines` are by the name of their resource group; `open_group` adds to them."""
 
     def __init__(
         self,
         db: Database,
-        engines: Mapping[str, Engine],
+        engines: dict[str, Engine],
         blobs: BlobStore,
         folders: FolderStore,
         settings: ComputeSettings,
@@ -62,28 +65,57 @@ class Compute:
         self.groups: dict[str, Group] = {}
         self._parts = (db, blobs, folders, data_dir, vault)
         self._engines = engines
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Start every engine and its group's loops. Raises OSError or LaunchRefused when an engine cannot work here."""
-        db, blobs, folders, data_dir, vault = self._parts
+        db, _, folders, data_dir, _ = self._parts
         for name, engine in self._engines.items():
             await engine.start()
             host = await engine.host_tools()
             await asyncio.to_thread(give_to_jobs, host, folders, data_dir)
             # Before the first request: whoever submits at once must find the group there.
             await db.write(register_group, name, engine.name, "host")
-            group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host, vault)
-            self.groups[name] = group
-            task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {name}")
-            task.add_done_callback(_report)
-            self._tasks.append(task)
+            self._serve(name, engine, host)
+
+    async def open_group(self, name: str, engine: Engine) -> None:
+        """Start the engine of a group that was attached, and the group's loops.
+
+        Raises OSError or LaunchRefused when it cannot work now: then nothing has changed, and it may be tried again.
+        """
+        try:
+            await engine.start()
+            host = await engine.host_tools()
+        except BaseException:
+            await engine.close()
+            raise
+        own = self.groups[DEFAULT_GROUP].host
+        # What jobs use is shared by all groups, so it belongs to whom the machine's own engine says.
+        host = msgspec.structs.replace(host, uid=own.uid, gid=own.gid)
+        self._engines[name] = engine
+        self._serve(name, engine, host)
+
+    async def close_group(self, name: str) -> None:
+        """Stop the loops of a group and let go of its engine; its containers go on."""
+        task = self._tasks.pop(name)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        del self.groups[name]
+        await self._engines.pop(name).close()
+
+    def _serve(self, name: str, engine: Engine, host: HostTools) -> None:
+        db, blobs, folders, data_dir, vault = self._parts
+        group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host, vault)
+        self.groups[name] = group
+        task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {name}")
+        task.add_done_callback(_report)
+        self._tasks[name] = task
 
     async def stop(self) -> None:
         """Stop the loops and disconnect. Containers go on."""
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
         for engine in self._engines.values():
             await engine.retire()
@@ -108,7 +140,7 @@ class Compute:
         variables = job_environment(work, ready, group.host)
         if pty is not None:
             variables["TERM"] = pty.term
-        where = workdir or work.spec.workdir or (WORK if group.host.isolation == "sandbox" else str(ready.work))
+        where = workdir or work.spec.workdir or (WORK if is_contained(group.host) else str(ready.work))
         try:
             return await group.engine.exec(handle, argv, env={**variables, **env}, workdir=where, pty=pty)
         except LookupError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from dais.compute.launch import ENVIRONMENT
+from dais.compute.launch import ENVIRONMENT, is_contained
 from dais.compute.settings import ComputeSettings
 from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits
 
@@ -61,7 +61,7 @@ def build_spec(
 
     `root` is the root directory of an image; `host` are its tools then.
     """
-    sandboxed = host.isolation == "sandbox"
+    contained = is_contained(host)
     uv = shutil.which("uv")
     pip = _pip_directory()
     binds = [
@@ -77,23 +77,23 @@ def build_spec(
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/tmp",  # noqa: S108 (the sandbox's own)
         "LANG": "C.UTF-8",
-        "TARGET": ENVIRONMENT if sandboxed else str(directory),
-        "FROM": SOURCE if sandboxed else str(source),
+        "TARGET": ENVIRONMENT if contained else str(directory),
+        "FROM": SOURCE if contained else str(source),
         "MAIN": main,
         "PYTHON": host.interpreter,
         "UV_LINK_MODE": "copy",
         "UV_PYTHON_DOWNLOADS": "never",
-        "UV": (UV if sandboxed else uv) if uv else "",
-        "PIP": (PIP if sandboxed else str(pip.parent)) if pip and not uv else "",
+        "UV": (UV if contained else uv) if uv else "",
+        "PIP": (PIP if contained else str(pip.parent)) if pip and not uv else "",
     }
     return LaunchSpec(
         attempt_id=attempt_id,
         argv=("/bin/sh", "-c", _script),
         env=passed_on | variables,
-        workdir=SOURCE if sandboxed else str(source),
-        binds=tuple(binds) if sandboxed else (),
+        workdir=SOURCE if contained else str(source),
+        binds=tuple(binds) if contained else (),
         root=root or "host",
-        ro_host=(*host.paths, *_configuration_paths(passed_on, image=root is not None)) if sandboxed else (),
+        ro_host=(*host.paths, *_configuration_paths(passed_on, image=root is not None)) if contained else (),
         network=build_network(host, settings, configured=bool(passed_on) or Path("/etc/pip.conf").exists()),
         hostname="dais-environment",
         uid=None if host.lease else host.uid,

@@ -17,7 +17,8 @@ _upsert_node = Statement(
     insert(nodes),
     suffix="ON CONFLICT (group_name, name) DO UPDATE SET state = excluded.state, cpu_millis = excluded.cpu_millis, "
     "mem = excluded.mem, gpus = excluded.gpus, isolation = excluded.isolation, disk_free = excluded.disk_free, "
-    "disk_size = excluded.disk_size, no_room = excluded.no_room, updated_at = excluded.updated_at",
+    "disk_size = excluded.disk_size, no_room = excluded.no_room, others_cpu_millis = excluded.others_cpu_millis, "
+    "others_mem = excluded.others_mem, others_gpu = excluded.others_gpu, updated_at = excluded.updated_at",
 )
 _others_down = Statement(
     update(nodes)
@@ -28,7 +29,15 @@ _others_down = Statement(
 
 def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) -> None:
     """Make the group if it is not there."""
-    uow.run(_insert_group, name=name, engine=engine, default_image=default_image, created_at=uow.now)
+    uow.run(
+        _insert_group,
+        name=name,
+        engine=engine,
+        default_image=default_image,
+        options="{}",
+        problem=None,
+        created_at=uow.now,
+    )
 
 
 def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo], disk: Disk | None = None) -> None:
@@ -46,7 +55,10 @@ def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo], disk: Di
                 "isolation": msgspec.json.encode(node.isolation).decode(),
                 "disk_free": None if disk is None else disk.free,
                 "disk_size": None if disk is None else disk.size,
-                "no_room": None if disk is None else disk.full(node.name),
+                "no_room": node.away or (None if disk is None else disk.full(node.name)),
+                "others_cpu_millis": node.others.cpu_millis,
+                "others_mem": node.others.memory,
+                "others_gpu": node.others.gpu,
                 "updated_at": uow.now,
             }
             for node in seen

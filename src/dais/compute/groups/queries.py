@@ -14,6 +14,9 @@ from dais.identity import INSTALLATION, Actor, conditions, listed, urn
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.wire import answers
 
+DEFAULT_GROUP = "default"
+"""The group of the machine that Dais was started on."""
+
 _nodes = Statement(
     select(nodes).where(nodes.c.group_name == bindparam("group"), nodes.c.state == "UP").order_by(nodes.c.name)
 )
@@ -72,9 +75,9 @@ def list_nodes(uow: UnitOfWork, actor: Actor) -> list[answers.Node]:
                 cpu=row.cpu_millis / 1000,
                 mem=row.mem,
                 gpu=len(gpus),
-                free_cpu=max(0, row.cpu_millis - (used.cpu_millis if used else 0)) / 1000,
-                free_mem=max(0, row.mem - (used.mem if used else 0)),
-                free_gpu=sum((row.name, uuid) not in taken for uuid in gpus),
+                free_cpu=max(0, row.cpu_millis - row.others_cpu_millis - (used.cpu_millis if used else 0)) / 1000,
+                free_mem=max(0, row.mem - row.others_mem - (used.mem if used else 0)),
+                free_gpu=max(0, sum((row.name, uuid) not in taken for uuid in gpus) - row.others_gpu),
                 gpus=gpus,
                 isolation=msgspec.json.decode(row.isolation),
                 disk_free=row.disk_free,

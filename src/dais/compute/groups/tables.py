@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, String, Table, Text
 
 from dais.kit.database import Document, Instant, metadata
 
@@ -11,7 +11,12 @@ resource_groups = Table(
     metadata,
     Column("name", String(63), primary_key=True),
     Column("engine", String(32), nullable=False),
+    # "" where a job has to name its image.
     Column("default_image", String(255), nullable=False),
+    # What its engine was told when it was attached, as JSON; no secret is among it.
+    Column("options", Document, nullable=False),
+    # Why its engine cannot be reached now, in words; NULL while it can.
+    Column("problem", Text),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -29,5 +34,9 @@ nodes = Table(
     Column("disk_free", BigInteger),
     Column("disk_size", BigInteger),
     Column("no_room", Text),
+    # What is used there by what Dais did not start.
+    Column("others_cpu_millis", BigInteger, nullable=False),
+    Column("others_mem", BigInteger, nullable=False),
+    Column("others_gpu", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )

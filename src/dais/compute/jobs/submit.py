@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import msgspec
 from sqlalchemy import bindparam, delete, func, insert, literal, select
 
-from dais.compute.groups.queries import group_names, group_row, node_rows
+from dais.compute.groups.queries import DEFAULT_GROUP, group_names, group_row, node_rows
 from dais.compute.images.queries import check_image
 from dais.compute.jobs import apply
 from dais.compute.jobs.queries import get_job, new_job
@@ -25,7 +25,6 @@ from dais.kit.ids import new_id
 from dais.wire import answers
 from dais.wire.spec import JobSpec, Mount
 
-DEFAULT_GROUP = "default"
 KEY_LIFE = 24 * 3600 * SECOND
 """How long an idempotency key is kept, in µs."""
 

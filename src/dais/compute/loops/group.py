@@ -35,7 +35,7 @@ class Group:
     """Directories for the next runs."""
 
     def __post_init__(self) -> None:
-        self.spares = Spares(self.data_dir / "jobs" / ".spare")
+        self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
 
     def run_directory(self, run_id: str) -> Path:
         """Where a run's source is staged."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dais.compute.jobs.types import Work
-from dais.compute.launch import Staged
+from dais.compute.launch import Staged, has_host_image
 from dais.compute.loops.group import Group
 from dais.compute.loops.spares import WORK
 from dais.data import FolderStore, Owner, materialize
@@ -50,6 +50,8 @@ def make_tools(group: Group) -> None:
     Also the place for directories that serve again, with nothing in it.
     """
     group.spares.begin()
+    if not has_host_image(group.host):
+        return
     group.tools.mkdir(parents=True, exist_ok=True, mode=0o755)
     for name in ("python", "python3"):
         link, fresh = group.tools / name, group.tools / f".{name}.new"

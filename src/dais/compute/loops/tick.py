@@ -245,9 +245,11 @@ def look(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots] | None = None) 
                 cpu_millis=node.cpu_millis,
                 mem=node.mem,
                 gpu=len(gpus[node.name]),
-                free_cpu_millis=max(0, node.cpu_millis - (used.cpu_millis if used else 0) + more.cpu_millis),
-                free_mem=max(0, node.mem - (used.mem if used else 0) + more.memory),
-                free_gpu=len(free_gpus.get(node.name, ())),
+                free_cpu_millis=max(
+                    0, node.cpu_millis - node.others_cpu_millis - (used.cpu_millis if used else 0) + more.cpu_millis
+                ),
+                free_mem=max(0, node.mem - node.others_mem - (used.mem if used else 0) + more.memory),
+                free_gpu=max(0, len(free_gpus.get(node.name, ())) - node.others_gpu),
                 full=node.no_room,
             )
         )
