@@ -19,9 +19,8 @@ from dais.engines.contract.abilities import (
     RootFacts,
     Usage,
 )
-from dais.engines.contract.engine import (
-    Engine,
-)
+from dais.engines.contract.check import CheckFinding, CheckReport
+from dais.engines.contract.engine import Engine
 from dais.engines.contract.images import (
     BuildRequest,
     Credentials,
@@ -63,6 +62,8 @@ __all__ = [
     "Bind",
     "BuildRequest",
     "ByteStream",
+    "CheckFinding",
+    "CheckReport",
     "CommandNotFound",
     "Connected",
     "Credentials",
