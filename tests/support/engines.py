@@ -29,8 +29,8 @@ from dais.engines.contract import (
 )
 from dais.engines.fake import FakeEngine, FakeMachine
 from dais.engines.local import LocalEngine, LocalSettings
-from dais.engines.local.frames import pack, read_message
-from dais.engines.local.link import dial
+from dais.engines.supervised.connector import open_socket
+from dais.engines.supervised.frames import pack, read_message
 from dais.kit.ids import new_id
 from dais.node import PROTOCOL
 from tests.support.needs import needs_bwrap
@@ -302,7 +302,7 @@ class LocalHarness(Harness):
 
     async def close(self) -> None:
         try:
-            reader, writer = await dial(self.node_dir)
+            reader, writer = await open_socket(self.node_dir)
         except OSError:
             return
         try:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from dais.engines.local.frames import pack, read_message
-from dais.engines.local.link import dial
+from dais.engines.supervised.connector import open_socket
+from dais.engines.supervised.frames import pack, read_message
 from dais.node import PROTOCOL
 
 PATIENCE = 60.0
@@ -95,7 +95,7 @@ class Operated:
 
 async def _end_supervisor(node: Path) -> None:
     try:
-        reader, writer = await dial(node)
+        reader, writer = await open_socket(node)
     except OSError:
         return
     try:

@@ -2,8 +2,8 @@
 
 `--idle SECONDS` is how long it stays when nobody needs it; `--lease OWNER:FIRST:COUNT` are the uids that it leases (see
 `Leasing`); with `--server-apart` their owner is the server, is not root, and is held to what `Fence` allows;
-`--allow-root` see `Machine`. `--probe` only tries what this machine can do with what lies in DIR, prints it as JSON,
-and leaves nothing behind.
+`--allow-root` see `Machine`; `--remote FILE` lets a server on another machine in, see `bridging`. `--probe` only tries
+what this machine can do with what lies in DIR, prints it as JSON, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import time
 
 from dais.node import kernel, seccomp
+from dais.node.bridging import Bridging, read_facts
 from dais.node.control import Server
 from dais.node.fence import Fence
 from dais.node.guard import Guard
@@ -34,6 +35,8 @@ from dais.node.supervisor import IDLE_SECONDS, Supervisor, groups_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from dais.node.journal import Past
 
 LOCK_SECONDS = 30.0
@@ -66,6 +69,7 @@ def main() -> None:
     if cleaning:
         clear(Journal(f"{node_dir}/journal").load())
         return
+    remote = read_facts(arguments[arguments.index("--remote") + 1]) if "--remote" in arguments else None
     os.chdir("/")
     _settle()
     idle = float(arguments[arguments.index("--idle") + 1]) if "--idle" in arguments else IDLE_SECONDS
@@ -73,10 +77,10 @@ def main() -> None:
     if apart and leasing is not None:
         machine.server_uid = leasing.owner
         os.umask(0o027)  # the server reads the logs, as the directory's group
-    _serve(node_dir, machine, idle)
+    _serve(node_dir, machine, idle, remote)
 
 
-def _serve(node_dir: str, machine: Machine, idle_seconds: float) -> None:
+def _serve(node_dir: str, machine: Machine, idle_seconds: float, remote: dict[str, Any] | None) -> None:
     journal = Journal(f"{node_dir}/journal")
     past = journal.load()
     left = clear(past)
@@ -100,6 +104,8 @@ def _serve(node_dir: str, machine: Machine, idle_seconds: float) -> None:
     signal.signal(signal.SIGTERM, lambda *_: setattr(supervisor, "end_requested", True))
     server = Server(supervisor, isolation)
     guard = Guard(supervisor, own_command(node_dir, "--clean"))
+    if remote is not None:
+        Bridging(supervisor, remote)
     supervisor.run()
     server.close()
     if machine.cgroups is not None:

@@ -27,7 +27,7 @@ READY, OUT, ERR, EXIT = 0, 1, 2, 3
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
-class FrameError(Exception):
+class FrameError(ConnectionError):
     """What came is no frame of this protocol: the connection cannot be read any further."""
 
 

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from dais.engines.contract import File, LaunchSpec, Limits, Phase
 from dais.engines.local import LocalEngine, LocalSettings, SupervisorUnreachable
-from dais.engines.local.frames import pack, read_body
+from dais.engines.supervised.frames import pack
 from dais.node import MAX_FRAME
+from dais.node.streams import read_body
 from tests.support.engines import PATIENCE, LocalHarness, eventually, output, printed, read_log, watching
 
 pytestmark = pytest.mark.anyio

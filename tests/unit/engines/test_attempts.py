@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Phase, Status
-from dais.engines.local.attempts import Attempts
-from dais.engines.local.frames import Message, Record
+from dais.engines.supervised.attempts import Attempts
+from dais.engines.supervised.frames import Message, Record
 
 NOW = 1_700_000_000_000_000
 

@@ -31,20 +31,21 @@ from dais.engines.contract import (
     Terminal,
     Usage,
 )
-from dais.engines.local.attempts import Attempts
-from dais.engines.local.execution import start_exec
-from dais.engines.local.frames import Message, Used, pack, pack_body
 from dais.engines.local.gpus import Gpus
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
 from dais.engines.local.levels import level
-from dais.engines.local.link import Link
 from dais.engines.local.machine import cores, memory
-from dais.engines.local.roots import add_root, remove_root
 from dais.engines.local.seccomp import filter_problem, filter_program
 from dais.engines.local.settings import LocalSettings
-from dais.engines.local.spoken import refuse_unspoken
 from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox
+from dais.engines.supervised.attempts import Attempts
+from dais.engines.supervised.connector import LocalConnector
+from dais.engines.supervised.execution import start_exec
+from dais.engines.supervised.frames import Message, Used, pack, pack_body
+from dais.engines.supervised.link import Link
+from dais.engines.supervised.roots import add_root, remove_root
+from dais.engines.supervised.spoken import refuse_unspoken
 from dais.node import MAX_FRAME, PROTOCOL, end, log_directory, read, start_supervisor
 
 _FRAME_ROOM = 160
@@ -73,10 +74,11 @@ class LocalEngine:
         self._acknowledged = 0
         self._slots = b"null"  # the supervisor goes by what it was told before, if anything
         self._untold: list[tuple[Status, int]] = []
+        timeout = self._settings.start_timeout
+        self._connector = LocalConnector(node_dir, timeout=timeout, starter=starter or self._start_supervisor)
         self._link = Link(
-            node_dir,
-            timeout=self._settings.start_timeout,
-            starter=starter or self._start_supervisor,
+            self._connector,
+            timeout=timeout,
             on_message=self._hear,
             on_ready=self._catch_up,
             on_lost=self._fail_requests,
@@ -214,13 +216,13 @@ class LocalEngine:
     async def exec(
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
-        return await start_exec(self._node_dir, handle["attempt_id"], argv, env=env, workdir=workdir, pty=pty)
+        return await start_exec(self._connector, handle["attempt_id"], argv, env=env, workdir=workdir, pty=pty)
 
     async def add_root(self, path: str) -> RootFacts:
-        return await add_root(self._node_dir, path)
+        return await add_root(self._connector, path)
 
     async def remove_root(self, path: str) -> None:
-        await remove_root(self._node_dir, path)
+        await remove_root(self._connector, path)
 
     async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]:
         """What they use now; None for what does not run. Raises OSError when the supervisor goes away meanwhile."""

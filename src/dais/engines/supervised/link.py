@@ -1,14 +1,14 @@
-"""The connection to the node supervisor: found, started when it is absent, and found again when it has died."""
+"""The control connection to a node supervisor, by whatever way it is reached, and again when it is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
-from dais.engines.local.frames import Message, pack, read_message
-from dais.node import OLDEST, connect
+from dais.engines.supervised.connector import Connector, SupervisorUnreachable
+from dais.engines.supervised.frames import Message, pack, read_message
+from dais.node import OLDEST
 
 _log = logging.getLogger(__name__)
 
@@ -16,41 +16,24 @@ _first_delay, _longest_delay = 0.05, 5.0
 """Seconds between attempts to reach the supervisor."""
 
 
-class SupervisorUnreachable(ConnectionError):
-    """The node supervisor does not answer; `args[0]` says why and where its own log is."""
-
-
-async def dial(node_dir: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A new connection to the supervisor. Raises OSError when none listens."""
-    connection = connect(str(node_dir))
-    try:
-        connection.setblocking(False)
-        return await asyncio.open_unix_connection(sock=connection)
-    except BaseException:
-        connection.close()
-        raise
-
-
 class Link:
     """Keeps one control connection; it is `ready` once the supervisor has said all that it knew before.
 
-    `starter` starts a supervisor (blocking; raises OSError). `on_message` gets everything that the supervisor says,
-    hello first; `on_ready` is called when the link is; `on_lost` when a link that was ready has ended.
+    `on_message` gets everything that the supervisor says, hello first; `on_ready` is called when the link is; `on_lost`
+    when a link that was ready has ended. `timeout` is what `open` may take, in seconds.
     """
 
     def __init__(
         self,
-        node_dir: Path,
+        connector: Connector,
         *,
         timeout: float,
-        starter: Callable[[], None],
         on_message: Callable[[Message], None],
         on_ready: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
-        self._node_dir = node_dir
+        self._connector = connector
         self._timeout = timeout
-        self._starter = starter
         self._on_message = on_message
         self._on_ready = on_ready
         self._on_lost = on_lost
@@ -61,7 +44,7 @@ class Link:
         self._first: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
-        """Connect, starting a supervisor if need be. Raises SupervisorUnreachable when that fails."""
+        """Connect, and go on trying once that has succeeded. Raises SupervisorUnreachable when that fails."""
         self._first = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._keep(), name="node supervisor")
         try:
@@ -105,7 +88,7 @@ class Link:
         delay = _first_delay
         while True:
             try:
-                reader, self._writer = await self._connect()
+                reader, self._writer = await self._connector.reach()
                 served = await self._serve(reader, self._writer)
             except (OSError, ValueError) as error:
                 served = False
@@ -117,34 +100,6 @@ class Link:
                 await self._disconnect()
             delay = _first_delay if served else min(2 * delay, _longest_delay)
             await asyncio.sleep(delay)
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the supervisor that runs, or to a new one.
-
-        A new one gives way to one that is just ending, so it is started again while nobody listens.
-        """
-        deadline = asyncio.get_running_loop().time() + self._timeout
-        while True:
-            try:
-                return await dial(self._node_dir)
-            except (FileNotFoundError, ConnectionRefusedError):
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-            await asyncio.to_thread(self._starter)
-            connection = await self._when_listening()
-            if connection is not None:
-                return connection
-
-    async def _when_listening(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """A supervisor listens a moment after it was started; None when it does not."""
-        pause = 0.005
-        while pause < 1:
-            try:
-                return await dial(self._node_dir)
-            except (FileNotFoundError, ConnectionRefusedError):
-                await asyncio.sleep(pause)
-                pause *= 1.5
-        return None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Say hello and pass on what comes, until the connection ends. Returns whether it got as far as ready.
@@ -184,10 +139,4 @@ class Link:
             self._on_lost()
 
     def _explain(self) -> str:
-        log = self._node_dir / "supervisor.log"
-        try:
-            words = log.read_text(errors="replace").strip().splitlines()[-3:]
-        except OSError:
-            words = []
-        said = f"; it said: {' / '.join(words)}" if words else ""
-        return f"the node supervisor of {self._node_dir} does not answer ({self._problem}){said}; its log is {log}"
+        return self._connector.explain(self._problem)

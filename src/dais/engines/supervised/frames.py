@@ -9,13 +9,11 @@ from typing import Any
 import msgspec
 
 from dais.node import MAX_FRAME
+from dais.node.streams import read_body
+from dais.node.wireframes import FrameError
 
 _length = struct.Struct(">I")
 _typed = struct.Struct(">IB")
-
-
-class FrameError(ConnectionError):
-    """What came is no frame of this protocol."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -83,17 +81,6 @@ def pack_body(body: bytes) -> bytes:
 def pack_typed(kind: int, payload: bytes) -> bytes:
     """One frame of an exec connection; the length counts the type."""
     return _typed.pack(len(payload) + 1, kind) + payload
-
-
-async def read_body(reader: asyncio.StreamReader) -> bytes | None:
-    """The next frame's body; None at the end of the connection. Raises FrameError for what is no frame."""
-    try:
-        (length,) = _length.unpack(await reader.readexactly(4))
-        if length > MAX_FRAME:
-            raise FrameError(f"a frame of {length} bytes is larger than the {MAX_FRAME} that are allowed")
-        return await reader.readexactly(length)
-    except (asyncio.IncompleteReadError, ConnectionResetError, BrokenPipeError):
-        return None
 
 
 async def read_message(reader: asyncio.StreamReader) -> Message | None:

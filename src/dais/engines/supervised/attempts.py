@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Phase, Status
-from dais.engines.local.frames import Message, Record
+from dais.engines.supervised.frames import Message, Record
 
 _over = (Phase.ENDED, Phase.LOST)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from dais.engines.contract import STDERR, STDOUT, CommandNotFound, LaunchRefused, Terminal
-from dais.engines.local.frames import FrameError, pack, pack_typed, read_body
-from dais.engines.local.link import dial
+from dais.engines.supervised.connector import Connector
+from dais.engines.supervised.frames import pack, pack_typed
 from dais.node import OLDEST
+from dais.node.streams import read_body
+from dais.node.wireframes import FrameError
 
 _stdin, _eof, _resize, _signal = range(4)
 _ready, _out, _err, _exit = range(4)
@@ -34,16 +35,16 @@ class _Exit(msgspec.Struct):
 
 
 async def start_exec(
-    node_dir: Path,
+    connector: Connector,
     attempt_id: str,
     argv: Sequence[str],
     *,
     env: dict[str, str],
     workdir: str | None,
     pty: Terminal | None,
-) -> LocalExec:
+) -> SupervisedExec:
     """Start a command. Raises LookupError, LaunchRefused, or OSError when the supervisor does not answer."""
-    reader, writer = await dial(node_dir)
+    reader, writer = await connector.open()
     request = {
         "op": "exec",
         "protocol": OLDEST,
@@ -64,7 +65,7 @@ async def start_exec(
         writer.close()
         raise
     if answer.ok:
-        return LocalExec(reader, writer)
+        return SupervisedExec(reader, writer)
     writer.close()
     if answer.error in ("not-running", "unknown-attempt"):
         raise LookupError(answer.message or f"attempt {attempt_id} does not run")
@@ -72,7 +73,7 @@ async def start_exec(
     raise refusal(answer.message or answer.error)
 
 
-class LocalExec:
+class SupervisedExec:
     """The command's ends: stdin by `send`, output and exit code by `receive`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
