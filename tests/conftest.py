@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support import postgres
-from tests.support.database import clock, database
+from tests.support.database import clock, create_tables, database
 from tests.support.needs import needs_postgres
 
 settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
@@ -53,10 +53,17 @@ def postgres_cluster() -> Iterator[postgres.Cluster]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database, for `open_database`. A test that uses it runs on SQLite and on PostgreSQL."""
+    """A database, for `open_database`: empty, or with every table where the test asks for `database`, too.
+
+    A test that uses it runs on SQLite and on PostgreSQL.
+    """
+    prepare = create_tables if "database" in request.fixturenames else None
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/dais.db"
+        url = f"sqlite:///{tmp_path}/dais.db"
+        if prepare:
+            prepare(url)
+        yield url
         return
     running: postgres.Cluster = request.getfixturevalue("postgres_cluster")
-    with running.database() as url:
+    with running.database(prepare, "tables") as url:
         yield url

@@ -26,8 +26,15 @@ FLAGS = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One loop for the tests of a module, as they share a browser."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    """One browser for the tests of a module: what they do in it is in contexts of their own."""
     program = needs_chromium()
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=program, args=FLAGS)

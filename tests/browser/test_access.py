@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pytest
 from playwright.async_api import Browser
 
@@ -17,7 +15,7 @@ from dais.identity import (
     create_user,
     disable_user,
 )
-from tests.support.screen import NARROW, WIDE, screen
+from tests.support.screen import screen
 from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -43,14 +41,11 @@ async def fill(site: Site) -> tuple[str, str, str]:
     return f"/access/users/{users[0].id}", f"/access/teams/{team.id}", f"/access/roles/{role.id}"
 
 
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_the_pages_of_access(browser: Browser, site: Site, theme: Literal["light", "dark"], width: int) -> None:
-    kind = f"{theme}-{width}"
-    async with screen(browser, site, theme=theme, width=width) as shown:
+async def test_the_pages_of_access(browser: Browser, site: Site) -> None:
+    async with screen(browser, site) as shown:
         page = shown.page
         await page.goto("/access/teams")
-        await shown.check(f"access-teams-empty-{kind}")
+        await shown.check_looks("access-teams-empty")
         user, team, role = await fill(site)
         urn = f"{site.world.actor.organization_id}:team:{team.rpartition('/')[2]}"
         for name, address in (
@@ -69,7 +64,7 @@ async def test_the_pages_of_access(browser: Browser, site: Site, theme: Literal[
             ("audit-none", "/access/audit?user=nobody&allowed=no"),
         ):
             await page.goto(address)
-            await shown.check(f"access-{name}-{kind}")
+            await shown.check_looks(f"access-{name}")
 
 
 async def test_a_member_is_added_and_a_key_made_by_hand(browser: Browser, site: Site) -> None:

@@ -7,12 +7,11 @@ import re
 import struct
 import zlib
 from pathlib import Path
-from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests.support.screen import NARROW, WIDE, screen
+from tests.support.screen import screen
 from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -58,32 +57,30 @@ async def fill(site: Site) -> Path:
     return root
 
 
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_every_page(browser: Browser, site: Site, theme: Literal["light", "dark"], width: int) -> None:
-    async with screen(browser, site, theme=theme, width=width) as shown:
-        page, kind = shown.page, f"{theme}-{width}"
+async def test_every_page(browser: Browser, site: Site) -> None:
+    async with screen(browser, site) as shown:
+        page = shown.page
         await page.goto("/folders")
         await expect(page.get_by_role("heading", name="No folders yet")).to_be_visible()
-        await shown.check(f"folders-empty-{kind}")
+        await shown.check_looks("folders-empty")
         root = await fill(site)
         await page.reload()
         await expect(page.locator("#folders tbody tr").first).to_contain_text("16")
-        await shown.check(f"folders-{kind}")
+        await shown.check_looks("folders")
         await page.get_by_role("link", name="digits").click()
         await expect(page.locator("#files tbody tr")).to_have_count(19)
         assert await page.evaluate(UNDRAWN) == []
-        await shown.check(f"files-{kind}")
+        await shown.check_looks("files")
         for name in HOSTILE:
             (root / "test" / name).touch()
         for path in ("train/ones", "test", "labels.csv", "log.txt", "config.json", "img3.png", "model.bin"):
             await page.goto(f"{HERE}/{path}")
-            await shown.check(f"files-{path.replace('/', '-').replace('.', '-')}-{kind}")
+            await shown.check_looks(f"files-{path.replace('/', '-').replace('.', '-')}")
         for act in ("do=directory", "do=move", "do=remove"):
             await page.goto(f"{HERE}/train?{act}")
-            await shown.check(f"files-{act}-{kind}")
+            await shown.check_looks(f"files-{act}")
         await page.goto("/folders/new")
-        await shown.check(f"folders-new-{kind}")
+        await shown.check_looks("folders-new")
 
 
 DROP = """(files) => {

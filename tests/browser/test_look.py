@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pytest
 from playwright.async_api import Browser
 
 from dais.engines.contract import STDERR
 from dais.wire.spec import Resources
-from tests.support.screen import NARROW, WIDE, screen
+from tests.support.screen import screen
 from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -53,45 +51,43 @@ async def fill(site: Site) -> str:
     return running
 
 
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_every_page(browser: Browser, site: Site, theme: Literal["light", "dark"], width: int) -> None:
-    async with screen(browser, site, theme=theme, width=width, signed_in=False) as shown:
-        page, kind = shown.page, f"{theme}-{width}"
+async def test_every_page(browser: Browser, site: Site) -> None:
+    async with screen(browser, site, signed_in=False) as shown:
+        page = shown.page
         await page.goto(await site.link())
-        await shown.check(f"sign-in-{kind}")
+        await shown.check_looks("sign-in")
         await page.get_by_role("button", name="Sign in").click()
         await page.get_by_role("heading", name="No jobs yet").wait_for()
-        await shown.check(f"empty-{kind}")
+        await shown.check_looks("empty")
         running = await fill(site)
         await page.get_by_role("link", name="train", exact=True).wait_for()
         await page.mouse.move(0, 0)
-        await shown.check(f"jobs-{kind}")
+        await shown.check_looks("jobs")
         await page.get_by_text("Columns", exact=True).click()
-        await shown.check(f"columns-{kind}")
+        await shown.check_looks("columns")
         await page.goto("/jobs?state=alive&text=nothing")
         await page.get_by_text("Saved", exact=True).click()
-        await shown.check(f"none-{kind}")
+        await shown.check_looks("none")
         await page.goto(f"/jobs/{running}")
         await page.get_by_text("a warning").wait_for()
-        await shown.check(f"job-{kind}")
+        await shown.check_looks("job")
         for tab in ("overview", "metrics", "runs", "events"):
             await page.goto(f"/jobs/{running}?tab={tab}")
-            await shown.check(f"job-{tab}-{kind}")
+            await shown.check_looks(f"job-{tab}")
         await page.get_by_role("link", name="Kill …").click()
-        await shown.check(f"kill-{kind}")
+        await shown.check_looks("kill")
         await page.goto("/jobs/2")
-        await shown.check(f"failed-{kind}")
+        await shown.check_looks("failed")
         await page.goto("/jobs/3")
-        await shown.check(f"long-{kind}")
+        await shown.check_looks("long")
         for name in ("cluster", "settings", "style"):
             await page.goto(f"/{name}")
-            await shown.check(f"{name}-{kind}")
+            await shown.check_looks(name)
         await page.locator(".top .menu summary").click()
-        await shown.check(f"menu-{kind}")
+        await shown.check_looks("menu")
         await page.get_by_role("button", name="Sign out", exact=True).click()
         await page.get_by_role("heading", name="You are signed out").wait_for()
-        await shown.check(f"signed-out-{kind}")
+        await shown.check_looks("signed-out")
 
 
 async def test_pages_that_say_no(browser: Browser, site: Site) -> None:

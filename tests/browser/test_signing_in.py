@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 import pyotp
 import pytest
@@ -11,7 +10,7 @@ from playwright.async_api import Browser, Page
 
 from dais.kit.clock import SECOND
 from tests.support.joan import OTHER, PASSWORD, demand, joan
-from tests.support.screen import NARROW, WIDE, Screen, screen
+from tests.support.screen import Screen, screen
 from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def looked_at(shown: Screen, name: str) -> None:
     """As every page is. What a form refused is no complaint."""
     shown.complaints = [text for text in shown.complaints if "the server responded with a status of 4" not in text]
-    await shown.check(name)
+    await shown.check_looks(name)
 
 
 async def enter(page: Page, password: str = PASSWORD) -> None:
@@ -40,39 +39,36 @@ def code(site: Site, key: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_the_way_in(browser: Browser, site: Site, theme: Literal["light", "dark"], width: int) -> None:
+async def test_the_way_in(browser: Browser, site: Site) -> None:
     """Everything without JavaScript would be the same: no step needs it (see `test_without_javascript`)."""
     user_id = await joan(site)
     await demand(site)
     await site.services.desk.set_password(site.world.actor, user_id, OTHER)
-    kind = f"{theme}-{width}"
-    async with screen(browser, site, theme=theme, width=width, signed_in=False) as shown:
+    async with screen(browser, site, signed_in=False) as shown:
         page = shown.page
         await page.goto("/sign-in")
-        await looked_at(shown, f"sign-in-form-{kind}")
+        await looked_at(shown, "sign-in-form")
         await enter(page)
         await page.get_by_text("do not belong together").wait_for()
-        await looked_at(shown, f"sign-in-wrong-{kind}")
+        await looked_at(shown, "sign-in-wrong")
         await page.goto("/sign-in/forgotten")
-        await looked_at(shown, f"forgotten-{kind}")
+        await looked_at(shown, "forgotten")
         await page.goto("/jobs?state=alive")
         await enter(page, OTHER)
         await page.get_by_role("heading", name="Set up a second factor").wait_for()
-        await looked_at(shown, f"device-key-{kind}")
+        await looked_at(shown, "device-key")
         key = await key_of(page)
         await page.get_by_role("link", name="I have stored the key").click()
         await page.get_by_role("img", name="QR code").wait_for()
-        await looked_at(shown, f"device-code-{kind}")
+        await looked_at(shown, "device-code")
         await page.get_by_label("Code", exact=True).fill(code(site, key))
         await page.get_by_label("Name of the device").fill("the telephone")
         await page.get_by_role("button", name="Set it up").click()
         await page.get_by_role("heading", name="Recovery codes").wait_for()
-        await looked_at(shown, f"recovery-codes-{kind}")
+        await looked_at(shown, "recovery-codes")
         await page.get_by_role("link", name="I have stored them").click()
         await page.get_by_role("heading", name="Choose a new password").wait_for()
-        await looked_at(shown, f"new-password-{kind}")
+        await looked_at(shown, "new-password")
         await page.get_by_label("New password").fill(PASSWORD)
         await page.get_by_label("The same once more").fill(PASSWORD)
         await page.get_by_role("button", name="Set it and sign in").click()
@@ -80,25 +76,25 @@ async def test_the_way_in(browser: Browser, site: Site, theme: Literal["light", 
         site.world.clock.advance(30)
         for name in ("", "/security", "/sessions", "/keys"):
             await page.goto(f"/settings{name}")
-            await looked_at(shown, f"settings{name.replace('/', '-')}-{kind}")
+            await looked_at(shown, f"settings{name.replace('/', '-')}")
         await page.get_by_label("Label").fill("the laptop")
         await page.get_by_role("button", name="Make a key").click()
         await page.get_by_role("heading", name="The new key").wait_for()
-        await looked_at(shown, f"settings-key-made-{kind}")
+        await looked_at(shown, "settings-key-made")
         await page.goto("/settings/security/device?stored=yes")
-        await looked_at(shown, f"settings-device-{kind}")
+        await looked_at(shown, "settings-device")
         await page.context.clear_cookies(name="dais_session")
         await page.goto("/sign-in")
         await enter(page)
         await page.get_by_role("heading", name="Second factor").wait_for()
-        await looked_at(shown, f"second-factor-{kind}")
+        await looked_at(shown, "second-factor")
         await page.get_by_label("Code").fill(code(site, key))
         await page.get_by_role("button", name="Sign in").click()
         await page.wait_for_url("**/jobs")
         _, path = await site.services.desk.invite(site.world.actor, "ann.lee@example.org", ["local.joe"])
         await page.context.clear_cookies()
         await page.goto(str(path))
-        await looked_at(shown, f"invitation-{kind}")
+        await looked_at(shown, "invitation")
 
 
 async def test_without_javascript(browser: Browser, site: Site) -> None:

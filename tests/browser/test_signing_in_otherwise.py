@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, CDPSession, Page
 
 from dais.identity import NewProvider, create_provider
-from tests.support.screen import NARROW, WIDE, Screen, screen
+from tests.support.screen import Screen, screen
 from tests.support.signing_in import PASSWORD
 from tests.support.site import Site
 
@@ -116,30 +115,27 @@ async def fill(site: Site) -> str:
     return str(begun["user_code"])
 
 
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_every_page(browser: Browser, named: Site, theme: Literal["light", "dark"], width: int) -> None:
+async def test_every_page(browser: Browser, named: Site) -> None:
     code = await fill(named)
-    kind = f"{theme}-{width}"
-    async with screen(browser, named, theme=theme, width=width, signed_in=False) as stranger:
+    async with screen(browser, named, signed_in=False) as stranger:
         await stranger.page.goto("/sign-in")
         await stranger.page.get_by_role("button", name="Sign in with a passkey").wait_for()
-        await stranger.check(f"ways-in-{kind}")
-    async with screen(browser, named, theme=theme, width=width) as shown, authenticator(shown.page):
+        await stranger.check_looks("ways-in")
+    async with screen(browser, named) as shown, authenticator(shown.page):
         page = shown.page
         await page.goto("/device")
-        await shown.check(f"device-code-{kind}")
+        await shown.check_looks("device-code")
         await page.get_by_label("Code").fill(code.lower())
         await page.get_by_role("button", name="Go on").click()
         await page.get_by_role("heading", name="Sign in gpu-node").wait_for()
-        await shown.check(f"device-{kind}")
+        await shown.check_looks("device")
         await page.get_by_role("button", name="No", exact=True).click()
         await page.get_by_role("heading", name="was refused").wait_for()
-        await shown.check(f"device-refused-{kind}")
+        await shown.check_looks("device-refused")
         await page.goto("/settings/passkeys")
-        await shown.check(f"passkeys-none-{kind}")
+        await shown.check_looks("passkeys-none")
         await make_passkey(page, "laptop")
-        await shown.check(f"passkeys-{kind}")
+        await shown.check_looks("passkeys")
 
 
 async def test_without_javascript_the_rest_works(browser: Browser, named: Site) -> None:

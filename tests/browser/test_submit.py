@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from dais.wire.spec import Resources
-from tests.support.screen import NARROW, WIDE, screen
+from tests.support.screen import screen
 from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_every_page(browser: Browser, site: Site, theme: Literal["light", "dark"], width: int) -> None:
-    async with screen(browser, site, theme=theme, width=width) as shown:
-        page, kind = shown.page, f"{theme}-{width}"
+async def test_every_page(browser: Browser, site: Site) -> None:
+    async with screen(browser, site) as shown:
+        page = shown.page
         await site.folder("digits")
         await page.goto("/submit")
-        await shown.check(f"submit-empty-{kind}")
+        await shown.check_looks("submit-empty")
         await page.get_by_label("What it runs").fill("python train.py --epochs 3 | tee log")
         await page.get_by_label("Name", exact=True).fill("Not a name")
         await page.get_by_label("Folder 1").fill("digit")
@@ -30,17 +27,17 @@ async def test_every_page(browser: Browser, site: Site, theme: Literal["light", 
         await page.get_by_label("CPU").fill("many")
         await page.get_by_label("Memory").fill("4")
         await expect(page.locator(".field.wrong")).to_have_count(2)
-        await shown.check(f"submit-wrong-{kind}")
+        await shown.check_looks("submit-wrong")
         await page.get_by_label("Name", exact=True).fill("train")
         await page.get_by_label("CPU").fill("2")
         await page.get_by_label("Memory").focus()
         await expect(page.locator(".row.wrong")).to_contain_text("there is no folder 'digit'")
-        await shown.check(f"submit-no-folder-{kind}")
+        await shown.check_looks("submit-no-folder")
         await page.get_by_label("Folder 1").fill("digits")
         await page.get_by_label("Memory").focus()
         await expect(page.locator("#state")).to_have_text("It can be submitted.")
         await page.get_by_text("As YAML, for").click()
-        await shown.check(f"submit-right-{kind}")
+        await shown.check_looks("submit-right")
 
 
 async def test_a_job_is_submitted_and_again_with_changes(browser: Browser, site: Site) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,11 +27,26 @@ def import_all_tables() -> None:
 def create_tables(url: str) -> None:
     """Make the whole schema in an empty database."""
     import_all_tables()
-    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    if engine.dialect.name == "postgresql":
-        for table in metadata.tables.values():
-            for index in table.indexes:  # as `partial_index` says: the tables tell SQLite alone
-                index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).write_bytes(_sqlite_with_tables(frozenset(metadata.tables)))
+        return
+    for table in metadata.tables.values():
+        for index in table.indexes:  # as `partial_index` says: the tables tell SQLite alone
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+    _create_all(url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+@functools.cache
+def _sqlite_with_tables(_tables: frozenset[str]) -> bytes:
+    """The file of a database with these tables, which are all that there are: a hundred times as quick to copy."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "dais.db"
+        _create_all(f"sqlite:///{path}")
+        return path.read_bytes()
+
+
+def _create_all(url: str) -> None:
+    engine = create_engine(url)
     metadata.create_all(engine)
     engine.dispose()
 
@@ -42,7 +59,6 @@ def clock() -> ManualClock:
 @pytest.fixture
 def database(database_url: str, clock: ManualClock, tmp_path: Path) -> Iterator[Database]:
     """An open database with every table, on each kind in turn."""
-    create_tables(database_url)
     opened = open_database(database_url, clock)
     yield opened
     opened.close()

@@ -14,13 +14,24 @@ from playwright.async_api import Browser, Page
 
 from tests.support.site import Site
 
-WIDE, NARROW = 1280, 390
+WIDE, NARROW, HEIGHT = 1280, 390, 900
 
-AXE_RULES = {
-    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    "resultTypes": ["violations"],
-}
+AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 """What axe-core looks for: WCAG 2.2 up to AA, and what it calls good practice."""
+
+LOOKS: dict[tuple[Literal["light", "dark"], int], list[str]] = {
+    ("dark", WIDE): ["color-contrast"],
+    ("dark", NARROW): ["color-contrast", "target-size"],
+    ("light", NARROW): [],
+    ("light", WIDE): AXE_RULES,
+}
+"""How a page is looked at, and what axe-core looks for then: most rules do not depend on how a page is shown."""
+
+AXE = """async (rules) => {
+  const seen = await axe.run(document, { runOnly: rules, resultTypes: ["violations"] });
+  return seen.violations.flatMap(({ id, help, nodes }) =>
+    nodes.map(({ html, failureSummary }) => ({ id, help, html, summary: failureSummary })));
+}"""
 
 PATIENCE = 60.0
 """Seconds after which a page that is looked through is given up."""
@@ -51,7 +62,7 @@ class Screen:
         if why != "net::ERR_ABORTED":  # the reader went on to another page before all of this one had come
             self.complaints.append(f"{address}: {why}")
 
-    async def check(self, name: str) -> None:
+    async def check(self, name: str, rules: list[str] = AXE_RULES) -> None:
         """Assert that the page complains of nothing, fits, and can be read by everybody; and take its picture.
 
         Pictures are kept where the variable SCREENSHOTS says.
@@ -60,27 +71,35 @@ class Screen:
         if directory:
             await self.page.screenshot(path=f"{directory}/{name}.png", full_page=True)
         found: list[str] = await self.page.evaluate(_problems)
-        if self._runs_scripts:  # axe waits for timers, which a page without scripts has none of
+        if self._runs_scripts and rules:  # axe waits for timers, which a page without scripts has none of
             async with asyncio.timeout(PATIENCE):
-                found += await self._barriers()
+                found += await self._barriers(rules)
         assert not found, f"{name}: " + "\n".join(found)
         assert not self.complaints, f"{name}: {self.complaints}"
 
-    async def _barriers(self) -> list[str]:
+    async def check_looks(self, name: str) -> None:
+        """`check` the page in light and dark, wide and narrow."""
+        for (theme, width), rules in LOOKS.items():
+            await self.page.emulate_media(color_scheme=theme)
+            await self.page.set_viewport_size({"width": width, "height": HEIGHT})
+            await self.check(f"{name}-{theme}-{width}", rules)
+
+    async def _barriers(self, rules: list[str]) -> list[str]:
         """What axe-core finds that keeps somebody out."""
-        seen = await _axe.run(self.page, options=AXE_RULES)
+        if not await self.page.evaluate("'axe' in window"):
+            await self.page.evaluate(_axe.axe_script)
+        seen = await self.page.evaluate(AXE, rules)
         size = self.page.viewport_size
-        if seen.violations_count and size is not None:
+        if seen and size is not None:
             # What is under the bar at the bottom can be scrolled out of there: look at all of the page at once.
             height = await self.page.evaluate("document.documentElement.scrollHeight")
             await self.page.set_viewport_size({"width": size["width"], "height": max(height, size["height"])})
-            seen = await _axe.run(self.page, options=AXE_RULES)
+            seen = await self.page.evaluate(AXE, rules)
             await self.page.set_viewport_size(size)
         return [
-            f"{violation['id']} ({violation['help']}): {node['html'][:200]} {' '.join(node['failureSummary'].split())}"
-            for violation in seen.response["violations"]
-            for node in violation["nodes"]
-            if not (violation["id"] == "target-size" and node["html"].startswith(LINE_NUMBER))
+            f"{node['id']} ({node['help']}): {node['html'][:200]} {' '.join(node['summary'].split())}"
+            for node in seen
+            if not (node["id"] == "target-size" and node["html"].startswith(LINE_NUMBER))
         ]
 
 
@@ -95,7 +114,7 @@ async def screen(
     javascript: bool = True,
 ) -> AsyncIterator[Screen]:
     """A browser of its own with one tab, signed in by pressing the button of a sign-in link."""
-    options: dict[str, Any] = {"color_scheme": theme, "viewport": {"width": width, "height": 900}}
+    options: dict[str, Any] = {"color_scheme": theme, "viewport": {"width": width, "height": HEIGHT}}
     context = await browser.new_context(base_url=site.url, java_script_enabled=javascript, **options)
     context.set_default_timeout(20_000)
     try:

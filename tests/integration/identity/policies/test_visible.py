@@ -26,6 +26,13 @@ from tests.support.policies import ORGANIZATIONS, WORLD, rules
 ACTIONS = ("job:list", "job:get", "account:list", "user:list", "team:list", "organization:list", "node:list")
 
 
+def whole(table: Any, **known: Any) -> dict[str, Any]:
+    """A row that says what is known, and nothing else."""
+    needed = (column for column in table.c if not column.nullable and column.name != "number")
+    texts = ("VARCHAR", "TEXT", "CHAR")
+    return {column.name: "" if str(column.type).upper().startswith(texts) else 0 for column in needed} | known
+
+
 @pytest.fixture
 def world(database_url: str) -> Iterator[Database]:
     """The small world as rows."""
@@ -54,21 +61,9 @@ def world(database_url: str) -> Iterator[Database]:
         for one, organization in WORLD.teams.items():
             put(teams, {"id": one, "organization_id": organization, "name": one, "created_at": 1})
         for one, account in WORLD.jobs.items():
-            needed = {
-                column.name: "" if str(column.type).upper().startswith(("VARCHAR", "TEXT", "CHAR")) else 0
-                for column in jobs.c
-                if not column.nullable and column.name != "number"
-            }
-            put(jobs, {**needed, "id": one, "account_id": account})
-        put(resource_groups, {"name": "g", "engine": "local", "default_image": "host", "created_at": 1})
-        put(
-            nodes,
-            *(
-                {"group_name": "g", "name": one, "state": "up", "cpu_millis": 1, "mem": 1, "gpus": "[]",
-                 "isolation": "{}", "updated_at": 1}
-                for one in WORLD.nodes
-            ),
-        )  # fmt: skip
+            put(jobs, whole(jobs, id=one, account_id=account))
+        put(resource_groups, whole(resource_groups, name="g"))
+        put(nodes, *(whole(nodes, group_name="g", name=one) for one in WORLD.nodes))
     engine.dispose()
     opened = open_database(database_url, ManualClock())
     yield opened
