@@ -23,6 +23,7 @@ from dais.compute import Compute, Notifier, Retention
 from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
+from dais.engines.supervised.settings import RemoteSettings
 from dais.identity import SignInDesk
 from dais.kit import outbox
 from dais.kit.database import Database
@@ -35,8 +36,13 @@ from dais.kit.vault import KEY_FILE, Vault
 
 log = logging.getLogger(__name__)
 
-SETTINGS: tuple[type[msgspec.Struct], ...] = (ServerSettings, DatabaseSettings, settings("local")(LocalSettings))
-"""Settings that no import above registers by itself; the engine's are registered here, for it does not know the kit."""
+SETTINGS: tuple[type[msgspec.Struct], ...] = (
+    ServerSettings,
+    DatabaseSettings,
+    settings("local")(LocalSettings),
+    settings("remote")(RemoteSettings),
+)
+"""Settings that no import above registers by itself; the engines' are registered here, for they do not know the kit."""
 
 FLUSH_SECONDS = 60.0
 

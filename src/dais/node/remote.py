@@ -89,10 +89,10 @@ class Bridge:
         acceptor = Acceptor(self._as_server, self._serve, lambda why: self._say("refused", why), self._watch)
         if self._ports is not None:
             self._listen(acceptor, self._ports)
-        offers = [asyncio.create_task(self._offer(address)) for address in self._dial]
+        offering = asyncio.create_task(self._offer()) if self._dial else None
         await self._ending.wait()
-        for task in offers:
-            task.cancel()
+        if offering is not None:
+            offering.cancel()
         # The supervisor's sockets are closed: each relay ends once all that was in them is sent.
         carrying = [task for task in (*self._tasks, *acceptor.serving()) if not task.done()]
         if carrying:
@@ -129,25 +129,33 @@ class Bridge:
 
     # The node connects.
 
-    async def _offer(self, address: list[Any]) -> None:
-        """Keep an offer at one of the server's addresses."""
+    async def _offer(self) -> None:
+        """Keep an offer at the first of the server's addresses that answers."""
         pause = FIRST_PAUSE
         while True:
-            try:
-                reader, writer = await self._to_server(address)
+            for address in self._dial:
                 try:
-                    writer.write(pack({"op": "offer"}))
-                    await writer.drain()
-                    while (body := await read_body(reader, 1 << 16)) is not None:
-                        pause = FIRST_PAUSE
-                        self._heed(address, parse(body))
-                finally:
-                    writer.transport.abort()
-                self._say(str(address), "the server closed the connection")
-            except OSError as error:
-                self._say(str(address), f"the server cannot be reached: {words(error)}")
+                    reader, writer = await self._to_server(address)
+                except OSError as error:
+                    self._say(f"{address}", f"the server cannot be reached: {words(error)}")
+                    continue
+                pause = FIRST_PAUSE
+                await self._hold(address, reader, writer)
+                break
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _hold(self, address: list[Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            writer.write(pack({"op": "offer"}))
+            await writer.drain()
+            while (body := await read_body(reader, 1 << 16)) is not None:
+                self._heed(address, parse(body))
+            self._say(f"{address}", "the server closed the connection")
+        except OSError as error:
+            self._say(f"{address}", f"the connection was lost: {words(error)}")
+        finally:
+            writer.transport.abort()
 
     def _heed(self, address: list[Any], message: dict[str, Any]) -> None:
         if message.get("op") == "open":

@@ -38,12 +38,19 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 async def read_body(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> bytes | None:
     """The next frame's body; None at the end of the connection. Raises FrameError for one larger than `limit`."""
+    head = await _exactly(reader, 4)
+    if head is None:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > limit:
+        raise FrameError(f"a frame of {length} bytes is larger than the {limit} that are allowed")
+    return await _exactly(reader, length)
+
+
+async def _exactly(reader: asyncio.StreamReader, count: int) -> bytes | None:
     try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(4))
-        if length > limit:
-            raise FrameError(f"a frame of {length} bytes is larger than the {limit} that are allowed")
-        return await reader.readexactly(length)
-    except (asyncio.IncompleteReadError, ConnectionResetError, BrokenPipeError, ssl.SSLError):
+        return await reader.readexactly(count)
+    except (asyncio.IncompleteReadError, OSError):  # however it was lost
         return None
 
 

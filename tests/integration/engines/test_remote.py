@@ -1,0 +1,371 @@
+"""Supervisors on another machine, in a network namespace of its own, where only one side can open connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dais.app.authority import CertificateAuthority
+from dais.engines.contract import ExecStream, LaunchSpec, Terminal
+from dais.engines.supervised.execution import start_exec
+from dais.engines.supervised.frames import Message, Record, pack
+from dais.engines.supervised.link import Link
+from dais.engines.supervised.remote import SERVER_NAME, Remote, RemoteConnector, RemoteOptions
+from dais.kit.vault import Vault
+from dais.node.processes import children
+from dais.node.streams import connect_tls, read_body, tls_context
+from tests.support.apart import Apart, Opens, apart
+from tests.support.engines import PATIENCE, drain, eventually, shell
+from tests.support.needs import needs_bwrap
+from tests.support.supervisor import TEST_UID
+
+__all__ = ["apart"]
+
+pytestmark = pytest.mark.anyio
+
+WATCH = 4.0
+WAYS: tuple[Opens, ...] = ("server", "node")
+
+
+@dataclass
+class Site:
+    """A server in this namespace, and the nodes that it knows."""
+
+    apart: Apart
+    directory: Path
+    authority: CertificateAuthority
+    remote: Remote
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @contextlib.asynccontextmanager
+    async def node(self, name: str, *options: str) -> AsyncIterator[RemoteNode]:
+        """A supervisor of this name, and the link to it."""
+        addresses = self.directory / f"{name}.addresses"
+        connector = RemoteConnector(self.remote, name, addresses)
+        invitation = self.remote.invite(name, 3600, addresses)
+        self.running.append(self.apart.supervisor(self.directory / name, invitation, *options))
+        node = RemoteNode(name, connector, addresses, self.running[-1], invitation)
+        try:
+            yield node
+        finally:
+            await node.link.close()
+            connector.close()
+
+    def close(self) -> None:
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.wait(PATIENCE)
+
+
+class RemoteNode:
+    """What a test does with a remote supervisor."""
+
+    def __init__(
+        self,
+        name: str,
+        connector: RemoteConnector,
+        addresses: Path,
+        process: subprocess.Popen[bytes],
+        invitation: bytes,
+    ) -> None:
+        self.name = name
+        self.invitation = invitation
+        self.connector = connector
+        self.addresses = addresses
+        self.process = process
+        self.records: list[Record] = []
+        self.readies = 0
+        self.lost = 0
+        self.changed = asyncio.Event()
+        self.link = Link(
+            connector, timeout=PATIENCE, on_message=self._hear, on_ready=self._on_ready, on_lost=self._on_lost
+        )
+
+    def _hear(self, message: Message) -> None:
+        self.records += message.records
+        self.changed.set()
+
+    def _on_ready(self) -> None:
+        self.readies += 1
+        self.changed.set()
+
+    def _on_lost(self) -> None:
+        self.lost += 1
+        self.changed.set()
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def record(self, attempt_id: str, kind: str) -> Record:
+        def found() -> list[Record]:
+            return [r for r in self.records if (r.attempt_id, r.kind) == (attempt_id, kind)]
+
+        await self.until(found)
+        return found()[0]
+
+    async def launch(self, attempt_id: str, *steps: tuple[str, ...], isolation: str = "process") -> None:
+        spec = LaunchSpec(
+            attempt_id=attempt_id,
+            argv=shell(*steps),
+            env={"PATH": "/usr/bin:/bin"},
+            uid=TEST_UID,
+            gid=TEST_UID,
+            isolation=isolation,
+        )
+        await self.link.send(pack({"op": "launch", "specs": [spec]}))
+        await self.record(attempt_id, "started")
+
+    async def exec(self, attempt_id: str, *argv: str, pty: Terminal | None = None) -> ExecStream:
+        return await start_exec(self.connector, attempt_id, argv, env={}, workdir="/", pty=pty)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that containers' users may enter."""
+    directory = Path(tempfile.mkdtemp(prefix="dais-remote-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def site(apart: Apart, place: Path) -> AsyncIterator[Site]:
+    """A server that listens on the cable."""
+    authority = CertificateAuthority(place, Vault(place / "key"))
+    remote = Remote(authority, RemoteOptions(listen=(apart.server, 0), watch=WATCH))
+    await remote.open()
+    made = Site(apart, place, authority, remote)
+    try:
+        yield made
+    finally:
+        apart.allow("both")
+        made.close()
+        await remote.close()
+
+
+@pytest.mark.parametrize("opens", WAYS)
+async def test_a_container_is_run_and_entered_over_the_one_way_there_is(site: Site, opens: Opens) -> None:
+    site.apart.allow(opens)
+    async with site.node("alloc-1") as node:
+        await node.link.open()
+        await node.launch("one", ("sleep-forever",))
+        argv = ("/bin/sh", "-c", "stty size; echo yes; read line; stty size; exit 7")
+        stream = await node.exec("one", *argv, pty=Terminal(rows=31, cols=97))
+        seen = b""
+        async with asyncio.timeout(PATIENCE):
+            while b"yes" not in seen:
+                item = await stream.receive()
+                assert not isinstance(item, int), seen
+                seen += item[1]
+        await stream.resize(40, 100)
+        await stream.send(b"go\n")
+        out, _, code = await drain(stream)
+        await stream.close()
+        assert (b"31 97" in seen, b"40 100" in out, code) == (True, True, 7)
+        many = await asyncio.gather(*(node.exec("one", "/bin/echo", str(number)) for number in range(20)))
+        assert [await drain(one) for one in many] == [(f"{number}\n".encode(), b"", 0) for number in range(20)]
+        for one in many:
+            await one.close()
+        await node.link.send(pack({"op": "shutdown", "kill": True}))
+        end = await node.record("one", "ended")
+        assert (end.reason, end.stop_reason) == ("stopped", "supervisor-shutdown")
+
+
+@pytest.mark.parametrize("opens", WAYS)
+async def test_a_cable_that_was_cut_loses_nothing(site: Site, opens: Opens) -> None:
+    site.apart.allow(opens)
+    async with site.node("alloc-2") as node:
+        await node.link.open()
+        go = site.directory / "go"
+        go.mkdir()
+        go.chmod(0o777)
+        wait = f"while [ ! -e {go}/now ]; do sleep 0.05; done; touch {go}/done"
+        await node.launch("one", ("/bin/sh", "-c", wait), ("exit", "5"))
+        site.apart.allow("nobody")
+        (go / "now").touch()
+
+        async def ended() -> bool:
+            return (go / "done").exists()
+
+        await eventually(ended, "the container goes on without the server")
+        await node.until(lambda: node.lost)
+        assert not [record for record in node.records if record.kind == "ended"]
+        site.apart.allow(opens)
+        assert (await node.record("one", "ended")).exit_code == 5
+        await node.until(lambda: node.readies == 2)
+
+
+async def test_a_bridge_that_dies_is_replaced(site: Site) -> None:
+    async with site.node("alloc-3") as node:
+        await node.link.open()
+        await node.launch("one", ("sleep-forever",))
+        os.kill(bridge_of(node.process.pid), signal.SIGKILL)
+        await node.until(lambda: node.readies == 2)
+        stream = await node.exec("one", "/bin/echo", "there")
+        assert await drain(stream) == (b"there\n", b"", 0)
+        await stream.close()
+
+
+async def test_the_key_is_in_no_file_and_no_sandbox_sees_it(site: Site) -> None:
+    needs_bwrap()
+    async with site.node("alloc-4") as node:
+        await node.link.open()
+        key = json.loads(node.invitation)["key"].splitlines()[1]
+        assert key.encode() in node.invitation
+        look = f"cat {node.addresses}; grep -lsF '{key}' /proc/*/environ /proc/*/cmdline /proc/*/fd/*; echo looked"
+        await node.launch("one", ("sleep-forever",), isolation="sandbox")
+        stream = await node.exec("one", "/bin/sh", "-c", f"ls -d /proc/[0-9]*; {look}")
+        out, err, _ = await drain(stream)
+        await stream.close()
+        assert b"looked" in out
+        assert b"/fd/" not in out
+        assert b"No such file" in err
+        assert out.count(b"/proc/") < 8, "it sees processes of others"
+    for found in site.directory.rglob("*"):
+        assert not found.is_file() or key.encode() not in found.read_bytes(), found
+
+
+async def test_strangers_at_the_listeners_get_nowhere_and_keep_nobody_waiting(site: Site, tmp_path: Path) -> None:
+    async with site.node("alloc-6") as node:
+        await node.link.open()
+        told = json.loads(node.addresses.read_text())["addresses"]
+        listeners = [(site.apart.node, told[0][1]), site.remote._public[0]]
+        foreign = _foreign(tmp_path)
+        idle = []
+        for host, port in listeners:
+            assert await _plain(host, port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == b""
+            for _ in range(150):  # more than may be greeted at once
+                idle.append(await asyncio.open_connection(host, port))
+            for name in (SERVER_NAME, "alloc-6"):
+                await _refused(host, port, foreign.certificate, foreign.issue(name, 60), SERVER_NAME)
+            await _refused(host, port, site.authority.certificate, site.authority.issue("alloc-7", 60), SERVER_NAME)
+            await _refused(host, port, site.authority.certificate, None, SERVER_NAME)
+        node_port = listeners[0]
+        # A node whose certificate is another's is not taken for this one.
+        proof = site.authority.issue(SERVER_NAME, 60)
+        context = _context(site.authority.certificate, proof)
+        with pytest.raises(ConnectionError, match="is alloc-6, not alloc-7"):
+            await connect_tls(*node_port, context, "alloc-7", WATCH)
+        async with asyncio.timeout(5):
+            await node.launch("one", ("exit", "0"))
+            _, writer = await node.connector.open()
+            writer.close()
+        for _, opened in idle:
+            opened.close()
+
+
+async def test_a_token_opens_one_connection_of_the_one_who_was_asked(site: Site) -> None:
+    site.remote.expect("alloc-8")
+    site.remote.expect("alloc-9")
+    [place] = site.remote._public
+    ours = _context(site.authority.certificate, site.authority.issue("alloc-8", 60))
+    theirs = _context(site.authority.certificate, site.authority.issue("alloc-9", 60))
+    offer_reader, offer = await connect_tls(*place, ours, SERVER_NAME, WATCH)
+    offer.write(pack({"op": "offer"}))
+    asked = asyncio.create_task(site.remote.ask("alloc-8"))
+    async with asyncio.timeout(PATIENCE):
+        body = await read_body(offer_reader)
+        assert body is not None
+        token = json.loads(body)["token"]
+    assert await _opened(place, theirs, token) == b""
+    # It was spoilt by the one who was not asked, and another one is needed.
+    assert not asked.done()
+    asked.cancel()
+    asked = asyncio.create_task(site.remote.ask("alloc-8"))
+    async with asyncio.timeout(PATIENCE):
+        body = await read_body(offer_reader)
+        assert body is not None
+        token = json.loads(body)["token"]
+        _, right = await connect_tls(*place, ours, SERVER_NAME, WATCH)
+        right.write(pack({"op": "opened", "token": token}))
+        _, granted = await asked
+    assert await _opened(place, ours, token) == b""
+    assert await _opened(place, ours, "guessed") == b""
+    site.remote.forget("alloc-8")
+    async with asyncio.timeout(PATIENCE):
+        assert await offer_reader.read() == b""
+    assert await _said(place, ours, {"op": "offer"}) == b""
+    for writer in (offer, right, granted):
+        writer.transport.abort()
+
+
+def bridge_of(pid: int) -> int:
+    """The bridge among a supervisor's children."""
+    found = [child for child in children(pid) if b"dais.node.remote" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    assert len(found) == 1
+    return found[0]
+
+
+def _foreign(tmp_path: Path) -> CertificateAuthority:
+    directory = tmp_path / "foreign"
+    directory.mkdir()
+    return CertificateAuthority(directory, Vault(directory / "key"))
+
+
+def _context(authority: str, proof: Any) -> ssl.SSLContext:
+    return tls_context(listens=False, authority=authority, certificate=proof.certificate, key=proof.key)
+
+
+async def _plain(host: str, port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(data)
+    async with asyncio.timeout(PATIENCE):
+        try:
+            answer = await reader.read()
+        except ConnectionResetError:
+            answer = b""
+    writer.close()
+    # An alert of TLS is all that may be said.
+    return b"" if answer[:1] == b"\x15" else answer
+
+
+async def _refused(host: str, port: int, authority: str, proof: Any, name: str) -> None:
+    """Whoever shows this is told nothing."""
+    if proof is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        context = _context(authority, proof)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+        writer.write(pack({"op": "offer"}) + pack({"op": "hello", "protocol": 1}))
+        async with asyncio.timeout(PATIENCE):
+            answer = await reader.read()
+        writer.close()
+    except (OSError, ssl.SSLError):
+        return
+    assert answer == b""
+
+
+async def _opened(place: tuple[str, int], context: ssl.SSLContext, token: str) -> bytes:
+    return await _said(place, context, {"op": "opened", "token": token})
+
+
+async def _said(place: tuple[str, int], context: ssl.SSLContext, message: dict[str, Any]) -> bytes:
+    reader, writer = await connect_tls(*place, context, SERVER_NAME, WATCH)
+    writer.write(pack(message))
+    async with asyncio.timeout(PATIENCE):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.transport.abort()
