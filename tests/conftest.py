@@ -12,6 +12,7 @@ from hypothesis import settings
 from tests.support import postgres
 from tests.support.database import clock, create_tables, database
 from tests.support.needs import needs_postgres
+from tests.support.slurm import Cluster, slurm_cluster
 
 settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("dais")
@@ -48,6 +49,13 @@ def tmp_data_dir(tmp_path: Path) -> Path:
 def postgres_cluster() -> Iterator[postgres.Cluster]:
     """A throw-away PostgreSQL server for this session; skips where PostgreSQL is not installed."""
     with postgres.cluster(needs_postgres()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Cluster]:
+    """A throw-away Slurm for this session; skips where it is not installed."""
+    with slurm_cluster() as running:
         yield running
 
 

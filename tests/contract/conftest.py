@@ -9,12 +9,16 @@ import pytest
 
 from dais.engines.contract import Engine
 from tests.support.engines import Harness, Watcher, make_harness, watching
+from tests.support.slurm_harness import SlurmHarness
 
 
-@pytest.fixture(params=["fake", "local-process", "local-sandbox"])
+@pytest.fixture(params=["fake", "local-process", "local-sandbox", pytest.param("slurm", marks=pytest.mark.slow)])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     """A machine of each kind; everything on it is ended afterwards."""
-    made = make_harness(request.param, tmp_path)
+    if request.param == "slurm":
+        made: Harness = SlurmHarness(request.getfixturevalue("slurm"))
+    else:
+        made = make_harness(request.param, tmp_path)
     try:
         yield made
     finally:

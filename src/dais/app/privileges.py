@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 import dais
-from dais.engines.local.seccomp import filter_program
+from dais.engines.seccomp import filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.local.users import data_owner, leasing
 from dais.kit.data_directory import refuse_unfinished_restore

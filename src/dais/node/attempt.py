@@ -287,7 +287,7 @@ class Attempt:
         self._end(self._outcome())
 
     def hint(self) -> None:
-        """Some process was reaped: what this attempt waits for may have gone."""
+        """Some process was reaped: maybe what this waits for."""
         if self._stage == _TREE:
             self.advance()
 
@@ -327,6 +327,8 @@ class Attempt:
         if group is not None:
             peak, cpu = group.memory_peak(), group.cpu_seconds()
             self._out_of_memory = group.out_of_memory()
+        elif self._keeper.machine.around is not None:
+            self._out_of_memory = self._keeper.machine.around.out_of_memory()
         return {
             "memory_peak": self._own_peak if peak is None else peak,
             "cpu_seconds": round(self._own_cpu if cpu is None else cpu, 6),

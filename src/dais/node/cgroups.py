@@ -58,7 +58,7 @@ class Cgroups:
     def _find_home(self) -> dict[str, str]:
         found = {}
         own = str(os.getpid())
-        mounts, paths = _mounts(), _own_groups()
+        mounts, paths = mount_points(), memberships()
         for controller in self.bases:
             if controller == "devices":  # nothing is born in such a group: sandboxes are admitted to it
                 continue
@@ -180,7 +180,7 @@ def _device_settings(dirs: dict[str, str], devices: list[str]) -> list[tuple[str
 def detect(name: str) -> Cgroups | str:
     """Make our base groups, called `name`. Returns the reason when this machine gives us none."""
     try:
-        mounts, own = _mounts(), _own_groups()
+        mounts, own = mount_points(), memberships()
     except OSError as error:
         return f"/proc cannot be read: {error}"
     v1 = {controller: path for controller, path in mounts.items() if controller in _WANTED}
@@ -257,7 +257,7 @@ def _delegate(above: str, wanted: list[str]) -> None:
         write_text(f"{above}/cgroup.subtree_control", missing)
 
 
-def _mounts() -> dict[str, str]:
+def mount_points() -> dict[str, str]:
     """Controller → mount point on v1; "" → the unified hierarchy."""
     found: dict[str, str] = {}
     with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
@@ -272,7 +272,7 @@ def _mounts() -> dict[str, str]:
     return found
 
 
-def _own_groups() -> dict[str, str]:
+def memberships() -> dict[str, str]:
     """Controller → the group that this process is in; "" → on the unified hierarchy."""
     found: dict[str, str] = {}
     with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:

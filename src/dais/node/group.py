@@ -105,8 +105,12 @@ class Group:
 
     def out_of_memory(self) -> bool:
         """Whether the kernel has killed a process of the group because its memory limit was reached."""
+        return self.times_out_of_memory() > 0
+
+    def times_out_of_memory(self) -> int:
+        """How many processes of the group the kernel has killed for that."""
         name = "memory.events" if self.version == "v2" else "memory.oom_control"
-        return self._counter("memory", name, "oom_kill") > 0
+        return self._counter("memory", name, "oom_kill")
 
     def memory(self) -> int | None:
         """Bytes in use."""

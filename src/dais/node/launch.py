@@ -16,6 +16,7 @@ from dais.node.spec import DEFAULT_PATH, OPEN_FILES, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dais.node.around import Around
     from dais.node.cgroups import Cgroups
     from dais.node.group import Group
     from dais.node.idmap import Mapper
@@ -101,6 +102,8 @@ class Machine:
         self.pasta: str | None = None
         self.pasta_reason = "not tried"
         self.cgroups: Cgroups | None = None
+        self.around: Around | None = None
+        """The group of the allocation that the supervisor is in, where it is in one."""
         self.fence = NO_FENCE
         self.server_uid: int | None = None
         """The server's user, where that is not the supervisor's own."""
@@ -303,11 +306,17 @@ class Machine:
             controlled = made.group.controllers()
             made.isolation += [f"cgroup-{self.cgroups.version}:{name}" for name in controlled]
         for name in ("memory", "cpu", "pids"):
-            if getattr(spec.limits, name) is not None and name not in controlled:
+            if name == "memory" and self._bounded():
+                made.isolation.append("allocation:memory")
+            elif getattr(spec.limits, name) is not None and name not in controlled:
                 made.missing.append("memory-limit: of each process alone" if name == "memory" else f"{name}-limit")
-        if spec.limits.memory is not None and "memory" not in controlled:
+        if spec.limits.memory is not None and "memory" not in controlled and not self._bounded():
             made.data_limit = spec.limits.memory
             made.isolation.append("rlimit:data")
+
+    def _bounded(self) -> bool:
+        """Whether the allocation that this is in bounds the memory of all of it."""
+        return self.around is not None and self.around.bounded
 
     def _stdio(self, spec: LaunchSpec, made: Launched, closing: list[int]) -> tuple[int, int, int]:
         if spec.pty is not None:

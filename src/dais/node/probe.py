@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dais.node.seccomp import Filter
 
 PROBE_UID = 65534
+NO_GROUPS = "the allocation that this runs in counts no memory"
 _SECONDS = 10
 _SETTINGS = (
     ("/proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces is 0"),
@@ -33,12 +34,13 @@ _SETTINGS = (
 )
 
 
-def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str, Any]:
+def probe(machine: Machine, group_name: str | None, program: Filter | str) -> dict[str, Any]:
     """Try everything, set `machine` accordingly, and return what users are shown: true or the reason why not.
 
-    `program` is the filter of system calls, or why there is none.
+    `program` is the filter of system calls, or why there is none. Without a name no control groups are made: those of
+    an allocation are its maker's, who could not remove them with others inside.
     """
-    found = cgroups.detect(group_name)
+    found = NO_GROUPS if group_name is None else cgroups.detect(group_name)
     machine.cgroups = found if isinstance(found, cgroups.Cgroups) else None
     staging = _try_staging() if machine.root else "not root: sources are bound as they are"
     machine.stage = staging is True
@@ -81,6 +83,26 @@ def probe(machine: Machine, group_name: str, program: Filter | str) -> dict[str,
         "terminal": True if find_program("setsid") else "the program setsid (package util-linux) is not found",
         "kernel": os.uname().release,
     }
+
+
+_FOUND = ("bwrap", "bwrap_reason", "bind_fd", "disable_userns", "pasta", "pasta_reason")
+
+
+def findings(machine: Machine) -> dict[str, Any]:
+    """What the probe has set on an ordinary user's machine without control groups, to be recalled."""
+    return {**{name: getattr(machine, name) for name in _FOUND}, "filtered": machine.filter is not None}
+
+
+def recall(machine: Machine, found: object, program: Filter | str) -> bool:
+    """Set `machine` as an earlier probe of this machine has; False where that cannot be, and it must be probed."""
+    if not isinstance(found, dict) or machine.root or not {*_FOUND, "filtered"} <= found.keys():
+        return False
+    if found["filtered"] is not (not isinstance(program, str)):
+        return False
+    for name in _FOUND:
+        setattr(machine, name, found[name])
+    machine.filter = None if isinstance(program, str) else program
+    return True
 
 
 def _harden(machine: Machine, program: Filter | str) -> tuple[bool | str, bool | str, bool | str]:

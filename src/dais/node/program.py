@@ -71,7 +71,7 @@ def main() -> None:
         return
     remote = read_facts(arguments[arguments.index("--remote") + 1]) if "--remote" in arguments else None
     os.chdir("/")
-    _settle()
+    settle()
     idle = float(arguments[arguments.index("--idle") + 1]) if "--idle" in arguments else IDLE_SECONDS
     machine = Machine(allow_root="--allow-root" in arguments and not apart, leasing=leasing)
     if apart and leasing is not None:
@@ -92,7 +92,7 @@ def _serve(node_dir: str, machine: Machine, idle_seconds: float, remote: dict[st
     if machine.cgroups is not None:
         # What a predecessor left that died before its journal could name them.
         remove_groups([(machine.cgroups.version, machine.cgroups.bases)])
-    _give_up_privileges(machine)
+    give_up_privileges(machine)
     supervisor = Supervisor(node_dir, machine, journal, past, idle_seconds)
     supervisor.remember(past)
     _tell_lost(supervisor, past, left)
@@ -117,7 +117,7 @@ def _probe_only(leasing: Leasing | None, places: tuple[str, ...]) -> None:
     os.closerange(3, 65_536)
     reserve_low_descriptors()
     os.chdir("/")
-    _settle()
+    settle()
     machine = Machine(leasing=leasing)
     machine.places = places
     given = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
@@ -181,7 +181,7 @@ def _detach() -> None:
     os.setsid()
 
 
-def _settle() -> None:
+def settle() -> None:
     """Make the process what a long-lived parent of containers should be."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD, signal.SIGTSTP):
         signal.signal(number, signal.SIG_DFL)
@@ -197,7 +197,7 @@ def _settle() -> None:
         os.setgroups([])
 
 
-def _give_up_privileges(machine: Machine) -> None:
+def give_up_privileges(machine: Machine) -> None:
     """No program started from here ever gains privileges by setuid bits: inherited, so that it costs nothing later."""
     bwrap = machine.bwrap or find_program("bwrap")
     if bwrap is None or not os.stat(bwrap).st_mode & 0o4000:

@@ -52,6 +52,7 @@ from dais.engines.contract.status import (
     HostTools,
     LogChunk,
     NodeInfo,
+    Others,
     Phase,
     Status,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "Metered",
     "NEVER_ACCEPTED",
     "NodeInfo",
+    "Others",
     "Phase",
     "Progress",
     "Queues",

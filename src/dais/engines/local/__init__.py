@@ -2,7 +2,7 @@
 
 from dais.engines.local.engine import LocalEngine
 from dais.engines.local.interpreter import Interpreter, NoInterpreter, find_interpreter
-from dais.engines.local.seccomp import filter_program
+from dais.engines.seccomp import filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.local.users import data_owner, leasing
 from dais.engines.supervised.connector import SupervisorUnreachable

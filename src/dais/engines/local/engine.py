@@ -35,7 +35,7 @@ from dais.engines.local.gpus import Gpus
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
 from dais.engines.local.levels import level
 from dais.engines.local.machine import cores, memory
-from dais.engines.local.seccomp import filter_problem, filter_program
+from dais.engines.seccomp import filter_problem, filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox

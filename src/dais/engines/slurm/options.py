@@ -1,0 +1,53 @@
+"""What a resource group on Slurm is attached with. No secret is among it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+_word = msgspec.Meta(pattern=r"^[^\s\x00-\x1f]*$")
+Word = Annotated[str, _word]
+
+
+class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How jobs reach Slurm, and what each of them asks it for.
+
+    `partition` (else Slurm's default one), `account`, `qos`, `constraint` and `reservation` go to sbatch as they are;
+    `extra` are further options of it, `--name=value` each. `gpu` is what Slurm calls the GPUs (`gpu`, or `gpu:a100`).
+    `bid` says what becomes of a job's bid: `nice` lowers the niceness by it, `priority` sets the priority (operators of
+    Slurm alone may), `none` leaves the order to Dais.
+
+    `bin` is the directory of Slurm's commands (else they are on PATH), `conf` the path of `slurm.conf` where it is not
+    the usual one. `login` is a machine that they are called on by ssh (`user@host`), where the server has none, with
+    `ssh` as further options. `user` is the Unix user that owns the jobs, where the server is root; else they are the
+    server's own user's.
+
+    `directory` is one on a file system that the server and all nodes share, by the same path; else it is below the data
+    directory, which is then on such a file system. `python` is a Python >= 3.11 on the nodes and `isolation` what they
+    can do: both are found by a small job when they are not given.
+
+    `interval` is how often, in seconds, Slurm is asked for the state of all jobs, `settle` how long the file system may
+    take to show what a node wrote. `lookahead` is how many jobs more than fit are handed to Slurm; else as many as
+    there are nodes.
+    """
+
+    partition: Word = ""
+    account: Word = ""
+    qos: Word = ""
+    constraint: Word = ""
+    reservation: Word = ""
+    extra: tuple[Annotated[str, msgspec.Meta(pattern=r"^--[a-z][a-z-]*(=[^\x00-\x1f]*)?$")], ...] = ()
+    gpu: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w.:-]*$")] = "gpu"
+    bid: Literal["nice", "priority", "none"] = "none"
+    bin: str = ""
+    conf: str = ""
+    login: Annotated[str, msgspec.Meta(pattern=r"^([^\s-][^\s]*)?$")] = ""
+    ssh: tuple[str, ...] = ()
+    user: Word = ""
+    directory: str = ""
+    python: str = ""
+    isolation: Literal["", "sandbox", "process"] = ""
+    interval: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
+    settle: Annotated[float, msgspec.Meta(ge=0, le=600)] = 15.0
+    lookahead: Annotated[int, msgspec.Meta(ge=0)] | None = None

@@ -1,0 +1,102 @@
+"""What Slurm says of its jobs: one question for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dais.engines.slurm.commands import Commands, Failed
+from dais.engines.slurm.requests import attempt_of
+
+OVER = frozenset(
+    {
+        "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
+        "REVOKED", "TIMEOUT",
+    }
+)  # fmt: skip
+WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+_format = "%i|%T|%r|%C|%m|%b|%N|%j"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job of ours. `memory` in bytes; `reason` is why it waits, or how it ended."""
+
+    job: str
+    attempt_id: str
+    state: str
+    reason: str = ""
+    cpus: int = 0
+    memory: int = 0
+    gpus: int = 0
+    node: str = ""
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def waiting(self) -> bool:
+        return self.state in WAITING
+
+
+async def look(commands: Commands) -> list[Job]:
+    """All jobs of attempts that Slurm knows, those that have ended lately, too. Raises Unreachable, Failed."""
+    said = await commands.run("squeue", "--me", "--states=all", "--noheader", f"--format={_format}")
+    return parse(said)
+
+
+def parse(said: str) -> list[Job]:
+    found = []
+    for line in said.splitlines():
+        fields = line.split("|", 7)
+        if len(fields) != 8 or (attempt_id := attempt_of(fields[7].strip())) is None:
+            continue
+        job, state, reason, cpus, memory, gres, node, _ = (field.strip() for field in fields)
+        found.append(
+            Job(
+                job=job,
+                attempt_id=attempt_id,
+                state=state,
+                reason="" if reason == "None" else reason,
+                cpus=int(cpus) if cpus.isdigit() else 0,
+                memory=to_bytes(memory),
+                gpus=gpu_count(gres),
+                node="" if node == "(null)" else node,
+            )
+        )
+    return found
+
+
+async def look_back(commands: Commands, jobs: Iterable[str]) -> dict[str, str]:
+    """States of jobs that have left the queue, by the accounting; empty where there is none. Raises Unreachable."""
+    try:
+        said = await commands.run("sacct", "-X", "-n", "-P", "-j", ",".join(jobs), "-o", "JobIDRaw,State")
+    except Failed:
+        return {}
+    found = {}
+    for line in said.splitlines():
+        job, _, state = line.partition("|")
+        if state:
+            found[job] = state.split()[0]  # CANCELLED by 1000
+    return found
+
+
+def to_bytes(text: str) -> int:
+    """`64M`, `1.50G`, `8000` (MiB), with `n` or `c` behind it in older releases; 0 for what is none."""
+    digits = text.rstrip("nc")
+    unit = {"K": 10, "M": 20, "G": 30, "T": 40}.get(digits[-1:].upper())
+    try:
+        return int(float(digits[:-1] if unit else digits) * (1 << (unit or 20)))
+    except ValueError:
+        return 0
+
+
+def gpu_count(gres: str) -> int:
+    """GPUs in a list like `gpu:2`, `gres:gpu:a100:2(IDX:0-1)` or `gpu`; 0 when it names none."""
+    count = 0
+    for item in gres.replace("gres/", "").replace("gres:", "").split(","):
+        parts = item.partition("(")[0].replace("=", ":").split(":")
+        if parts[0] == "gpu":
+            count += int(parts[-1]) if parts[-1].isdigit() else 1
+    return count

@@ -1,0 +1,58 @@
+"""The Slurm engine as the contract suite sees it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from dais.engines.contract import Bind, HostTools, LaunchSpec
+from dais.engines.slurm import SlurmEngine
+from tests.support.engines import Harness, Step, shell
+from tests.support.slurm import Cluster, until
+
+
+class SlurmHarness(Harness):
+    """The Slurm engine on a cluster that many have one after the other, with a directory of its own."""
+
+    name = "slurm"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.directory = Path(tempfile.mkdtemp(prefix="group-", dir=cluster.place))
+        self._host: HostTools | None = None
+
+    async def open(self, **options: Any) -> SlurmEngine:
+        """What a node can do is found once, by the first."""
+        known = self.cluster.place / "facts.json"
+        if known.exists():
+            shutil.copy(known, self.directory)
+        engine = SlurmEngine(self.cluster.options(**options), self.directory)
+        await engine.start()
+        self._host = await engine.host_tools()
+        if not known.exists():
+            shutil.copy(self.directory / "facts.json", known)
+        return engine
+
+    def argv(self, *steps: Step) -> tuple[str, ...]:
+        return shell(*steps)
+
+    def spec(self, *steps: Step, **fields: Any) -> LaunchSpec:
+        assert self._host is not None, "open the engine first"
+        user = {"uid": self._host.uid, "gid": self._host.gid}
+        return super().spec(*steps, **{**user, "isolation": self._host.isolation, **fields})
+
+    def unstartable(self) -> dict[str, Any]:
+        return {"binds": (Bind(source=str(self.directory / "absent"), target="/mnt/absent"),)}
+
+    async def pass_time(self, seconds: float) -> None:
+        pass
+
+    async def crash(self) -> None:
+        self.cluster.crash()
+
+    async def close(self) -> None:
+        self.cluster.run("scancel", "--quiet", f"--user={self.cluster.user}")
+        until(lambda: not self.cluster.run("squeue", "--noheader", "--format=%i"), "an empty queue")
+        shutil.rmtree(self.directory)
