@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from dais.engines.seccomp import filter_program
+from dais.engines.supervised.seccomp import filter_program
 from dais.node import PROTOCOL, Leasing, connect, log_directory, read, start_supervisor
 
 PATIENCE = 30.0

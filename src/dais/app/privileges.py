@@ -22,9 +22,9 @@ from typing import Any
 import msgspec
 
 import dais
-from dais.engines.seccomp import filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.local.users import data_owner, leasing
+from dais.engines.supervised.seccomp import filter_program
 from dais.kit.data_directory import refuse_unfinished_restore
 from dais.kit.errors import DaisError
 from dais.kit.handover import hand_over

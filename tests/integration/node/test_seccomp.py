@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dais.engines.seccomp import NoFilter, compile_filter
+from dais.engines.supervised.seccomp import NoFilter, compile_filter
 from tests.support.needs import needs_bwrap, needs_program
 from tests.support.supervisor import Control, Node
 

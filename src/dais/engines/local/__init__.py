@@ -2,10 +2,10 @@
 
 from dais.engines.local.engine import LocalEngine
 from dais.engines.local.interpreter import Interpreter, NoInterpreter, find_interpreter
-from dais.engines.seccomp import filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.local.users import data_owner, leasing
 from dais.engines.supervised.connector import SupervisorUnreachable
+from dais.engines.supervised.seccomp import filter_program
 
 __all__ = [
     "Interpreter",

@@ -35,7 +35,6 @@ from dais.engines.local.gpus import Gpus
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
 from dais.engines.local.levels import level
 from dais.engines.local.machine import cores, memory
-from dais.engines.seccomp import filter_problem, filter_program
 from dais.engines.local.settings import LocalSettings
 from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox
@@ -45,6 +44,7 @@ from dais.engines.supervised.execution import start_exec
 from dais.engines.supervised.frames import Message, Used, pack, pack_body
 from dais.engines.supervised.link import Link
 from dais.engines.supervised.roots import add_root, remove_root
+from dais.engines.supervised.seccomp import filter_problem, filter_program
 from dais.engines.supervised.spoken import refuse_unspoken
 from dais.node import MAX_FRAME, PROTOCOL, end, log_directory, read, start_supervisor
 

@@ -25,7 +25,6 @@ from dais.engines.contract import (
     Status,
 )
 from dais.engines.mailbox import Mailbox
-from dais.engines.seccomp import filter_program
 from dais.engines.slurm import program
 from dais.engines.slurm.attempts import Attempts, Known, doubtful, verdict
 from dais.engines.slurm.commands import Commands, Failed, Unreachable
@@ -36,6 +35,7 @@ from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.queue import Job, look, look_back
 from dais.engines.slurm.store import Store
 from dais.engines.slurm.submitting import Submitter
+from dais.engines.supervised.seccomp import filter_program
 from dais.node import end, read
 from dais.node.seccomp import store as store_filter
 
