@@ -78,6 +78,12 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/folders/{ref}/publish": Call(),
     "POST /v1/folders/{ref}/uploads": Call(body={"path": "u{n}", "size": 1 << 20, "name": "u{n}"}),
     "DELETE /v1/folders/{ref}/uploads/{name}": Call(query="?path=u&size=1"),
+    "GET /v1/groups": Call(own=True),
+    "POST /v1/groups": Call(body={"engine": "nowhere", "name": "n{n}"}),
+    "POST /v1/groups/check": Call(body={"engine": "nowhere", "name": "n{n}"}),
+    "GET /v1/groups/{name}": Call(own=True),
+    "PATCH /v1/groups/{name}": Call(seen=True, body={"default_image": "host"}),
+    "DELETE /v1/groups/{name}": Call(seen=True),
     "GET /v1/images": Call(own=True),
     "GET /v1/identity-providers": Call(),
     "POST /v1/identity-providers": Call(

@@ -18,6 +18,7 @@ from dais.kit.database.work import NUMBERED, WRITTEN
 from dais.kit.vault import KEY_FILE, Vault
 from dais.wire.answers import JobDetail
 from dais.wire.spec import JobSpec, Resources
+from tests.support.attaching import Machines
 
 T = TypeVar("T")
 GROUP = "default"
@@ -37,6 +38,7 @@ class World:
         self.settings = ComputeSettings(**settings)
         self.directory = directory
         self.vault = Vault(directory / KEY_FILE)
+        self.machines = Machines(clock)
         self.compute: Compute | None = None
         self.actor = self._administrator()
 
@@ -51,7 +53,14 @@ class World:
         assert self.compute is None
         engine = FakeEngine(self.machine)
         self.compute = Compute(
-            self.db, {GROUP: engine}, self.blobs, self.folders, self.settings, self.directory, self.vault
+            self.db,
+            {GROUP: engine},
+            self.blobs,
+            self.folders,
+            self.settings,
+            self.directory,
+            self.vault,
+            self.machines.kinds,
         )
         await self.compute.start()
         await self.until_true(self.has_nodes, "the nodes are known")

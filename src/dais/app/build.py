@@ -17,6 +17,7 @@ from dais import web
 from dais.api import Application, Authenticator, Parts, Services, UserLimits, all_routes, tokens_in_address
 from dais.api.addresses import Addresses
 from dais.api.settings import ServerSettings
+from dais.app.engines import engine_kinds
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
 from dais.compute import Compute, Notifier, Retention
@@ -126,7 +127,8 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     vault = Vault(data_dir / KEY_FILE)
     engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"], standing.starter)}
     notifier = Notifier(db, vault, loaded["notify"])
-    compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault)
+    kinds = engine_kinds(data_dir, loaded, vault)
+    compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault, kinds)
     mailer = Mailer(loaded["notify"])
     desk = SignInDesk(db, vault, loaded["identity"], mailer, lambda: services.url)
     services = Services(

@@ -1,14 +1,16 @@
-"""Making the engine of a resource group from what was said when it was attached."""
+"""The engines that can be attached: a row for each kind, which imports the engine when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dais.engines.contract import Engine
-from dais.kit.errors import Invalid
+import msgspec
+
+from dais.compute import EngineKind
+from dais.engines.contract import CheckReport, Engine
 from dais.kit.vault import Vault
 
 
@@ -23,15 +25,32 @@ class EngineParts:
     vault: Vault
 
 
-Maker = Callable[[Mapping[str, Any], EngineParts], Engine]
+@dataclass(frozen=True)
+class Kind:
+    """What the package of an engine offers (`dais.engines.contract.check`); `check` is told `data_dir`."""
 
-MAKERS: dict[str, Maker] = {}
-"""By what `dais attach` is told. Each imports its engine when it is called: nobody pays for those that are not used."""
+    options: type[msgspec.Struct]
+    make: Callable[[Any, EngineParts], Engine]
+    check: Callable[..., Awaitable[CheckReport]]
 
 
-def make_engine(kind: str, options: Mapping[str, Any], parts: EngineParts) -> Engine:
-    """The engine, not started. Raises Invalid for a kind that does not exist and for options that it does not have."""
-    maker = MAKERS.get(kind)
-    if maker is None:
-        raise Invalid(f"there is no engine {kind!r}; there are: {', '.join(sorted(MAKERS))}", code="no-such-engine")
-    return maker(options, parts)
+KINDS: dict[str, Callable[[], Kind]] = {}
+"""By what `dais attach` is told. Nobody pays for those that are not used: each imports its engine when it is called."""
+
+
+def engine_kinds(data_dir: Path, settings: Mapping[str, Any], vault: Vault) -> dict[str, Callable[[], EngineKind]]:
+    """The table as compute uses it, for one installation."""
+
+    def bound(kind: Kind) -> EngineKind:
+        def make(options: Any, group: str) -> Engine:
+            return kind.make(options, EngineParts(group, data_dir / "engines" / group, data_dir, settings, vault))
+
+        async def check(options: Any) -> CheckReport:
+            return await kind.check(options, data_dir=data_dir)
+
+        return EngineKind(kind.options, make, check)
+
+    def entry(load: Callable[[], Kind]) -> Callable[[], EngineKind]:
+        return lambda: bound(load())
+
+    return {name: entry(load) for name, load in KINDS.items()}

@@ -13,7 +13,19 @@ from dais.wire.answers import Node
 if TYPE_CHECKING:
     from dais.sdk.client import Client
 
-COLUMNS = ("name", "group", "state", "cpu", "free_cpu", "mem", "free_mem", "gpu", "free_gpu")
+COLUMNS = (
+    "name",
+    "group",
+    "state",
+    "cpu",
+    "free_cpu",
+    "others_cpu",
+    "mem",
+    "free_mem",
+    "others_mem",
+    "gpu",
+    "free_gpu",
+)
 
 
 @click.group()
@@ -30,7 +42,7 @@ def node() -> None:
 @with_output_of(Node)
 @connected
 def ls(client: Client, output: Output) -> None:
-    """List the machines with their slots and what is free of them.
+    """List the machines with their slots, what is free of them, and what others than Dais use there.
 
     \b
     Examples:

@@ -30,6 +30,8 @@ MARKS = {
     "RUNNING": ("●", "blue"),
     "FINISHING": ("●", "blue"),
     "READY": ("✓", "green"),
+    "UP": ("✓", "green"),
+    "AWAY": ("✕", "red"),
     "SUCCEEDED": ("✓", "green"),
     "FAILED": ("✕", "red"),
     "PAUSED": ("‖", "yellow"),
@@ -51,7 +53,7 @@ FIELD_ALIASES = {
 WORDS = {"command", "argv"}
 """Fields that are one list of words, not a value for each run."""
 
-SIZES = {"mem", "free_mem", "size", "memory_peak", "log_bytes", "disk_free", "disk_size"}
+SIZES = {"mem", "free_mem", "others_mem", "size", "memory_peak", "log_bytes", "disk_free", "disk_size"}
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,18 @@ COMMANDS: dict[str, Entry] = {
     "audit": Entry(
         "dais.cli.identity.audit:audit", "Tell who did, or was refused, what to which thing, and from where."
     ),
+    "attach": Entry(
+        "dais.cli.resource_group:attach",
+        "Add a resource group: containers by Docker or Podman, or the machines of a Slurm cluster (administrators).",
+    ),
+    "detach": Entry(
+        "dais.cli.resource_group:detach",
+        "Forget resource groups (administrators); refused while a job of theirs has not ended.",
+    ),
+    "group": Entry(
+        "dais.cli.resource_group:group",
+        "List, show and change resource groups: pools of machines, each with its engine.",
+    ),
     "node": Entry("dais.cli.node:node", "List the machines and what is free of them."),
     "me": Entry("dais.cli.me:me", "Tell who you are, and where you are connected."),
     "whoami": Entry("dais.cli.me:me", "The same as `dais me`.", alias_of="me"),

@@ -3,7 +3,18 @@
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
 from dais.compute.figures import Figures, figures
-from dais.compute.groups.queries import list_nodes
+from dais.compute.groups.attached import (
+    check_new_group,
+    find_group,
+    forget_group,
+    get_group,
+    list_groups,
+    new_group,
+    remove_group,
+    set_group,
+)
+from dais.compute.groups.kinds import EngineKind, Kinds, find_kind, read_options, written_options
+from dais.compute.groups.queries import DEFAULT_GROUP, group_problems, list_nodes
 from dais.compute.images.commands import add_image, check_new_image, remove_image, store_image_size
 from dais.compute.images.queries import get_image, image_row, list_images
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
@@ -29,6 +40,21 @@ from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
 
 __all__ = [
+    "group_problems",
+    "DEFAULT_GROUP",
+    "written_options",
+    "read_options",
+    "find_kind",
+    "Kinds",
+    "EngineKind",
+    "set_group",
+    "remove_group",
+    "new_group",
+    "list_groups",
+    "get_group",
+    "forget_group",
+    "find_group",
+    "check_new_group",
     "SAMPLE_SECONDS",
     "Sample",
     "Shipped",

@@ -31,7 +31,7 @@ from dais.engines.contract import SYSTEM, Engine, Frame, Handle, LogChunk
 from dais.identity import Actor
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Database, Statement, UnitOfWork
-from dais.kit.errors import NotFound
+from dais.kit.errors import NotFound, Unavailable
 
 KEPT_SECONDS = 10.0
 """How long a segment of a shipped log stays open, about, for who reads on."""
@@ -139,6 +139,18 @@ class Logbook:
         self._closing: asyncio.TimerHandle | None = None
         self._feeds = Feeds(self, db)
 
+    def _engine(self, group: str) -> Engine:
+        """Raises Unavailable: what it still holds can be read once it is back."""
+        engine = self._engines.get(group)
+        if engine is None:
+            raise Unavailable(
+                f"the engine of group {group} cannot be reached now, and still holds this log; "
+                f"`dais group get {group}` says why",
+                code="group-away",
+                retry_after=5,
+            )
+        return engine
+
     async def read(self, log: JobLog, position: Position | None, *, limit: int = 1 << 20) -> Slice:
         """Output from a position (None: the beginning of the latest run); does not wait for more."""
         position = position or Position(log.run_index)
@@ -197,7 +209,7 @@ class Logbook:
         cursor = f"{position.segment}:{position.offset}"
         if source.handle is None:
             return LogChunk([], cursor, source.over)
-        chunk = await self._engines[log.group].logs(source.handle, cursor, limit=limit)
+        chunk = await self._engine(log.group).logs(source.handle, cursor, limit=limit)
         if chunk.eof:
             fresh = (await self.refresh(log)).runs.get(position.run)
             now = (fresh.build if position.build else fresh.own) if fresh is not None else None
@@ -232,7 +244,7 @@ class Logbook:
         """What changes when there is more output of the latest run than before."""
         run = log.runs.get(log.run_index)
         sources = (run.build, run.own) if run is not None else ()
-        engine = self._engines[log.group]
+        engine = self._engine(log.group)
         return tuple(
             [
                 await engine.log_end(source.handle)
@@ -278,7 +290,7 @@ class Logbook:
         if run.own.segments is not None:
             last = run.own.segments[-1].index if run.own.segments else 0
         elif run.own.handle is not None:
-            end = await self._engines[log.group].log_end(run.own.handle)
+            end = await self._engine(log.group).log_end(run.own.handle)
             last = int(end.partition(":")[0])
         first = last - TAIL_BYTES // SEGMENT_BYTES
         return Position(position.run, False, first) if first > position.segment else position

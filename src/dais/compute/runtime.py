@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from dais.compute.groups.commands import register_group
+from dais.compute.groups.kinds import Kinds
 from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.records import works
@@ -22,11 +23,11 @@ from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
 from dais.compute.loops.staging import give_to_jobs, staged
 from dais.compute.meter import Meter
+from dais.compute.openings import Openings
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import (
     CommandNotFound,
-    Connected,
     Engine,
     Exec,
     ExecStream,
@@ -58,14 +59,18 @@ class Compute:
         settings: ComputeSettings,
         data_dir: Path,
         vault: Vault,
+        kinds: Kinds | None = None,
     ) -> None:
         self.settings = settings
+        self.kinds: Kinds = kinds or {}
         self.logbook = Logbook(db, engines, blobs)
         self.meter = Meter(self.usage, db.clock)
         self.groups: dict[str, Group] = {}
         self._parts = (db, blobs, folders, data_dir, vault)
         self._engines = engines
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.openings = Openings(self, db, self.kinds)
+        self._opening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start every engine and its group's loops. Raises OSError or LaunchRefused when an engine cannot work here."""
@@ -77,6 +82,8 @@ class Compute:
             # Before the first request: whoever submits at once must find the group there.
             await db.write(register_group, name, engine.name, "host")
             self._serve(name, engine, host)
+        self._opening = asyncio.create_task(self.openings.run(), name="resource groups")
+        self._opening.add_done_callback(_report)
 
     async def open_group(self, name: str, engine: Engine) -> None:
         """Start the engine of a group that was attached, and the group's loops.
@@ -113,6 +120,9 @@ class Compute:
 
     async def stop(self) -> None:
         """Stop the loops and disconnect. Containers go on."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -122,10 +132,8 @@ class Compute:
             await engine.close()
 
     def unconnected(self) -> list[str]:
-        """The groups whose engine cannot be reached now, or was not started yet."""
-        away = [
-            name for name, engine in self._engines.items() if isinstance(engine, Connected) and not engine.connected
-        ]
+        """The groups whose engine this process cannot reach now, or has not started yet."""
+        away = [name for name, group in self.groups.items() if group.away is not None]
         return sorted({*away, *(name for name in self._engines if name not in self.groups)})
 
     async def exec(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dais.sdk.audit import AsyncAudit, Audit
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.folders import AsyncFolders, Folders
+    from dais.sdk.groups import AsyncGroups, Groups
     from dais.sdk.identity_providers import AsyncIdentityProviders, IdentityProviders
     from dais.sdk.images import AsyncImages, Images
     from dais.sdk.invitations import AsyncInvitations, Invitations
@@ -88,6 +89,7 @@ class Client(ClientApi, Blocking):
     audit: Audit = resource("dais.sdk.audit:Audit")
     environments: Environments = resource("dais.sdk.environments:Environments")
     folders: Folders = resource("dais.sdk.folders:Folders")
+    groups: Groups = resource("dais.sdk.groups:Groups")
     identity_providers: IdentityProviders = resource("dais.sdk.identity_providers:IdentityProviders")
     images: Images = resource("dais.sdk.images:Images")
     invitations: Invitations = resource("dais.sdk.invitations:Invitations")
@@ -148,6 +150,7 @@ class AsyncClient(ClientApi, Asynchronous):
     audit: AsyncAudit = resource("dais.sdk.audit:AsyncAudit")
     environments: AsyncEnvironments = resource("dais.sdk.environments:AsyncEnvironments")
     folders: AsyncFolders = resource("dais.sdk.folders:AsyncFolders")
+    groups: AsyncGroups = resource("dais.sdk.groups:AsyncGroups")
     identity_providers: AsyncIdentityProviders = resource("dais.sdk.identity_providers:AsyncIdentityProviders")
     images: AsyncImages = resource("dais.sdk.images:AsyncImages")
     invitations: AsyncInvitations = resource("dais.sdk.invitations:AsyncInvitations")

@@ -31,7 +31,7 @@ class ServerInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in a data directory. `stale`: a server ended there without tidying up.
 
-    `problems` tell why a server that runs cannot do all of its work now.
+    `problems` tell why a server that runs cannot do its work now, `away` which groups have an engine that is away.
     """
 
     state: State
@@ -41,6 +41,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     stale: bool = False
     problems: list[str] = []
+    away: list[str] = []
 
 
 def default_data_dir() -> Path:

@@ -263,7 +263,10 @@ class LogPage(Answer, frozen=True, kw_only=True):
 
 
 class Node(Answer, frozen=True, kw_only=True):
-    """A machine of a resource group, with its slots and what is free of them. `gpus` are the UUIDs of its GPUs."""
+    """A machine of a resource group, with its slots and what is free of them. `gpus` are the UUIDs of its GPUs.
+
+    `others_*` is used there by what Dais did not start.
+    """
 
     name: str
     urn: str
@@ -275,6 +278,9 @@ class Node(Answer, frozen=True, kw_only=True):
     free_cpu: float
     free_mem: int
     free_gpu: int
+    others_cpu: float = 0.0
+    others_mem: int = 0
+    others_gpu: int = 0
     gpus: list[str] = []
     isolation: dict[str, Any] = {}
     disk_free: int | None = None

@@ -86,20 +86,76 @@ nodes = st.lists(
 )
 
 
-@given(jobs, nodes)
-def test_no_slot_is_given_twice_and_everybody_is_answered(queue: list[Waiting], machines: list[NodeState]) -> None:
-    seen = Snapshot(queue=tuple(queue), nodes=tuple(machines), now=0)
+lookaheads = st.none() | st.integers(0, 6)
+
+
+@given(jobs, jobs, nodes, lookaheads)
+def test_no_slot_is_given_twice_and_everybody_is_answered(
+    queue: list[Waiting], inside: list[Waiting], machines: list[NodeState], lookahead: int | None
+) -> None:
+    handed_over = () if lookahead is None else tuple(inside)
+    seen = Snapshot(queue=tuple(queue), nodes=tuple(machines), now=0, lookahead=lookahead, inside=handed_over)
     decided = plan(seen)
-    assert plan(seen) == decided
+    assert plan(msgspec.json.decode(msgspec.json.encode(seen), type=Snapshot)) == decided, "it can be replayed"
     asked = {one.job_id: one for one in queue}
+    beyond = [start.beyond for start in decided.starts]
+    assert beyond == sorted(beyond), "who waits with the engine comes after all that fit"
+    assert sum(beyond) <= (lookahead or 0)
     for machine in machines:
-        mine = [asked[start.job_id] for start in decided.starts if start.node == machine.name]
+        mine = [asked[start.job_id] for start in decided.starts if start.node == machine.name and not start.beyond]
         assert sum(one.cpu_millis for one in mine) <= machine.free_cpu_millis
         assert sum(one.mem for one in mine) <= machine.free_mem
         assert sum(one.gpu for one in mine) <= machine.free_gpu
     started = [start.job_id for start in decided.starts]
     assert started == [one.job_id for one in queue][: len(started)]
     assert set(started) | set(decided.waits) == set(asked)
+    assert not set(started) & set(decided.waits)
+    assert all(decided.waits.values())
+
+
+@given(jobs, nodes, st.integers(0, 6))
+def test_what_was_handed_over_counts_when_it_is_asked_again(
+    queue: list[Waiting], machines: list[NodeState], lookahead: int
+) -> None:
+    seen = Snapshot(queue=tuple(queue), nodes=tuple(machines), now=0, lookahead=lookahead)
+    first = plan(seen)
+    given_over = {start.job_id for start in first.starts}
+    again = msgspec.structs.replace(
+        seen,
+        queue=tuple(one for one in queue if one.job_id not in given_over),
+        inside=tuple(one for one in queue if one.job_id in given_over),
+    )
+    assert plan(again).starts == (), "nothing started meanwhile, so that nothing more is handed over"
+
+
+def test_an_engine_with_a_queue_is_given_what_fits_and_its_lookahead() -> None:
+    seen = Snapshot(
+        queue=tuple(job(name) for name in "abcdef"), nodes=(node("n"), node("large", cpu=3000)), now=0, lookahead=2
+    )
+    fewer = msgspec.structs.replace(seen, nodes=(node("n", cpu_free=1000), node("large", cpu=3000, cpu_free=0)))
+    decided = plan(fewer)
+    assert [(start.job_id, start.node, start.beyond) for start in decided.starts] == [
+        ("a", "n", False),
+        ("b", "large", True),
+        ("c", "large", True),
+    ]
+    assert decided.waits == {
+        "d": "needs 1 cpu, 0 of 2 free on n",
+        "e": "waits for the jobs before it",
+        "f": "waits for the jobs before it",
+    }
+
+
+def test_a_job_that_no_node_can_hold_is_never_handed_over() -> None:
+    seen = Snapshot(queue=(job("huge", cpu=9000), job("small")), nodes=(node("n", cpu_free=0),), now=0, lookahead=2)
+    assert plan(seen).starts == ()
+    assert plan(seen).waits["small"] == "waits for the jobs before it", "nobody overtakes it"
+
+
+def test_nothing_starts_while_the_engine_is_away() -> None:
+    seen = Snapshot(queue=(job("a"), job("b")), nodes=(node("n"),), now=0, away="the engine of group g is away")
+    assert plan(seen).starts == ()
+    assert plan(seen).waits == {"a": "the engine of group g is away", "b": "waits for the jobs before it"}
 
 
 def test_nothing_is_started_on_a_node_whose_disk_is_full() -> None:

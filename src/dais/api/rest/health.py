@@ -10,6 +10,7 @@ from sqlalchemy import column, literal, select, table, update
 
 from dais.api.context import Context, Services
 from dais.api.routing import Routes
+from dais.compute import DEFAULT_GROUP, group_problems
 from dais.kit.database import Statement, UnitOfWork
 from dais.kit.errors import DaisError, Unavailable
 from dais.kit.tables import leases
@@ -33,10 +34,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Each thing that was looked at, and "ok"."""
+    """Each thing that was looked at, and "ok".
+
+    `away` are attached groups whose engine cannot be reached: their jobs wait, and the server can do all else.
+    """
 
     status: str
     checks: dict[str, str]
+    away: list[str] = []
 
 
 @routes.get("/v1/health", summary="Whether the server works", public=WHY)
@@ -50,20 +55,21 @@ async def health(ctx: Context) -> Health:
 
 @routes.get("/v1/ready", summary="Whether the server can do its work now", public=WHY)
 async def ready(ctx: Context) -> Readiness:
-    """Answers 200 when the database takes writes and has the right schema, the engines are connected, and the server is
-    not stopping; else 503, whose field `checks` says which of them is not so.
+    """Answers 200 when the database takes writes and has the right schema, the machine's own engine is connected, and
+    the server is not stopping; else 503, whose field `checks` says which of them is not so.
     """
     checks = await _checks(ctx.services)
+    away = await ctx.db.read(group_problems)
     failing = {name: words for name, words in checks.items() if words != "ok"}
     if failing:
         told = "; ".join(f"{name}: {words}" for name, words in failing.items())
         raise Unavailable(f"the server is not ready: {told}", code="not-ready", retry_after=2, checks=checks)
-    return Readiness(status="ready", checks=checks)
+    return Readiness(status="ready", checks=checks, away=sorted(away))
 
 
 async def _checks(services: Services) -> dict[str, str]:
     away = services.parts.compute.unconnected() if services.parts.compute is not None else []
-    engines = f"the engine of {', '.join(away)} cannot be reached" if away else "ok"
+    engines = f"the engine of {DEFAULT_GROUP} cannot be reached" if DEFAULT_GROUP in away else "ok"
     stopping = "the server is stopping" if services.stopping.is_set() else "ok"
     return {**await _database(services), "engines": engines, "server": stopping}
 

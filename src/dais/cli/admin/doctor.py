@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import textwrap
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,15 +10,14 @@ import click
 import msgspec
 
 from dais.cli.admin.place import data_dir_of, data_dir_option, platform_missing
+from dais.cli.findings import finding_lines
 from dais.cli.problems import complain
 
 if TYPE_CHECKING:
-    from dais.app.doctor import Finding, Report
+    from dais.app.doctor import Report
 
-MARKS = {"fine": ("✓", "green"), "weak": ("!", "yellow"), "bad": ("✕", "red"), "absent": ("·", "bright_black")}
 UNSOUND = 1
 """Exit code when something matters that is not as it should be."""
-WIDTH = 100
 
 
 @click.command("doctor")
@@ -64,23 +60,15 @@ def _page(report: Report) -> str:
     for section, findings in groupby(report.findings, key=lambda finding: finding.section):
         lines += ["", click.style(section, bold=True)]
         for finding in findings:
-            lines += _lines(finding, margin)
+            lines += finding_lines(
+                finding.state,
+                finding.title,
+                finding.finding,
+                margin=margin,
+                consequence=finding.consequence,
+                remedy=finding.remedy,
+            )
     return "\n".join([*lines, "", _conclusion(report)])
-
-
-def _lines(finding: Finding, margin: int) -> list[str]:
-    mark, colour = MARKS[finding.state]
-    lead = f"  {click.style(mark, fg=colour)} {finding.title.ljust(margin)}  "
-    indent = " " * (margin + 6)
-    room = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH)
-    text = textwrap.wrap(finding.finding, max(20, room - len(indent)), break_on_hyphens=False) or [""]
-    lines = [lead + text[0], *(indent + line for line in text[1:])]
-    if finding.consequence:
-        told = textwrap.wrap(finding.consequence, max(20, room - len(indent) - 2), break_on_hyphens=False)
-        lines += [indent + ("→ " if number == 0 else "  ") + line for number, line in enumerate(told)]
-    if finding.remedy:
-        lines.append(indent + click.style(f"⚒ {finding.remedy}", fg="cyan"))  # one line, to be copied
-    return lines
 
 
 def _conclusion(report: Report) -> str:

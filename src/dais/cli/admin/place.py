@@ -58,17 +58,23 @@ def answers(url: str, seconds: float = HEALTH_SECONDS) -> bool:
         connection.close()
 
 
-def problems_of(url: str, seconds: float = HEALTH_SECONDS) -> list[str]:
-    """Why the server at `url` cannot do all of its work now; nothing when it can, or is too old to say."""
+def problems_of(url: str, seconds: float = HEALTH_SECONDS) -> tuple[list[str], list[str]]:
+    """Why the server at `url` cannot do its work now, and the attached groups whose engine is away.
+
+    Nothing when it can, or is too old to say.
+    """
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.hostname or "localhost", place.port, timeout=seconds)
     try:
         connection.request("GET", "/v1/ready")
         answer = connection.getresponse()
-        checks = msgspec.json.decode(answer.read())["fields"]["checks"] if answer.status == 503 else {}
-        return [f"{name}: {words}" for name, words in checks.items() if words != "ok"]
+        told = msgspec.json.decode(answer.read())
+        if answer.status == 200:
+            return [], list(told.get("away", ()))
+        checks = told["fields"]["checks"] if answer.status == 503 else {}
+        return [f"{name}: {words}" for name, words in checks.items() if words != "ok"], []
     except (OSError, http.client.HTTPException, msgspec.DecodeError, KeyError, TypeError, AttributeError):
-        return []
+        return [], []
     finally:
         connection.close()
 

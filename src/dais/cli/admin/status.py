@@ -32,7 +32,8 @@ def status(data_dir: Path | None, as_json: bool) -> int:
     if found.state == "running" and found.url is not None and not answers(found.url):
         found = msgspec.structs.replace(found, state="unresponsive")
     elif found.state == "running" and found.url is not None:
-        found = msgspec.structs.replace(found, problems=problems_of(found.url))
+        problems, away = problems_of(found.url)
+        found = msgspec.structs.replace(found, problems=problems, away=away)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
@@ -43,7 +44,9 @@ def status(data_dir: Path | None, as_json: bool) -> int:
 def _words(found: Installation) -> str:
     if found.state == "running":
         lines = [f"Dais {found.version} runs at {found.url} (pid {found.pid})", f"data directory {found.data_dir}"]
-        return "\n".join([*lines, *(f"not ready: {words}" for words in found.problems)])
+        lines += [f"not ready: {words}" for words in found.problems]
+        lines += [f"group {name} starts nothing now: `dais group get {name}` says why" for name in found.away]
+        return "\n".join(lines)
     if found.state == "starting":
         return f"Dais is starting or stopping on {found.data_dir} (pid {found.pid or 'unknown'})"
     if found.state == "unresponsive":

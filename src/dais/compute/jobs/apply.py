@@ -75,7 +75,7 @@ _update_run = Statement(
     .values(
         {
             name: bindparam(name)
-            for name in ("state", "reason", "detail", "exit_code", "signal", "started_at", "ended_at")
+            for name in ("state", "node", "reason", "detail", "exit_code", "signal", "started_at", "ended_at")
         }
         | _facts
         | {name: func.coalesce(runs.c[name], bindparam(name)) for name in _shipped}
@@ -263,6 +263,7 @@ class _Writing:
         self.runs[run_id] = {
             "run_id": run_id,
             "state": str(after.run_state),
+            "node": after.node or before.node,
             "reason": after.reason if ended else None,
             "detail": after.detail if ended else None,
             "exit_code": after.exit_code,

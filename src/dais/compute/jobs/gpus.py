@@ -24,6 +24,11 @@ def held_gpus(uow: UnitOfWork) -> set[tuple[str, str]]:
 def hold_gpus(uow: UnitOfWork, run_id: str, node: str, uuids: Sequence[str]) -> None:
     """Give GPUs to a run that has just been placed. They stay its own until it has ended."""
     uow.many(_hold, [{"node": node, "uuid": uuid, "run_id": run_id} for uuid in uuids])
+    note_gpus(uow, run_id, uuids)
+
+
+def note_gpus(uow: UnitOfWork, run_id: str, uuids: Sequence[str]) -> None:
+    """Write down with a run which GPUs it has; where the engine chooses them, how many, by the names of as many."""
     uow.run(_note, held_by=run_id, uuids=msgspec.json.encode(uuids).decode())
 
 

@@ -83,9 +83,10 @@ class PreparationFailed(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The engine says that the container runs, since `at` (µs)."""
+    """The engine says that the container runs, since `at` (µs). `node`: where, if it was it who chose that."""
 
     at: int
+    node: str | None = None
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -215,7 +216,8 @@ def _cannot_prepare(job: Life, event: PreparationFailed) -> tuple[Life, tuple[Ac
 
 
 def _start(job: Life, event: Started) -> tuple[Life, tuple[Action, ...]]:
-    after = _change(job, state=State.RUNNING, run_state=RunState.RUNNING, started_at=event.at)
+    node = event.node or job.node
+    after = _change(job, state=State.RUNNING, run_state=RunState.RUNNING, started_at=event.at, node=node)
     return after, ((Action.STOP,) if job.cancel_reason else ())
 
 

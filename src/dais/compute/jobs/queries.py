@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select
 
+from dais.compute.groups.queries import group_problems
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.tables import SHORT_ID, is_waiting, job_history, job_tags, jobs, runs
 from dais.compute.notify.queries import deliveries_of
@@ -162,7 +164,9 @@ def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = No
     owner = user_names(uow, {row.owner_id})[row.owner_id]
     fields = _fields(row, spec, get_account(uow, row.account_id), owner)
     fields["runs"] = [run_answer(run) for run in its_runs]
-    fields["place"] = _place(uow, row) if row.state == "PENDING" else None
+    if row.state == "PENDING":
+        fields["place"] = _place(uow, row)
+        fields["pending_reason"] = _away(group_problems(uow), row) or fields["pending_reason"]
     warnings = msgspec.json.decode(row.warnings)
     told = deliveries_of(uow, row.id) if row.ended_at is not None else []
     return answers.JobDetail(**fields, spec=spec, history=history, warnings=warnings, notifications=told)
@@ -287,10 +291,13 @@ def _answers(uow: UnitOfWork, rows: list[Row]) -> list[answers.Job]:
     latest = {run.job_id: run for run in uow.all(_latest_runs, ids=[row.id for row in rows])}
     accounts = {id_: get_account(uow, id_) for id_ in {row.account_id for row in rows}}
     owners = user_names(uow, {row.owner_id for row in rows})
+    problems = group_problems(uow) if any(row.state == "PENDING" for row in rows) else {}
     found = []
     for row in rows:
         run = latest.get(row.id)
         fields = _fields(row, _spec.decode(row.spec), accounts[row.account_id], owners[row.owner_id])
+        if row.state == "PENDING":
+            fields["pending_reason"] = _away(problems, row) or fields["pending_reason"]
         found.append(answers.Job(**fields, runs=[run_answer(run)] if run is not None else []))
     return found
 
@@ -326,6 +333,12 @@ def _fields(row: Row, spec: JobSpec, account: Account, owner: str) -> dict[str, 
         "ended_at": _when(row.ended_at),
         "run_index": row.run_index,
     }
+
+
+def _away(problems: Mapping[str, str], row: Row) -> str | None:
+    """Why a job waits whose group starts nothing now, whatever is written with the job itself."""
+    problem = problems.get(row.group_name)
+    return problem and f"group {row.group_name} starts nothing now: {problem}"
 
 
 def _place(uow: UnitOfWork, row: Row) -> int:

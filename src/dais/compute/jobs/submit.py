@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import msgspec
 from sqlalchemy import bindparam, delete, func, insert, literal, select
 
-from dais.compute.groups.queries import DEFAULT_GROUP, group_names, group_row, node_rows
-from dais.compute.images.queries import check_image
+from dais.compute.groups.choice import check_group, choose_group, named_group
 from dais.compute.jobs import apply
 from dais.compute.jobs.queries import get_job, new_job
 from dais.compute.jobs.tables import SHORT_ID, idempotency_keys, job_tags, jobs
@@ -17,10 +16,10 @@ from dais.compute.jobs.types import FolderMount
 from dais.compute.secrets.queries import check_uses
 from dais.compute.settings import ComputeSettings
 from dais.data import find_mount
-from dais.identity import Account, Actor, get_account, may, require, resolve_account, resource_at
+from dais.identity import Account, Actor, get_account, require, resolve_account
 from dais.kit.clock import SECOND
 from dais.kit.database import Row, Statement, UnitOfWork
-from dais.kit.errors import Conflict, Forbidden, Invalid, TooMany
+from dais.kit.errors import Conflict, Invalid, TooMany
 from dais.kit.ids import new_id
 from dais.wire import answers
 from dais.wire.spec import JobSpec, Mount
@@ -137,120 +136,25 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     """Look up everything that the spec names and refuse what can never run. Changes nothing (`--dry-run`)."""
     account = resolve_account(uow, actor, spec.account)
     require(uow, actor, "job:new", account_id=account.id)
-    group = _group(uow, actor, spec.group or DEFAULT_GROUP)
+    chosen = choose_group(uow, actor, spec)
     check_uses(uow, actor, account, spec.secrets)
-    nodes = node_rows(uow, group.name)
-    about_image = check_image(uow, actor, spec, group, nodes)
-    _check_fits(spec, nodes)
     mounts = tuple(
         FolderMount(folder_id=found.folder_id, path=found.path, target=mount.target, read_only=found.read_only)
         for mount in spec.data
         for found in (find_mount(uow, actor, mount, account.id),)
     )
-    return Checked(account, group, mounts, about_image + _check_isolation(uow, actor, spec, nodes))
+    return Checked(account, chosen.group, mounts, chosen.warnings)
 
 
 def check_again(uow: UnitOfWork, actor: Actor, row: Row) -> None:
     """Ask for all that a job uses, for whoever lets it run once more. Raises as `check_spec`."""
     spec = msgspec.json.decode(row.spec, type=JobSpec)
-    account, group = get_account(uow, row.account_id), _group(uow, actor, row.group_name)
-    nodes = node_rows(uow, group.name)
+    account, group = get_account(uow, row.account_id), named_group(uow, actor, row.group_name)
     check_uses(uow, actor, account, spec.secrets)
-    check_image(uow, actor, spec, group, nodes)
+    check_group(uow, actor, spec, group)
     for mount in msgspec.json.decode(row.mounts, type=tuple[FolderMount, ...]):
         again = Mount(name=mount.folder_id, path=mount.path, target=mount.target, read_only=mount.read_only)
         find_mount(uow, actor, again, account.id)
-    _check_isolation(uow, actor, spec, nodes)
-
-
-def _group(uow: UnitOfWork, actor: Actor, name: str) -> Row:
-    """The group that jobs of the actor may run in: one that they may get. Raises Forbidden, Invalid `no-such-group`."""
-    require(uow, actor, "group:get", resource_id=name[:63])  # whether or not it is there
-    group = group_row(uow, name)
-    if group is None:
-        known = [one for one in group_names(uow) if may(uow, actor, "group:get", resource_at(uow, "group", one))]
-        raise Invalid(
-            f"there is no resource group {name!r}; there are: {', '.join(known) or 'none yet'}", code="no-such-group"
-        )
-    return group
-
-
-def _check_fits(spec: JobSpec, nodes: list[Row]) -> None:
-    """Refuse what no node can ever hold, with what was asked and what the largest node has."""
-    asked = spec.resources
-    for node in nodes:
-        gpus = len(msgspec.json.decode(node.gpus))
-        if asked.cpu * 1000 <= node.cpu_millis and asked.mem <= node.mem and asked.gpu <= gpus:
-            return
-    if not nodes:
-        return  # the group's machines are not known yet: it waits
-    largest = max(nodes, key=lambda node: (len(msgspec.json.decode(node.gpus)) if asked.gpu else 0, node.cpu_millis))
-    raise Invalid(
-        f"the job asks for {asked.cpu:g} cpu, {asked.mem / (1 << 30):.4g} GiB of memory and {asked.gpu} gpu; "
-        f"the largest node, {largest.name}, has {largest.cpu_millis / 1000:g} cpu, {largest.mem / (1 << 30):.4g} GiB "
-        f"and {len(msgspec.json.decode(largest.gpus))} gpu: ask for less",
-        code="never-fits",
-        asked={"cpu": asked.cpu, "mem": asked.mem, "gpu": asked.gpu},
-        largest={"cpu": largest.cpu_millis / 1000, "mem": largest.mem, "gpu": len(msgspec.json.decode(largest.gpus))},
-    )
-
-
-def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: list[Row]) -> tuple[str, ...]:
-    """Without file-system isolation only jobs of those run who may change the installation, unless it allows others.
-
-    So with the machine's own network: who is in it is at the machine.
-    """
-    operator = may(uow, actor, "installation:set", resource_at(uow, "installation"))
-    warnings: list[str] = []
-    for node in nodes:
-        if node.no_room:
-            warnings.append(node.no_room)
-        isolation = msgspec.json.decode(node.isolation)
-        if isolation.get("cgroup", "v2") not in ("v1", "v2"):
-            warnings.append(
-                f"memory is limited for each process alone, CPU and processes are not, on {node.name}: "
-                f"{isolation['cgroup']}"
-            )
-        if isolation.get("mode", "sandbox") == "sandbox":
-            continue
-        probed = isolation.get("bwrap")
-        why, remedy = "its sandbox is switched off", "start it without DAIS_LOCAL_ISOLATION=process"
-        if isinstance(probed, str):
-            why, remedy = probed, "install bubblewrap there"
-        if not operator and not isolation.get("allow_unisolated", False):
-            raise Forbidden(
-                f"{node.name} cannot isolate jobs ({why}), so only its administrator's jobs run there; "
-                f"ask the administrator to {remedy}",
-                code="not-isolated",
-            )
-        if spec.data or any(use.file for use in spec.secrets):
-            raise Invalid(
-                f"{node.name} cannot mount {'folders' if spec.data else 'files'} into jobs ({why}); {remedy}",
-                code="cannot-mount",
-            )
-        warnings.append(f"no file-system isolation on {node.name}: {why}")
-    if spec.network == "internet":
-        _check_internet(nodes)
-    if spec.network == "host" and not operator:
-        raise Forbidden("network 'host' is for administrators; use 'none'", code="network-forbidden")
-    return tuple(warnings)
-
-
-def _check_internet(nodes: list[Row]) -> None:
-    """Refuse where a machine cannot let jobs reach the internet and nothing else, with what it lacks."""
-    for node in nodes:
-        found = msgspec.json.decode(node.isolation)
-        if found.get("mode", "sandbox") != "sandbox":
-            why: object = "there is no sandbox"
-        else:
-            why = found.get("internet", "its supervisor is older than this server")
-        if why is not True:
-            raise Invalid(
-                f"{node.name} cannot give jobs the network 'internet': {why}. `dais doctor` tells how to mend it; then "
-                "start Dais anew while nothing runs. Until then use 'none'",
-                code="no-internet",
-                node=node.name,
-            )
 
 
 def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id: str) -> dict[str, object]:

@@ -39,7 +39,17 @@ from dais.compute.loops.staging import (
 from dais.compute.loops.tick import Outcome, needs_preparation, tick
 from dais.compute.secrets.queries import open_secrets
 from dais.compute.secrets.types import Given, Refused
-from dais.engines.contract import NEVER_ACCEPTED, TOLD_BEFORE, Backfills, Batch, Handle, LaunchSpec, Phase, Status
+from dais.engines.contract import (
+    NEVER_ACCEPTED,
+    TOLD_BEFORE,
+    Backfills,
+    Batch,
+    Handle,
+    LaunchSpec,
+    Phase,
+    Queues,
+    Status,
+)
 from dais.kit.clock import SECOND
 from dais.kit.database import Hint
 from dais.kit.errors import DaisError
@@ -169,6 +179,10 @@ class Dispatcher:
             return
         except (DaisError, OSError) as error:
             failures += 1
+            if isinstance(error, OSError):
+                self._group.problem = f"its engine cannot be used now: {error}"
+                if what != "reconcile":
+                    self.ask_engine()  # which says when it can be used again
             log.warning("%s of group %s failed, %d times in a row: %s", what, self._group.name, failures, error)
         except Exception:
             failures += 1
@@ -185,6 +199,7 @@ class Dispatcher:
     async def _watch(self) -> None:
         async for batch in self._group.engine.watch():
             self._inbox.append(batch)
+            self._group.problem = None
             self._group.db.hints.raise_(["scheduler"])
         await asyncio.sleep(IDLE_SECONDS)  # this engine only answers when asked
 
@@ -204,6 +219,7 @@ class Dispatcher:
         """Ask the engine about every placed run, launch again what never reached it, and finish what is overdue."""
         group = self._group
         await self._tell_nodes(look_at(group.data_dir, group.settings))
+        group.problem = None  # it has answered
         works: list[Work] = await group.db.read(placed_works, group.name)
         for work in works:
             if work.handle is not None:
@@ -264,7 +280,10 @@ class Dispatcher:
         statuses = [status for batch in batches for status in batch.statuses]
         try:
             backfills = isinstance(group.engine, Backfills) and group.engine.backfills
-            outcome: Outcome = await group.db.write(tick, group.name, statuses, handles, backfills=backfills)
+            lookahead = group.engine.lookahead if isinstance(group.engine, Queues) else None
+            outcome: Outcome = await group.db.write(
+                tick, group.name, statuses, handles, backfills=backfills, lookahead=lookahead, away=group.problem
+            )
         except BaseException:
             self._inbox = batches + self._inbox
             self._handles = handles + self._handles

@@ -8,7 +8,7 @@ from pathlib import Path
 from dais.compute.loops.spares import Spares
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
-from dais.engines.contract import Engine, Handle, HostTools
+from dais.engines.contract import Connected, Engine, Handle, HostTools
 from dais.kit.database import Database
 from dais.kit.meters import Histogram
 from dais.kit.vault import Vault
@@ -31,6 +31,8 @@ class Group:
     """Handles of attempts that were launched or found by this process."""
     ticks: Histogram = field(default_factory=Histogram)
     """Seconds that this process's ticks took, with what they did in the world."""
+    problem: str | None = None
+    """Why the engine could not be asked the last time; None when it answered."""
     spares: Spares = field(init=False)
     """Directories for the next runs."""
 
@@ -44,6 +46,13 @@ class Group:
     def environment_directory(self, environment_id: str) -> Path:
         """Where an environment is built."""
         return self.data_dir / "envs" / environment_id
+
+    @property
+    def away(self) -> str | None:
+        """Why nothing can be started now, in words for whoever waits."""
+        if isinstance(self.engine, Connected) and not self.engine.connected:
+            return self.problem or "its engine cannot be reached"
+        return self.problem
 
     @property
     def tools(self) -> Path:

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 
+from dais.compute.groups.held import NO_SLOTS, counted_gpus, held_slots, lock_machines
 from dais.compute.groups.queries import node_rows
 from dais.compute.images.tables import images
 from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply_all
-from dais.compute.jobs.gpus import held_gpus, hold_gpus
+from dais.compute.jobs.gpus import held_gpus, hold_gpus, note_gpus
 from dais.compute.jobs.lifecycle import Action, State
 from dais.compute.jobs.records import ITS_IMAGE, JOB_COLUMNS, People, new_work, works
 from dais.compute.jobs.runs import facts_of, run_rows, store_handles, store_launches, store_shipped
@@ -47,14 +48,10 @@ _queue = Statement(
     .order_by(jobs.c.class_rank, jobs.c.bid.desc(), jobs.c.queued_at, jobs.c.number)
     .limit(HEAD)
 )
-_held = Statement(
-    select(
-        runs.c.node,
-        func.sum(runs.c.cpu_millis).cast(BigInteger).label("cpu_millis"),
-        func.sum(runs.c.mem).cast(BigInteger).label("mem"),
-    )
-    .where(runs.c.group_name == bindparam("group"), runs.c.state.in_(_placed))
-    .group_by(runs.c.node)
+_inside = Statement(
+    select(runs.c.job_id, runs.c.cpu_millis, runs.c.mem, runs.c.gpu)
+    .where(runs.c.group_name == bindparam("group"), runs.c.state.in_(("SCHEDULED", "PREPARING")))
+    .order_by(runs.c.created_at, runs.c.id)
 )
 _set_waiting = Statement(
     update(jobs).where(jobs.c.id == bindparam("job_id"), is_waiting).values(pending_reason=bindparam("why"))
@@ -103,8 +100,12 @@ def tick(
     handles: Sequence[tuple[str, Handle]],
     *,
     backfills: bool = False,
+    lookahead: int | None = None,
+    away: str | None = None,
 ) -> Outcome:
     """Apply what the engine told, then start what fits. Idempotent: a status told twice changes nothing.
+
+    `lookahead` is for an engine with a queue of its own, `away` why nothing can be started now (see `Snapshot`).
 
     An engine that `backfills` is given work ahead: the slots that short runs gave back are given out twice, so that the
     next run starts as soon as one ends, without a round through here. Long runs are not followed by any that wait with
@@ -120,7 +121,8 @@ def tick(
     found = {work.run_id: work for work in works(uow, [*ready, *stops])}
     outcome.stops = [found[run] for run in stops]
     outcome.launches = [found[run] for run in ready]
-    _place(uow, group, outcome.returned if backfills else {}, outcome)
+    state = EngineState(ahead=outcome.returned if backfills else {}, lookahead=lookahead, away=away)
+    _place(uow, group, state, outcome)
     return outcome
 
 
@@ -196,7 +198,7 @@ def _events(uow: UnitOfWork, row: Row, status: Status) -> list[lifecycle.Event]:
     """
     events: list[lifecycle.Event] = []
     if status.started_at is not None and row.started_at is None and status.phase != Phase.LOST:
-        events.append(lifecycle.Started(status.started_at))
+        events.append(lifecycle.Started(status.started_at, status.node))
     if status.phase == Phase.ENDED:
         events.append(
             lifecycle.Ended(
@@ -215,56 +217,75 @@ def _events(uow: UnitOfWork, row: Row, status: Status) -> list[lifecycle.Event]:
     return events
 
 
+class EngineState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tick is told of its engine: slots that are given out twice, by node; and as `Snapshot` says."""
+
+    ahead: Mapping[str, Slots] = {}
+    lookahead: int | None = None
+    away: str | None = None
+
+
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision is made from, the rows of the waiting jobs, and the free GPUs of each node by UUID."""
+    """What a decision is made from, the rows of the waiting jobs, and the GPUs of each node that can be given, by UUID.
+
+    Where the engine has a queue of its own they are only counted: which of them a job gets is up to the engine.
+    """
 
     snapshot: Snapshot
     rows: dict[str, Any] = {}
-    free_gpus: dict[str, list[str]] = {}
+    gpus: dict[str, list[str]] = {}
 
 
-def look(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots] | None = None) -> Seen:
-    """The head of the queue and the free slots; those `ahead` of what is free count, too."""
+def look(uow: UnitOfWork, group: str, state: EngineState | None = None) -> Seen:
+    """The head of the queue and the free slots."""
+    state = state or EngineState()
     waiting = uow.all(_queue, group=group)
     if not waiting:
         return Seen(snapshot=Snapshot(queue=(), nodes=(), now=uow.now))
-    held = {row.node: row for row in uow.all(_held, group=group)}
-    nodes = []
+    queues = state.lookahead is not None
     rows = node_rows(uow, group)
+    held = held_slots(uow, but_starting_in=group if queues else None)
     gpus: dict[str, list[str]] = {row.name: msgspec.json.decode(row.gpus) for row in rows}
-    free_gpus: dict[str, list[str]] = {}
-    if any(gpus.values()):
-        taken = held_gpus(uow)
-        free_gpus = {name: [one for one in uuids if (name, one) not in taken] for name, uuids in gpus.items()}
+    taken = held_gpus(uow) if any(gpus.values()) else set()
+    given: dict[str, list[str]] = {}
+    nodes = []
     for node in rows:
-        used = held.get(node.name)
-        more = (ahead or {}).get(node.name, Slots())
+        used = held.get(node.name, NO_SLOTS)
+        more = state.ahead.get(node.name, Slots())
+        free = [one for one in gpus[node.name] if (node.name, one) not in taken]
+        given[node.name] = gpus[node.name] if queues else free
         nodes.append(
             NodeState(
                 name=node.name,
                 cpu_millis=node.cpu_millis,
                 mem=node.mem,
                 gpu=len(gpus[node.name]),
-                free_cpu_millis=max(
-                    0, node.cpu_millis - node.others_cpu_millis - (used.cpu_millis if used else 0) + more.cpu_millis
-                ),
-                free_mem=max(0, node.mem - node.others_mem - (used.mem if used else 0) + more.memory),
-                free_gpu=max(0, len(free_gpus.get(node.name, ())) - node.others_gpu),
+                free_cpu_millis=max(0, node.cpu_millis - node.others_cpu_millis - used.cpu_millis + more.cpu_millis),
+                free_mem=max(0, node.mem - node.others_mem - used.mem + more.memory),
+                free_gpu=max(0, len(free) - node.others_gpu - counted_gpus(used, node.name, taken)),
                 full=node.no_room,
             )
         )
-    queue = tuple(Waiting(job_id=r.job_id, cpu_millis=r.cpu_millis, mem=r.mem, gpu=r.gpu) for r in waiting)
-    return Seen(
-        snapshot=Snapshot(queue=queue, nodes=tuple(nodes), now=uow.now),
-        rows={r.job_id: r for r in waiting},
-        free_gpus=free_gpus,
+    snapshot = Snapshot(
+        queue=_waiting(waiting),
+        nodes=tuple(nodes),
+        now=uow.now,
+        away=state.away,
+        lookahead=state.lookahead,
+        inside=_waiting(uow.all(_inside, group=group)) if queues else (),
     )
+    return Seen(snapshot=snapshot, rows={r.job_id: r for r in waiting}, gpus=given)
 
 
-def _place(uow: UnitOfWork, group: str, ahead: Mapping[str, Slots], outcome: Outcome) -> None:
+def _waiting(rows: Sequence[Row]) -> tuple[Waiting, ...]:
+    return tuple(Waiting(job_id=r.job_id, cpu_millis=r.cpu_millis, mem=r.mem, gpu=r.gpu) for r in rows)
+
+
+def _place(uow: UnitOfWork, group: str, state: EngineState, outcome: Outcome) -> None:
     """Give slots to the head of the queue, and go on while all of it starts."""
+    lock_machines(uow)
     for _ in range(MOST_STARTS // HEAD):
-        seen = look(uow, group, ahead)
+        seen = look(uow, group, state)
         decided = plan(seen.snapshot)
         _tell_waiting(uow, seen, decided)
         _start(uow, seen, decided, outcome)
@@ -286,7 +307,7 @@ def _start(uow: UnitOfWork, seen: Seen, decided: Plan, outcome: Outcome) -> None
     begun = {start.job_id: (lifecycle.Placed(start.node), lifecycle.PreparationStarted()) for start in decided.starts}
     applied_to = apply_all(uow, begun, launched={row.job_id for row in rows if not _has_source(row)})
     people = People(uow, rows)
-    wanted = {job.job_id: job.gpu for job in seen.snapshot.queue if job.gpu} if seen.free_gpus else {}
+    wanted = {job.job_id: job.gpu for job in seen.snapshot.queue if job.gpu}
     for start, row in zip(decided.starts, rows, strict=True):
         applied = applied_to[start.job_id]
         if isinstance(applied, lifecycle.Impossible):
@@ -294,10 +315,12 @@ def _start(uow: UnitOfWork, seen: Seen, decided: Plan, outcome: Outcome) -> None
         assert applied.run_id is not None
         gpus: tuple[str, ...] = ()
         if count := wanted.get(start.job_id):
-            free = seen.free_gpus[start.node]
-            gpus = tuple(free[:count])
-            hold_gpus(uow, applied.run_id, start.node, gpus)
-            del free[:count]
+            gpus = tuple(seen.gpus[start.node][:count])
+            if seen.snapshot.lookahead is None:
+                hold_gpus(uow, applied.run_id, start.node, gpus)
+                del seen.gpus[start.node][:count]
+            else:
+                note_gpus(uow, applied.run_id, gpus)
         life = applied.life
         work = new_work(
             row,

@@ -28,18 +28,27 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of the queue, in its order, and the nodes of one resource group. `now` is in µs."""
+    """The head of the queue, in its order, and the nodes of one resource group. `now` is in µs.
+
+    `away`: why nothing at all can be started now. Where the engine has a queue of its own, `lookahead` is how many jobs
+    may wait in it, and `inside` are those that were handed over and have not started, in that order: what they ask for
+    is still free on the nodes.
+    """
 
     queue: tuple[Waiting, ...]
     nodes: tuple[NodeState, ...]
     now: int
+    away: str | None = None
+    lookahead: int | None = None
+    inside: tuple[Waiting, ...] = ()
 
 
 class Placement(msgspec.Struct, frozen=True):
-    """Start this job on this node."""
+    """Start this job on this node. `beyond`: it does not fit now, and is to wait in the engine's own queue."""
 
     job_id: str
     node: str
+    beyond: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
