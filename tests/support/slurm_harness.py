@@ -7,8 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from dais.app.authority import CertificateAuthority
 from dais.engines.contract import Bind, HostTools, LaunchSpec
 from dais.engines.slurm import SlurmEngine
+from dais.engines.supervised.remote import Remote
+from dais.kit.vault import Vault
 from tests.support.engines import Harness, Step, shell
 from tests.support.slurm import Cluster, until
 
@@ -28,7 +31,9 @@ class SlurmHarness(Harness):
         known = self.cluster.place / "facts.json"
         if known.exists():
             shutil.copy(known, self.directory)
-        engine = SlurmEngine(self.cluster.options(**options), self.directory)
+        vault = Vault(self.cluster.place / "secrets.key")
+        self._remote = Remote(CertificateAuthority(self.cluster.place, vault))
+        engine = SlurmEngine(self.cluster.options(**options), self.directory, self._remote)
         await engine.start()
         self._host = await engine.host_tools()
         if not known.exists():

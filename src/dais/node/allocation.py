@@ -5,6 +5,9 @@ attempts of the group have together. The key to the launch comes on standard inp
 read: whoever comes second, or with another key, has nothing to do and ends. Records are in the journal, as everywhere;
 an empty file in `news` of the shared directory says that there are new ones. It ends with its attempt, and the
 allocation with it.
+
+TERM tells it to look at what the server wants (`stop`), and without that, to end. USR1 tells it to make a bridge for
+the server (`bridging`): few attempts ever need one, and it is as large as everything else here.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ import os
 import signal
 import socket
 import sys
+import time
 
 from dais.node import seccomp
 from dais.node.around import find_around
+from dais.node.bridging import Bridging
 from dais.node.control import Server
 from dais.node.guard import Guard
 from dais.node.journal import Journal
@@ -35,10 +40,10 @@ if TYPE_CHECKING:
     from dais.node.journal import Past
     from dais.node.records import Record
 
-LAUNCH, STOP, NEWS, PROBED = "launch", "stop", "news", "nodes"
+LAUNCH, STOP, BRIDGE, ADDRESS, USAGE, NEWS, PROBED = "launch", "stop", "bridge", "address", "usage", "news", "nodes"
 ENDED_FROM_OUTSIDE = "allocation-ended"
 """The `stop_reason` of what ended because its allocation was told to, and nobody had asked here."""
-_KILL_SECONDS = 20.0
+_KILL_SECONDS, _BRIDGE_SECONDS, _USAGE_SECONDS = 20.0, 2.0, 10.0
 
 
 def main() -> None:
@@ -54,12 +59,12 @@ def main() -> None:
     os.umask(0o077)
     if take_lock(directory, cleaning=False) is None:
         return
-    document = take_launch(directory, key)
-    if document is None:
+    launch = take_launch(directory, key)
+    if launch is None:
         return
     os.chdir("/")
     settle()
-    sys.exit(_run(directory, shared, document))
+    sys.exit(_run(directory, shared, launch["spec"], launch["remote"]))
 
 
 def take_launch(directory: str, key: bytes) -> dict[str, Any] | None:
@@ -75,7 +80,7 @@ def take_launch(directory: str, key: bytes) -> dict[str, Any] | None:
     return document
 
 
-def _run(directory: str, shared: str, document: dict[str, Any]) -> int:
+def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str, Any] | None) -> int:
     machine = Machine()
     journal = Journal(f"{directory}/journal")
     isolation = _probed(machine, shared)
@@ -83,9 +88,11 @@ def _run(directory: str, shared: str, document: dict[str, Any]) -> int:
     machine.roots = Roots(shared)
     machine.around = find_around()
     supervisor = Allocation(directory, shared, machine, journal, journal.load(), str(document["attempt_id"]))
+    supervisor.remote = remote
     supervisor.loop.install_signals()
     # What was asked for before the handler was there is found afterwards.
     signal.signal(signal.SIGTERM, lambda *_: setattr(supervisor, "end_requested", True))
+    signal.signal(signal.SIGUSR1, lambda *_: setattr(supervisor, "bridge_wanted", True))
     supervisor.end_requested = os.path.exists(f"{directory}/{STOP}")
     own_gpus(document, os.environ)
     supervisor.launch([document])
@@ -95,6 +102,7 @@ def _run(directory: str, shared: str, document: dict[str, Any]) -> int:
     supervisor.finished = True  # as soon as the attempt is over
     supervisor.run()
     server.close()
+    supervisor.end_bridge()
     if guard is not None:
         guard.dismiss()
     return supervisor.status
@@ -152,6 +160,9 @@ class Allocation(Supervisor):
     ) -> None:
         super().__init__(directory, machine, journal, past)
         self.status = 0
+        self.remote: dict[str, Any] | None = None
+        self.bridge_wanted = False
+        self._bridge: Bridging | None = None
         self._attempt_id = attempt_id
         self._stop = f"{directory}/{STOP}"
         self._news = f"{shared}/{NEWS}/{attempt_id}"
@@ -175,7 +186,40 @@ class Allocation(Supervisor):
     def send_records(self, records: list[Record]) -> None:
         super().send_records(records)
         if records:
+            self._note_usage()
             try:
                 os.close(os.open(self._news, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             except OSError as error:  # the server looks into the journal later, without being told
                 print(f"{self._news} cannot be made: {error}", file=sys.stderr)  # noqa: T201
+
+    def tell(self) -> None:
+        super().tell()
+        if self.bridge_wanted and self._bridge is None and self.remote is not None:
+            self._bridge = Bridging(self, self.remote)
+
+    def end_bridge(self) -> None:
+        """Let what is being carried arrive: once this process has ended, everything else is ended for it."""
+        if self._bridge is None or not self._bridge.pid:
+            return
+        deadline = time.monotonic() + _BRIDGE_SECONDS
+        try:
+            os.kill(self._bridge.pid, signal.SIGTERM)
+            while os.waitpid(self._bridge.pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
+    def _note_usage(self) -> None:
+        """Write down what the attempt uses, now and every few seconds as long as it runs."""
+        attempt = self.attempts.get(self._attempt_id)
+        used = None if attempt is None else attempt.usage()
+        if used is None:
+            return
+        new = f"{self.node_dir}/.{USAGE}.new"
+        try:
+            with open(new, "w", encoding="utf-8") as file:
+                json.dump(used, file)
+            os.replace(new, f"{self.node_dir}/{USAGE}")
+        except OSError:
+            pass  # figures: those of before stay
+        self.loop.later(_USAGE_SECONDS, self._note_usage)

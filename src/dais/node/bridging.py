@@ -53,6 +53,7 @@ class Bridging:
     def __init__(self, supervisor: Supervisor, facts: dict[str, Any]) -> None:
         self._supervisor = supervisor
         self._facts = json.dumps({**facts, "node_dir": supervisor.node_dir}).encode()
+        self.pid = 0
         self.start()
 
     def start(self) -> None:
@@ -62,14 +63,14 @@ class Bridging:
             os.write(facts, self._facts)
             os.lseek(facts, 0, os.SEEK_SET)
             argv = [sys.executable, "-I", "-S", "-c", _HELPER, str(os.getpid())]
-            pid = spawn_plain(argv, [os.fsencode(sys.executable)], [], (null, null, 2), keep={_FACTS_FD: facts})
+            self.pid = spawn_plain(argv, [os.fsencode(sys.executable)], [], (null, null, 2), keep={_FACTS_FD: facts})
         except (SpawnError, OSError) as error:
             print(f"the bridge cannot be started: {error}", file=sys.stderr, flush=True)  # noqa: T201
             self._again()
             return
         finally:
             os.close(facts)
-        self._supervisor.on_other_child[pid] = self._again
+        self._supervisor.on_other_child[self.pid] = self._again
 
     def _again(self) -> None:
         self._supervisor.loop.later(_AGAIN_SECONDS, self.start)

@@ -53,7 +53,8 @@ class Nodes:
         mode = facts.mode(self._options)
         isolation = {**facts.isolation, "mode": mode, "level": "sandbox" if mode == "sandbox" else "process"}
         held = holdings(own)
-        return [as_info(node, held.get(node.name, (0, 0, 0)), isolation) for node in inside]
+        spare = self._options.overhead << 20  # so that the largest job still has room for what goes with it
+        return [as_info(node, held.get(node.name, (0, 0, 0)), isolation, spare) for node in inside]
 
     async def _default_partition(self) -> str:
         if self._default is None:
@@ -104,13 +105,13 @@ def holdings(jobs: Iterable[Job]) -> Mapping[str, tuple[int, int, int]]:
     return held
 
 
-def as_info(node: SlurmNode, own: tuple[int, int, int], isolation: dict[str, object]) -> NodeInfo:
+def as_info(node: SlurmNode, own: tuple[int, int, int], isolation: dict[str, object], spare: int) -> NodeInfo:
     """The node as the contract has it. Its GPUs have names of their own: Slurm picks them."""
     cpus, memory, gpus = (max(0, all_ - ours) for all_, ours in zip(node.allocated, own, strict=True))
     return NodeInfo(
         name=node.name,
         cpu=float(node.cpu),
-        memory=node.memory,
+        memory=max(0, node.memory - spare),
         gpus=tuple(f"{node.name}:gpu{number}" for number in range(node.gpus)),
         isolation=isolation,
         others=Others(cpu_millis=cpus * 1000, memory=memory, gpu=gpus),

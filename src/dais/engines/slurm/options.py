@@ -28,8 +28,9 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     can do: both are found by a small job when they are not given.
 
     `interval` is how often, in seconds, Slurm is asked for the state of all jobs, `settle` how long the file system may
-    take to show what a node wrote. `lookahead` is how many jobs more than fit are handed to Slurm; else as many as
-    there are nodes.
+    take to show what a node wrote. `overhead` is memory, in MiB, that each job asks for beyond its own: the
+    supervisor's, and that of commands which people run in it. `lookahead` is how many jobs more than fit are handed to
+    Slurm; else as many as there are nodes.
     """
 
     partition: Word = ""
@@ -50,4 +51,5 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     isolation: Literal["", "sandbox", "process"] = ""
     interval: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
     settle: Annotated[float, msgspec.Meta(ge=0, le=600)] = 15.0
+    overhead: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 64
     lookahead: Annotated[int, msgspec.Meta(ge=0)] | None = None

@@ -37,7 +37,7 @@ def words(spec: LaunchSpec, options: SlurmOptions, directory: Path) -> list[str]
         "--nodes=1",
         "--ntasks=1",
         f"--cpus-per-task={max(1, math.ceil(cores))}",
-        f"--mem={math.ceil(memory / (1 << 20))}M",
+        f"--mem={math.ceil(memory / (1 << 20)) + options.overhead}M",
         f"--chdir={directory}",
         f"--output={directory}/slurm.out",
         "--open-mode=append",

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
-from dais.engines.contract import LaunchSpec, Status
+from dais.engines.contract import LaunchSpec, Status, Usage
 from dais.node import log_directory
-from dais.node.allocation import LAUNCH, NEWS, PROBED, STOP
+from dais.node.allocation import BRIDGE, LAUNCH, NEWS, PROBED, STOP, USAGE
 from dais.node.sealed import KEY_BYTES, seal
 
 _words = 2000
@@ -60,15 +60,17 @@ class Store:
     def log(self, attempt_id: str) -> str:
         return log_directory(str(self.place(attempt_id)), attempt_id)
 
-    def prepare(self, spec: LaunchSpec) -> bytes:
+    def prepare(self, spec: LaunchSpec, remote: bytes | None) -> bytes:
         """Make an attempt's directory with its launch, and return the key to it. Raises OSError.
 
-        Prepared again, the launch that was there before can be opened by nobody any more.
+        Prepared again, the launch that was there before can be opened by nobody any more. `remote` is how the
+        supervisor and the server reach each other (JSON).
         """
         place, key = self.place(spec.attempt_id), secrets.token_bytes(KEY_BYTES)
+        launch = b'{"spec":' + msgspec.json.encode(spec) + b',"remote":' + (remote or b"null") + b"}"
         place.mkdir(mode=0o700, exist_ok=True)
         self.give(place)
-        self._write(place / LAUNCH, seal(key, spec.attempt_id, msgspec.json.encode(spec)))
+        self._write(place / LAUNCH, seal(key, spec.attempt_id, launch))
         return key
 
     def keep(self, path: Path, content: bytes) -> None:
@@ -81,6 +83,21 @@ class Store:
     def ask_stop(self, attempt_id: str, grace: float, reason: str) -> None:
         """Write down what the supervisor finds when it is told to end."""
         self._write(self.place(attempt_id) / STOP, json.dumps({"grace": grace, "reason": reason}).encode())
+
+    def ask_bridge(self, attempt_id: str) -> bool:
+        """Write down that a bridge is wanted; False where somebody has before. Raises OSError."""
+        place = self.place(attempt_id) / BRIDGE
+        if place.exists():
+            return False
+        self._write(place, b"")
+        return True
+
+    def usage(self, attempt_id: str) -> Usage | None:
+        """What the node has noted last that it uses."""
+        try:
+            return msgspec.json.decode(_read(self.place(attempt_id) / USAGE), type=Usage)
+        except msgspec.DecodeError:
+            return None
 
     def ended(self, status: Status) -> None:
         """Keep an end that the node has not told."""

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from dais.engines.contract import LaunchSpec
 from dais.engines.slurm.attempts import Known
 from dais.engines.slurm.commands import AT_ONCE, Commands, Failed, Unreachable
 from dais.engines.slurm.options import SlurmOptions
+from dais.engines.slurm.reaching import Reach
 from dais.engines.slurm.requests import script, words
 from dais.engines.slurm.store import Store
 
@@ -28,6 +30,7 @@ class Submitter:
         commands: Commands,
         options: SlurmOptions,
         store: Store,
+        reach: Reach,
         *,
         on_refused: Callable[[Known, str], None],
         on_unknown: Callable[[Known], None],
@@ -35,6 +38,7 @@ class Submitter:
         self._commands = commands
         self._options = options
         self._store = store
+        self._reach = reach
         self._on_refused = on_refused
         self._on_unknown = on_unknown
         self._waiting: dict[str, Known] = {}
@@ -99,7 +103,7 @@ class Submitter:
     async def _submit(self, known: Known) -> None:
         spec, store = known.spec, self._store
         assert spec is not None
-        key = await asyncio.to_thread(store.prepare, spec)
+        key = await asyncio.to_thread(self._prepare, spec)
         place = store.place(spec.attempt_id)
         text = script(self.python, self.program, place, store.directory, key)
         said = await self._commands.run("sbatch", *words(spec, self._options, place), given=text)
@@ -107,6 +111,9 @@ class Submitter:
         known.spec = None
         self._refusals.pop(known.attempt_id, None)
         await asyncio.to_thread(store.submitted, spec.attempt_id, known.job)
+
+    def _prepare(self, spec: LaunchSpec) -> bytes:
+        return self._store.prepare(spec, self._reach.invite(spec.attempt_id))
 
     def _may_pass(self, known: Known, error: Exception) -> bool:
         """Whether what Slurm refuses now it may take later."""
