@@ -34,7 +34,13 @@ class Kind:
     check: Callable[..., Awaitable[CheckReport]]
 
 
-KINDS: dict[str, Callable[[], Kind]] = {}
+def _slurm() -> Kind:
+    from dais.engines.slurm import SlurmEngine, SlurmOptions, check
+
+    return Kind(SlurmOptions, lambda options, parts: SlurmEngine(options, parts.directory), check)
+
+
+KINDS: dict[str, Callable[[], Kind]] = {"slurm": _slurm}
 """By what `dais attach` is told. Nobody pays for those that are not used: each imports its engine when it is called."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from dais.engines.slurm.check import check
 from dais.engines.slurm.engine import SlurmEngine
 from dais.engines.slurm.options import SlurmOptions
 
-__all__ = ["SlurmEngine", "SlurmOptions"]
+__all__ = ["SlurmEngine", "SlurmOptions", "check"]

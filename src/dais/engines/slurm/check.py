@@ -1,0 +1,134 @@
+"""What is found when Slurm is asked, before a group is attached, whether jobs could run there."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pwd
+from pathlib import Path
+
+from dais.engines.contract import CheckFinding, CheckReport
+from dais.engines.slurm.commands import Commands, Failed, Unreachable, owner_of
+from dais.engines.slurm.nodes import parse, partitions
+from dais.engines.slurm.options import SlurmOptions
+
+CHECK_SECONDS = 10.0
+"""How long each command of Slurm's may take."""
+
+
+async def check(options: SlurmOptions, *, data_dir: Path) -> CheckReport:
+    """See `dais.engines.contract.check`. A job is tried with `sbatch --test-only`: none is submitted."""
+    findings = [_directory(options, data_dir), _user(options)]
+    if not findings[-1].ok:
+        return CheckReport(findings=tuple(findings))
+    commands = Commands(options, seconds=CHECK_SECONDS)
+    try:
+        findings += await _asked(options, commands)
+    finally:
+        commands.close()
+    return CheckReport(findings=tuple(findings), default_image="host")
+
+
+async def _asked(options: SlurmOptions, commands: Commands) -> list[CheckFinding]:
+    """What Slurm itself answers, until something is missing on which the rest would rest."""
+    try:
+        version = (await commands.run("sinfo", "--version")).strip()
+    except (Unreachable, Failed) as error:
+        where = f"ssh {options.login} true" if options.login else "install Slurm's client commands (slurm-client)"
+        return [CheckFinding(name="commands", ok=False, detail=str(error), remedy=where)]
+    found = [CheckFinding(name="commands", ok=True, detail=f"{version}{f' on {options.login}' * bool(options.login)}")]
+    try:
+        known = await partitions(commands)
+        nodes = parse(await commands.run("scontrol", "show", "node", "--details", "--oneliner"))
+    except (Unreachable, Failed) as error:
+        remedy = "systemctl status slurmctld munge; a slurm.conf elsewhere is named with --option conf=PATH"
+        return [*found, CheckFinding(name="controller", ok=False, detail=str(error), remedy=remedy)]
+    found.append(CheckFinding(name="controller", ok=True, detail="it answers"))
+    partition = _partition(options, known)
+    found.append(partition)
+    if not partition.ok:
+        return found
+    name = options.partition or next(one for one, default in known if default)
+    inside = [node for node in nodes if name in node.partitions]
+    away = [node for node in inside if node.away]
+    found.append(
+        CheckFinding(
+            name="nodes",
+            ok=len(away) < len(inside),
+            detail=f"{len(inside) - len(away)} of {len(inside)} can start jobs"
+            + (f"; {away[0].name}: {away[0].away}" if away else ""),
+            remedy=f"sinfo -R -p {name}",
+            needed=False,
+        )
+    )
+    return [*found, await _submitting(options, commands)]
+
+
+def _partition(options: SlurmOptions, known: list[tuple[str, bool]]) -> CheckFinding:
+    names = [name for name, _ in known]
+    if options.partition:
+        if options.partition in names:
+            return CheckFinding(name="partition", ok=True, detail=options.partition)
+        near = difflib.get_close_matches(options.partition, names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
+        detail = f"there is no partition {options.partition!r}; {hint}"
+        return CheckFinding(name="partition", ok=False, detail=detail, remedy="dais attach slurm --partition NAME")
+    default = next((name for name, default in known if default), None)
+    if default is not None:
+        return CheckFinding(name="partition", ok=True, detail=f"{default}, which is Slurm's default")
+    detail = f"Slurm has no default partition; there are: {', '.join(names) or 'none'}"
+    return CheckFinding(name="partition", ok=False, detail=detail, remedy="dais attach slurm --partition NAME")
+
+
+async def _submitting(options: SlurmOptions, commands: Commands) -> CheckFinding:
+    """Whether Slurm would take a job of this user, with these options."""
+    named = {"partition": options.partition, "account": options.account, "qos": options.qos,
+             "constraint": options.constraint, "reservation": options.reservation}  # fmt: skip
+    words = [f"--{name}={value}" for name, value in named.items() if value]
+    try:
+        await commands.run("sbatch", "--test-only", *words, *options.extra, given="#!/bin/sh\ntrue\n")
+    except (Unreachable, Failed) as error:
+        remedy = "see that the user has an account there (sacctmgr show assoc), or name another with --option account="
+        return CheckFinding(name="submitting", ok=False, detail=f"a job would be refused: {error}", remedy=remedy)
+    return CheckFinding(name="submitting", ok=True, detail="a job like ours would be taken")
+
+
+def _user(options: SlurmOptions) -> CheckFinding:
+    """Whose the jobs will be: Slurm runs jobs of users alone whom its nodes know by name."""
+    try:
+        owner = owner_of(options)
+    except LookupError as error:
+        return CheckFinding(name="user", ok=False, detail=str(error), remedy=f"useradd {options.user}")
+    uid = os.geteuid() if owner is None else owner[0]
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return CheckFinding(
+            name="user",
+            ok=options.login != "",
+            detail=f"the server runs as uid {uid}, which has no name here: Slurm would not start its jobs",
+            remedy=f"useradd --system --uid {uid} dais here and on the nodes, then start Dais anew",
+        )
+    if options.user and name != options.user:
+        return CheckFinding(
+            name="user",
+            ok=False,
+            detail=f"the server runs as {name} and can submit jobs of {name} alone, not of {options.user}",
+            remedy="leave the option user out",
+        )
+    return CheckFinding(name="user", ok=True, detail=f"jobs are {name}'s; the nodes must know that user, too")
+
+
+def _directory(options: SlurmOptions, data_dir: Path) -> CheckFinding:
+    """The place that nodes read launches from: here it can only be seen whether it is one."""
+    given = options.directory
+    path = Path(given) if given else data_dir
+    remedy = "dais attach slurm --option directory=PATH, on a file system that all nodes share"
+    if not path.is_absolute() or not path.is_dir():
+        return CheckFinding(name="directory", ok=False, detail=f"{path} is no directory here", remedy=remedy)
+    if not os.access(path, os.W_OK | os.X_OK):
+        return CheckFinding(name="directory", ok=False, detail=f"{path} cannot be written by the server", remedy=remedy)
+    shared = "" if given else " (the data directory)"
+    return CheckFinding(
+        name="directory", ok=True, detail=f"{path}{shared}; the nodes must have it at the same path", remedy=remedy
+    )

@@ -1,0 +1,80 @@
+"""One spec, byte for byte, on every engine that can be attached; and attaching as an administrator does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.installation import Installation, installation
+from tests.support.needs import UNPRIVILEGED
+from tests.support.slurm import Cluster
+
+pytestmark = pytest.mark.slow
+
+SPEC = b"""\
+name: everywhere
+command:
+  - sh
+  - -c
+  - |
+    echo "$GREETING from $(pwd)"
+    cat /mnt/shared/question
+    echo forty-two > /mnt/shared/answer-$DAIS_GROUP
+    echo "told on stderr" >&2
+    exit 3
+environment:
+  GREETING: hello
+resources:
+  cpu: 1
+  mem: 128Mi
+data:
+  - shared:/mnt/shared:rw
+max_run_time: 2m
+"""
+
+
+def runs_it(own: Installation, group: str, directory: Path) -> None:
+    """Submit the spec to a group, and see that it did there what it does everywhere."""
+    file = directory / "spec.yaml"
+    file.write_bytes(SPEC)
+    made = own.dais("job", "submit", "-f", str(file), "--group", group, "--json")
+    assert made.returncode == 0, made.stderr.decode()
+    job = own.wait(json.loads(made.stdout)["id"])
+    printed = own.output(job.id).decode()
+    assert (job.state, job.reason, job.exit_code) == ("FAILED", "exit-code", 3), (job.detail, printed)
+    assert sorted(printed.splitlines()) == ["hello from /home/work", "told on stderr", "what is it?"]
+    assert own.get(own.shared, f"answer-{group}") == b"forty-two\n"  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def with_folder() -> Iterator[Installation]:
+    """An installation with the folder that the spec mounts; as root its server is a user whom Slurm's nodes know."""
+    with installation(settings={"DAIS_LOCAL_DATA_UID": str(UNPRIVILEGED)}) as own:
+        own.shared = own.folder("shared")  # type: ignore[attr-defined]
+        own.put(own.shared, "question", b"what is it?\n")  # type: ignore[attr-defined]
+        yield own
+
+
+def test_local(with_folder: Installation, tmp_path: Path) -> None:
+    runs_it(with_folder, "default", tmp_path)
+
+
+def test_slurm(with_folder: Installation, slurm: Cluster, tmp_path: Path) -> None:
+    own = with_folder
+    bad = own.dais("attach", "slurm", "--partition", "mian", "-o", f"conf={slurm.conf}", "--check")
+    assert bad.returncode == 1
+    assert "did you mean 'main'?" in bad.stdout.decode()
+    options = ("-o", f"conf={slurm.conf}", "-o", "interval=0.5", "-o", "settle=1")
+    done = own.dais("attach", "slurm", "--name", "cluster", *options, "--json")
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    runs_it(own, "cluster", tmp_path)
+    own.stop()
+    own.start()
+    runs_it(own, "cluster", tmp_path)
+    rows = own.dais("group", "ls", "--fields", "name,engine,state", "-H").stdout.decode().split("\n")
+    assert [row.split() for row in rows if row] == [["cluster", "slurm", "UP"], ["default", "local", "UP"]]
+    gone = own.dais("detach", "cluster")
+    assert gone.returncode == 0, gone.stderr.decode()
