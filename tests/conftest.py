@@ -65,13 +65,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
     A test that uses it runs on SQLite and on PostgreSQL.
     """
-    prepare = create_tables if "database" in request.fixturenames else None
+    with_tables = "database" in request.fixturenames
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/dais.db"
-        if prepare:
-            prepare(url)
+        if with_tables:
+            create_tables(url)
         yield url
         return
     running: postgres.Cluster = request.getfixturevalue("postgres_cluster")
-    with running.database(prepare, "tables") as url:
+    with running.without_rows(create_tables, "tables") if with_tables else running.database() as url:
         yield url

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import httpx2
+from jinja2.bccache import Bucket, BytecodeCache
 
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, make_folder
@@ -22,6 +25,26 @@ from dais.kit.ids import new_id
 from dais.kit.outbox import relay
 from dais.wire.transfers import NewFolder
 from tests.support.world import World, running
+
+_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Whom clients of a site trust, which has no TLS: reading the authorities takes longer than a page."""
+
+
+class _Compiled(BytecodeCache):
+    """Templates that this process has compiled: it takes longer than most tests of a page."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+_compiled = _Compiled()
 
 
 @dataclass(frozen=True)
@@ -48,7 +71,9 @@ class Site:
 
     def browser(self) -> httpx2.AsyncClient:
         """A client that keeps cookies and follows nothing by itself; what it posts says where it comes from."""
-        return httpx2.AsyncClient(base_url=self.url, follow_redirects=False, headers={"Origin": self.url}, timeout=30)
+        return httpx2.AsyncClient(
+            base_url=self.url, follow_redirects=False, headers={"Origin": self.url}, timeout=30, verify=_NOBODY
+        )
 
     @asynccontextmanager
     async def signed_in(self, user_id: str | None = None) -> AsyncIterator[httpx2.AsyncClient]:
@@ -97,7 +122,7 @@ class _Served:
             ),
         )
         self.port = 0
-        self._api, self._pages = Application(all_routes(), self.services), web.app(self.services)
+        self._api, self._pages = Application(all_routes(), self.services), web.app(self.services, _compiled)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> str:

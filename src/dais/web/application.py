@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
+from jinja2 import BytecodeCache
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
@@ -209,9 +210,9 @@ ALL = (*PAGES, STATIC, LIVE)
 class Application:
     """Everything that a browser asks for."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, compiled: BytecodeCache | None) -> None:
         self._services = services
-        self._frame = Frame(services, {page.path for page in PAGES})
+        self._frame = Frame(services, {page.path for page in PAGES}, compiled)
         self._live = Live(self._frame)
         self._routes = [
             Route(page.path, self._page(page.handler), methods=[page.method], name=f"{page.method} {page.path}")
@@ -310,6 +311,9 @@ class _Answer:
         await self._send(message)
 
 
-def app(services: Services) -> Application:
-    """The pages of one installation, to be mounted beside the API: everything that is not below `/v1` is theirs."""
-    return Application(services)
+def app(services: Services, compiled: BytecodeCache | None = None) -> Application:
+    """The pages of one installation, to be mounted beside the API: everything that is not below `/v1` is theirs.
+
+    `compiled` keeps templates for the pages of other installations in the same process.
+    """
+    return Application(services, compiled)

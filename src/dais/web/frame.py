@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -53,9 +53,12 @@ SECTIONS = (
 
 
 class Frame:
-    """Renders pages for one installation. `known` are the addresses that there are: the rail shows no others."""
+    """Renders pages for one installation. `known` are the addresses that there are: the rail shows no others.
 
-    def __init__(self, services: Services, known: Collection[str]) -> None:
+    `compiled` keeps templates for others of the same process.
+    """
+
+    def __init__(self, services: Services, known: Collection[str], compiled: BytecodeCache | None = None) -> None:
         self.services = services
         self._known = frozenset(known)
         self.assets = Assets()
@@ -69,6 +72,7 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=compiled,
         )
         self._templates.filters |= view.filters | places.filters
         self._templates.globals |= {

@@ -50,6 +50,27 @@ def test_template_is_prepared_once(postgres_cluster: postgres.Cluster) -> None:
     assert len(prepared) == 1
 
 
+def test_a_database_that_is_taken_again_has_no_rows_and_counts_from_one(postgres_cluster: postgres.Cluster) -> None:
+    def prepare(url: str) -> None:
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE above (n serial PRIMARY KEY)")
+            connection.execute("CREATE TABLE below (n int REFERENCES above)")
+
+    urls = []
+    for _ in range(2):
+        with postgres_cluster.without_rows(prepare, "rows") as url:
+            urls.append(url)
+            still_there = psycopg.connect(url)
+            made = still_there.execute("INSERT INTO above DEFAULT VALUES RETURNING n").fetchone()
+            assert made == (1,)
+            still_there.execute("INSERT INTO below VALUES (1)")
+            assert still_there.execute("SELECT count(*) FROM above").fetchone() == (1,)
+            still_there.commit()
+        with pytest.raises(psycopg.OperationalError, match="terminat"):
+            still_there.execute("SELECT 1")
+    assert urls[0] == urls[1]
+
+
 def test_no_test_sees_the_users_installation() -> None:
     seen = {name for name in os.environ if name.startswith("DAIS_")}
     assert seen == {"DAIS_DATA_DIR", "DAIS_CONFIG_DIR"}
