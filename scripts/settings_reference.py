@@ -57,6 +57,10 @@ OTHERS = {
         "every command, the SDK",
         "Where `profiles.toml` is; else the user's own directory for `dais` (on Linux `~/.config/dais`).",
     ),
+    "DAIS_CACHE_DIR": (
+        "client commands, the SDK",
+        "Where digests of uploaded files are remembered; else the user's own (on Linux `~/.cache/dais`).",
+    ),
     "DAIS_PROFILE": ("client commands, the SDK", "The profile to use; else `default`. `--profile` wins."),
     "DAIS_URL": (
         "client commands, the SDK",

@@ -29,6 +29,7 @@ def _no_installation_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path_facto
     nowhere = tmp_path_factory.getbasetemp() / "no-installation"
     monkeypatch.setenv("DAIS_DATA_DIR", str(nowhere / "data"))
     monkeypatch.setenv("DAIS_CONFIG_DIR", str(nowhere / "config"))
+    monkeypatch.setenv("DAIS_CACHE_DIR", str(nowhere / "cache"))
 
 
 @pytest.fixture

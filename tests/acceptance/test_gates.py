@@ -24,6 +24,7 @@ from websockets.exceptions import InvalidStatus
 from dais.api import all_routes, make_folder
 from dais.compute import add_image, set_secret, submit_job
 from dais.compute.environments.commands import claim_environment
+from dais.data import commit_files, create_file_set
 from dais.data.hashing import digest_of
 from dais.engines.contract import RootFacts
 from dais.identity import (
@@ -48,6 +49,7 @@ from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork, metadata
 from dais.kit.ids import new_id
 from dais.web import ALL
+from dais.wire.lake import NewVersion
 from dais.wire.spec import JobSpec, Resources
 from dais.wire.transfers import NewFolder
 from tests.support.gates import CALLS, EVERYTHING, PAGES, Call
@@ -62,7 +64,7 @@ DIGEST = digest_of(b"x")
 CHANGES = (
     *("organizations", "accounts", "users", "teams", "team_users", "roles", "role_users", "policies", "tokens"),
     *("folders", "secrets", "images", "environments", "invitations", "log_limits", "notify_settings"),
-    "identity_providers",
+    *("identity_providers", "files", "file_versions", "file_sets", "file_set_versions"),
 )
 """Tables that no refused request may touch."""
 _counted: dict[str, Statement] = {}
@@ -81,8 +83,8 @@ _kinds = {
     "secrets": "secret",
     "images": "image",
     "identity-providers": "provider",
-    "blobs": "digest",
-    "uploads": "upload",
+    **dict.fromkeys(("blobs", "contents"), "digest"),
+    **{"filesets": "fileset", "uploads": "upload"},
 }
 """What a placeholder means, by the word before it."""
 
@@ -137,6 +139,8 @@ class Walk:
         (self.site.world.folders.root / folder.id / "a.txt").write_text("a")
         spec = JobSpec(command=("true",), account=account, resources=Resources(cpu=0.1, mem=1 << 20))
         folder_id = folder.id
+        self.site.services.blobs.put(b"x")
+        paths = (f"/d{n}/a", f"/free{n}")
         vault, settings = self.site.world.vault, self.site.world.settings
 
         def make(uow: UnitOfWork) -> dict[str, str]:
@@ -144,6 +148,7 @@ class Walk:
             role = create_role(uow, root, "organization", self.org, f"r{n}")
             harmless = [f"team:get@{self.org}:team:*"]
             set_secret(uow, root, vault, f"S{n}", b"v", account=account)
+            commit_files(uow, root, account, [NewVersion(path=path, digest=DIGEST, size=1) for path in paths])
             kinds = {"kind": "pip", "requirements": "x", "interpreter": "p", "run_id": new_id()}
             return {
                 "n": str(n),
@@ -157,6 +162,7 @@ class Walk:
                 "team": team.id,
                 "role": role.id,
                 "digest": DIGEST,
+                "fileset": create_file_set(uow, root, f"fs{n}", [f"/d{n}/a"], account=account).name,
                 "upload": "u",
                 "job": submit_job(uow, root, spec, settings).id,
                 "image": add_image(uow, root, "default", f"i{n}", f"/srv/{n}", RootFacts()).name,

@@ -53,6 +53,8 @@ CLIENT = {"dais", "wire", "sdk", "cli", "acai"}
 """Parts that work with the bare distribution's dependencies."""
 
 NO_DATABASE = {"wire", "node", "sdk", "cli", "acai", "engines"}
+KEEPS_ITS_OWN = {"dais.sdk.digest_cache"}
+"""Clients' modules that keep a file of SQLite for themselves."""
 DATABASE_MODULES = {"sqlalchemy", "alembic", "psycopg", "sqlite3"}
 
 IMPORT_NAMES = {"pyyaml": "yaml"}
@@ -133,6 +135,7 @@ def database_imports(tree: Tree) -> list[str]:
         f"{tree.where(source, imported.line)}: {part_of(source.module)} has no database ({imported.target})"
         for source, imported in _all(tree)
         if part_of(source.module).partition(".")[0] in NO_DATABASE
+        and not (source.module in KEEPS_ITS_OWN and imported.target.partition(".")[0] == "sqlite3")
         and imported.target.partition(".")[0] in DATABASE_MODULES
     ]
 

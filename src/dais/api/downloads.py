@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from blake3 import blake3
 from dais.api.errors import HttpProblem
 from dais.api.files import CHUNK, disk
 from dais.api.routing import Receive, Scope, Send
-from dais.data import FolderStore, OpenFile, open_file
+from dais.data import FolderStore, OpenFile, Readable, open_file
 from dais.kit.errors import Conflict
 from dais.wire.transfers import HASHED_RANGE
 
@@ -43,7 +42,7 @@ def attachment(name: str) -> bytes:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}".encode("ascii")
 
 
-async def send_file(scope: Scope, receive: Receive, send: Send, file: OpenFile, head: Head) -> None:
+async def send_file(scope: Scope, receive: Receive, send: Send, file: Readable, head: Head) -> None:
     """Answer a file, or the `Range` of it that is asked for, with these headers and those that every download has.
 
     `If-Match` refuses with `changed` when the file is another; `If-Range` sends all of it then. `Dais-Digest` is the
@@ -143,10 +142,10 @@ def _parse_range(header: bytes | None, size: int) -> tuple[int, int]:
     )
 
 
-def _digest(file: OpenFile, start: int, end: int) -> str:
+def _digest(file: Readable, start: int, end: int) -> str:
     hasher = blake3()
     while start < end:
-        piece = os.pread(file.fd, min(CHUNK, end - start), start)
+        piece = file.read_at(start, min(CHUNK, end - start))
         if not piece:
             break
         hasher.update(piece)
@@ -154,9 +153,9 @@ def _digest(file: OpenFile, start: int, end: int) -> str:
     return f"blake3:{hasher.hexdigest()}"
 
 
-async def _send_range(send: Send, file: OpenFile, start: int, end: int, gone: asyncio.Task[None]) -> None:
+async def _send_range(send: Send, file: Readable, start: int, end: int, gone: asyncio.Task[None]) -> None:
     while start < end and not gone.done():
-        piece = await disk(os.pread, file.fd, min(CHUNK, end - start), start)
+        piece = await disk(file.read_at, start, min(CHUNK, end - start))
         if not piece:
             raise OSError("the file became shorter while it was sent")
         start += len(piece)

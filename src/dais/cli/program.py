@@ -31,6 +31,8 @@ COMMANDS: dict[str, Entry] = {
     "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),
     "folder": Entry("dais.cli.folder:folder", "Make folders, and move files into and out of them."),
     "data": Entry("dais.cli.folder:folder", "The same as `dais folder`.", alias_of="folder"),
+    "file": Entry("dais.cli.file:file", "Upload, download and list versioned files."),
+    "fileset": Entry("dais.cli.fileset:fileset", "Make, list, compare and download file sets."),
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "Register, list and remove the images that jobs start from."),

@@ -3,10 +3,24 @@
 from dais.data.archives import archive, check_archivable
 from dais.data.blobs import BlobStore
 from dais.data.commands import create_folder, expire_staged, publish_folder, remove_folder
+from dais.data.contents import OpenContent, Readable, open_content, pack_contents
 from dais.data.directories import Listing, find_entry, list_directory, make_directory, move_entry
 from dais.data.folder_store import FolderStore
 from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
+from dais.data.lake.contents import check_contents
+from dais.data.lake.files import commit_files, remove_file
+from dais.data.lake.needed import lake_digests
+from dais.data.lake.reading import get_file, get_files, list_directory_files, list_file_versions
+from dais.data.lake.set_reading import (
+    compare_file_sets,
+    get_file_set,
+    list_file_set_files,
+    list_file_set_versions,
+    list_file_sets,
+)
+from dais.data.lake.sets import create_file_set, remove_file_set
+from dais.data.lake.types import CommittedFile, Directory, LakeFile, SetVersion
 from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, get_folder, list_folders
 from dais.data.reading import (
     MAX_PAGE,
@@ -24,6 +38,29 @@ from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
 from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_key, write_pack, write_piece
 
 __all__ = [
+    "OpenContent",
+    "Readable",
+    "open_content",
+    "pack_contents",
+    "check_contents",
+    "CommittedFile",
+    "Directory",
+    "LakeFile",
+    "SetVersion",
+    "commit_files",
+    "remove_file",
+    "lake_digests",
+    "get_file",
+    "get_files",
+    "list_directory_files",
+    "list_file_versions",
+    "compare_file_sets",
+    "get_file_set",
+    "list_file_set_files",
+    "list_file_set_versions",
+    "list_file_sets",
+    "create_file_set",
+    "remove_file_set",
     "FOLDER_ORDERS",
     "MAX_PAGE",
     "BlobStore",

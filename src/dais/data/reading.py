@@ -138,6 +138,10 @@ class OpenFile:
     executable: bool
     tag: str
 
+    def read_at(self, offset: int, count: int) -> bytes:
+        """At most `count` bytes from an offset on, b"" at the end. Blocks. Raises OSError."""
+        return os.pread(self.fd, count, offset)
+
 
 @contextmanager
 def open_file(store: FolderStore, folder_id: str, path: str) -> Iterator[OpenFile]:

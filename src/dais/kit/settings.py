@@ -33,6 +33,7 @@ _other_variables = {
     "DAIS_DATA_DIR",
     "DAIS_DEBUG",
     "DAIS_CONFIG",
+    "DAIS_CACHE_DIR",
     "DAIS_CONFIG_DIR",
     "DAIS_URL",
     "DAIS_TOKEN",

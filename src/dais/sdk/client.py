@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dais.sdk.accounts import Accounts, AsyncAccounts
     from dais.sdk.audit import AsyncAudit, Audit
     from dais.sdk.environments import AsyncEnvironments, Environments
+    from dais.sdk.files import AsyncFiles, Files
+    from dais.sdk.filesets import AsyncFileSets, FileSets
     from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.groups import AsyncGroups, Groups
     from dais.sdk.identity_providers import AsyncIdentityProviders, IdentityProviders
@@ -88,6 +90,8 @@ class Client(ClientApi, Blocking):
     accounts: Accounts = resource("dais.sdk.accounts:Accounts")
     audit: Audit = resource("dais.sdk.audit:Audit")
     environments: Environments = resource("dais.sdk.environments:Environments")
+    files: Files = resource("dais.sdk.files:Files")
+    filesets: FileSets = resource("dais.sdk.filesets:FileSets")
     folders: Folders = resource("dais.sdk.folders:Folders")
     groups: Groups = resource("dais.sdk.groups:Groups")
     identity_providers: IdentityProviders = resource("dais.sdk.identity_providers:IdentityProviders")
@@ -149,6 +153,8 @@ class AsyncClient(ClientApi, Asynchronous):
     accounts: AsyncAccounts = resource("dais.sdk.accounts:AsyncAccounts")
     audit: AsyncAudit = resource("dais.sdk.audit:AsyncAudit")
     environments: AsyncEnvironments = resource("dais.sdk.environments:AsyncEnvironments")
+    files: AsyncFiles = resource("dais.sdk.files:AsyncFiles")
+    filesets: AsyncFileSets = resource("dais.sdk.filesets:AsyncFileSets")
     folders: AsyncFolders = resource("dais.sdk.folders:AsyncFolders")
     groups: AsyncGroups = resource("dais.sdk.groups:AsyncGroups")
     identity_providers: AsyncIdentityProviders = resource("dais.sdk.identity_providers:AsyncIdentityProviders")

@@ -27,8 +27,9 @@ from dais.sdk.flow import (
 )
 from dais.sdk.local_files import Tree, scan
 from dais.sdk.pages import pages
+from dais.sdk.placing import Target
 from dais.sdk.progress import Meter, OnProgress, Transferred
-from dais.sdk.pulling import Puller, Target, entries
+from dais.sdk.pulling import Puller, entries
 from dais.sdk.pushing import Pusher
 from dais.sdk.uploading import PATIENCE
 from dais.wire.answers import Entry, Folder, Page

@@ -11,6 +11,7 @@ from typing import Self
 
 from blake3 import blake3
 
+from dais.sdk.digest_cache import stamp_of
 from dais.sdk.errors import Invalid
 from dais.sdk.local_files import CHUNK
 
@@ -26,8 +27,8 @@ class OpenFile:
         self.file = open(location, "rb", buffering=0)  # noqa: PTH123, SIM115  closed by `close`
         info = os.fstat(self.file.fileno())
         self.size = info.st_size
-        self._stamp = _stamp(info)
-        place = f"{platform.node()}\0{os.path.abspath(location)}\0{self._stamp[:4]}"  # noqa: PTH100  not resolved
+        self.stamp = stamp_of(info)
+        place = f"{platform.node()}\0{os.path.abspath(location)}\0{self.stamp[:4]}"  # noqa: PTH100  not resolved
         self.name = hashlib.sha256(os.fsencode(place)).hexdigest()
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="dais-hash")
         self._hasher = blake3()
@@ -61,7 +62,7 @@ class OpenFile:
         """The digest of the whole. Blocks. Raises Invalid `file-changed` when it is not what it was when opened."""
         self._asked = self.size
         self._beside.submit(self._hash, self.size).result()
-        if self._hashed != self.size or _stamp(os.fstat(self.file.fileno())) != self._stamp:
+        if self._hashed != self.size or stamp_of(os.fstat(self.file.fileno())) != self.stamp:
             raise self.changed()
         return f"blake3:{self._hasher.hexdigest()}"
 
@@ -85,7 +86,3 @@ def changed(location: str) -> Invalid:
     return Invalid(
         f"{location!r} changes while it is sent", code="file-changed", hint="send it when nobody writes into it"
     )
-
-
-def _stamp(info: os.stat_result) -> tuple[int, ...]:
-    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns

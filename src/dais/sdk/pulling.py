@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from dais.sdk.errors import BadAnswer, Conflict, Invalid, NotFound
+from dais.sdk.errors import BadAnswer, Conflict, NotFound
 from dais.sdk.flow import Flow, Query, Request, Resource, Response, quoted, work
 from dais.sdk.local_files import digest_of, digest_of_file
+from dais.sdk.placing import Target, aside, drop_parts, in_the_way, put, receive_pieces
 from dais.sdk.progress import Meter
 from dais.sdk.uploading import PATIENCE, patience_for
 from dais.wire.answers import Entry, Page
@@ -20,7 +20,6 @@ from dais.wire.paths import PathError, check_path, shown, stays_inside
 from dais.wire.transfers import (
     PACK_BYTES,
     PACK_ENTRIES,
-    PIECE_BYTES,
     SMALL_FILE,
     Compared,
     Comparison,
@@ -39,42 +38,6 @@ def entries(resource: Resource, folder: str, path: str, cursor: str | None = Non
     query: Query = {"path": path, "recursive": True, "limit": PAGE, "cursor": cursor}
     request = Request("GET", f"/v1/folders/{quoted(folder)}/entries", query, timeout=PATIENCE)
     return (yield from resource.call(request, Page[Entry]))
-
-
-class Target:
-    """The directory that files come into. Nothing is written through a link that lies in it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._made: set[str] = set()
-
-    def place(self, path: str) -> Path:
-        """Where an entry goes; the directory above it is there then. Raises Invalid where a link is in the way."""
-        parent = path.rpartition("/")[0]
-        if parent not in self._made:
-            self.directory(parent)
-        return self.root / path
-
-    def directory(self, path: str) -> None:
-        """Make a directory."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        at = self.root
-        for part in path.split("/") if path else ():
-            at = at / part
-            try:
-                at.mkdir()
-            except FileExistsError:
-                if not stat.S_ISDIR(at.lstat().st_mode):
-                    raise in_the_way(at) from None
-        self._made.add(path)
-
-
-def in_the_way(place: Path) -> Invalid:
-    return Invalid(
-        f"{shown(str(place))} is in the way: it is something else here than in the folder",
-        code="in-the-way",
-        hint="remove or rename it, or pull into another directory",
-    )
 
 
 class Puller:
@@ -132,7 +95,7 @@ class Puller:
                 return
             if place.is_dir() and not place.is_symlink():
                 raise in_the_way(place)
-            fresh = _aside(place, "link")
+            fresh = aside(place, "link")
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(entry.target)
             fresh.replace(place)
@@ -210,12 +173,12 @@ class Puller:
                 code="digest-mismatch",
                 hint="pull again",
             )
-        fresh = _aside(place, "file")
+        fresh = aside(place, "file")
         fresh.unlink(missing_ok=True)
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777 if entry.executable else 0o666)
         with open(fd, "wb") as file:  # noqa: PTH123
             file.write(content)
-        _put(fresh, place)
+        put(fresh, place)
 
     def _large(self, entry: Entry, place: Path | None = None) -> Flow[None]:
         if entry.path in (yield from self._known([entry], place)):
@@ -224,92 +187,19 @@ class Puller:
         at = place or (yield from work(lambda: self._target.place(self._local(entry))))
         for attempt in range(ATTEMPTS):
             try:
-                yield from self._pieces(entry, at)
+                yield from receive_pieces(
+                    self._resource, f"{self._base}/file", {"path": entry.path}, entry.size, at, self._meter
+                )
             except Conflict as error:
                 if error.code != "changed" or attempt + 1 == ATTEMPTS:
                     raise
-                yield from work(lambda: _drop_parts(at))
+                yield from work(lambda: drop_parts(at))
             except NotFound:
                 self.left_out.append(f"{shown(entry.path)}: it was removed meanwhile")
                 self._meter.skip(1, entry.size)
                 return
             else:
                 return
-
-    def _pieces(self, entry: Entry, place: Path) -> Flow[None]:
-        """Receive a large file piece by piece; each is verified before it is kept. Raises Conflict `changed`."""
-        begun = yield from work(lambda: list(_parts(place)))
-        part, tag = begun[0] if begun else (None, "")
-        # When all has come but the last step, one byte is asked for again: it tells whether the file is the same still.
-        offset = min(part.stat().st_size, max(entry.size - 1, 0)) if part is not None else 0
-        self._meter.skip(0, offset)
-        while True:
-            headers = {"range": f"bytes={offset}-{offset + PIECE_BYTES - 1}"}
-            if tag:
-                headers["if-match"] = f'"{tag}"'
-            query = {"path": entry.path}
-            request = Request("GET", f"{self._base}/file", query, headers=headers, timeout=PATIENCE)
-            response = yield from self._resource.send(request)
-            tag = response.headers.get("etag", "").strip('"')
-            data = response.body
-            if data and digest_of(data) != response.headers.get("dais-digest"):
-                raise BadAnswer(
-                    f"what came of {shown(entry.path)} is damaged", code="digest-mismatch", hint="pull again"
-                )
-            part = _aside(place, f"{tag}.part")
-            executable = response.headers.get("dais-executable") == "true"
-            total = _total(response, offset + len(data))
-            keep, start = part, offset
-            yield from work(lambda: _append(keep, data, start, executable))  # noqa: B023
-            self._meter.moved(0, len(data))
-            offset += len(data)
-            if offset >= total:
-                yield from work(lambda: _put(keep, place))  # noqa: B023
-                self._meter.moved(1, 0)
-                return
-
-
-def _total(response: Response, otherwise: int) -> int:
-    """The size of the whole file, from `Content-Range: bytes 0-9/20`."""
-    size = response.headers.get("content-range", "").rpartition("/")[2]
-    return int(size) if size.isdigit() else otherwise
-
-
-def _aside(place: Path, suffix: str) -> Path:
-    """A name beside a file's own, for what is not whole yet."""
-    return place.with_name(f".dais-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}.{suffix}")
-
-
-def _parts(place: Path) -> Iterator[tuple[Path, str]]:
-    """What came of a file before an interruption, with the tag that the file had."""
-    stem = _aside(place, "").name
-    for part in place.parent.glob(f"{stem}*.part"):
-        if part.is_file() and not part.is_symlink():
-            yield part, part.name.removeprefix(stem).removesuffix(".part")
-
-
-def _drop_parts(place: Path) -> None:
-    for part, _ in list(_parts(place)):
-        part.unlink()
-
-
-def _append(part: Path, data: bytes, offset: int, executable: bool) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
-    fd = os.open(part, flags, 0o777 if executable else 0o666)
-    with open(fd, "wb", buffering=0) as file:  # noqa: PTH123
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(file.fileno(), view, offset)
-            view, offset = view[written:], offset + written
-
-
-def _put(fresh: Path, place: Path) -> None:
-    """Give a whole file its name. Raises Invalid where a directory is in the way."""
-    try:
-        fresh.replace(place)
-    except IsADirectoryError:
-        fresh.unlink()
-        raise in_the_way(place) from None
 
 
 def _groups(found: list[Entry]) -> Iterator[list[Entry]]:

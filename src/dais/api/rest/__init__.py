@@ -10,6 +10,8 @@ from dais.api.rest import (
     blobs,
     environments,
     execution,
+    files,
+    filesets,
     folders,
     groups,
     health,
@@ -65,6 +67,8 @@ PARTS = (
     transfers,
     blobs,
     sources,
+    files,
+    filesets,
 )
 
 

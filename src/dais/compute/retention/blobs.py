@@ -1,4 +1,4 @@
-"""Freeing blobs that nothing needs any more: neither a job's source nor a log.
+"""Freeing blobs that nothing needs any more: neither a job's source, nor a log, nor a version of a file.
 
 What is needed is read first, and then what is not and was neither written nor asked for in 24 hours is removed. Whoever
 makes something that needs an old blob asks for it before (`pin_source`), which keeps it for the next 24 hours.
@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select
 from dais.compute.environments.tables import environments
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.logs import decode_segments
-from dais.data import BlobStore, read_source
+from dais.data import BlobStore, lake_digests, read_source
 from dais.kit.database import Database, Row, Statement, UnitOfWork
 from dais.kit.errors import DaisError
 
@@ -75,6 +75,10 @@ async def needed(db: Database, blobs: BlobStore) -> set[str]:
     while rows := await db.read(_page, _jobs, number):
         number = rows[-1].number
         sources.update(found for row in rows if (found := _source.decode(row.spec).source) is not None)
+    version = ""
+    while rows := await db.read(lake_digests, version):
+        version = rows[-1].id
+        used.update(row.digest for row in rows)
     for digest in sources:
         used.add(digest)
         used.update(await asyncio.to_thread(_contents, blobs, digest))

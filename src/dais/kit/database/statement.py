@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Text, bindparam
+from sqlalchemy import Boolean, Integer, Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -102,5 +102,5 @@ def _in_list_sqlite(element: in_list, compiler: SQLCompiler, **kw: Any) -> str:
 def _in_list_postgresql(element: in_list, compiler: SQLCompiler, **kw: Any) -> str:
     first = next(iter(element.clauses))
     column, values = (compiler.process(clause, **kw) for clause in element.clauses)
-    cast = "::bigint" if isinstance(first.type, BigInteger) else ""
+    cast = "::bigint" if isinstance(first.type, Integer) else ""
     return f"{column} IN (SELECT v{cast} FROM jsonb_array_elements_text(({values})::jsonb) AS v)"  # noqa: S608

@@ -1,0 +1,1 @@
+"""The data lake: versioned files and file sets."""

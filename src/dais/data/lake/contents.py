@@ -1,0 +1,37 @@
+"""The step before a commit: that every content is there, with the size that is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dais.data.blobs import BlobStore
+from dais.kit.errors import Conflict, Invalid
+from dais.wire.lake import NewVersion
+from dais.wire.paths import shown
+
+SHOWN_MISSING = 1_000
+"""Digests that a refusal names; a client asks for the rest."""
+
+
+def check_contents(blobs: BlobStore, files: Sequence[NewVersion]) -> None:
+    """Return when every content is there; then it stays for the next 24 hours. Blocks.
+
+    Raises Conflict `blobs-missing` with `missing`, Invalid `wrong-size`, `bad-digest`.
+    """
+    sizes = {file.digest: file.size for file in files}
+    missing = blobs.missing(sizes)
+    if missing:
+        raise Conflict(
+            f"{len(missing):,} contents are not in the blob store; upload them first, then commit again",
+            code="blobs-missing",
+            missing=missing[:SHOWN_MISSING],
+            count=len(missing),
+        )
+    stored = {digest: blobs.size(digest) for digest in sizes}
+    for file in files:
+        if file.size != stored[file.digest]:
+            raise Invalid(
+                f"{shown(file.path)} is said to have {file.size:,} bytes, its content has {stored[file.digest]:,}",
+                code="wrong-size",
+                path=file.path[:200],
+            )

@@ -1,0 +1,141 @@
+"""Sending contents by their digest: what the server has is not sent, and what has not changed is not even read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from dais.sdk.digest_cache import DigestCache, Stamp, stamp_of
+from dais.sdk.errors import Invalid
+from dais.sdk.flow import Flow, Request, Resource, quoted, together, work
+from dais.sdk.local_files import LocalFile, digest_of
+from dais.sdk.open_file import OpenFile, changed
+from dais.sdk.progress import Meter
+from dais.sdk.pushing import PACK_HEADERS, read_small, split
+from dais.sdk.uploading import ATTEMPTS, PATIENCE, goes_on, send_pieces
+from dais.wire.lake import NewVersion
+from dais.wire.transfers import Digests, PackEntry, Stored, pack_header
+
+AT_ONCE = 4
+ASKED = 10_000
+"""Digests of one question."""
+
+
+class ContentSender:
+    """Has the contents of local files come to the server. `base` is the address of contents."""
+
+    def __init__(self, resource: Resource, base: str, meter: Meter, cache: DigestCache) -> None:
+        self._resource = resource
+        self._base = base
+        self._meter = meter
+        self._cache = cache
+
+    def send(self, files: Sequence[LocalFile], *, anew: bool = False) -> Flow[list[NewVersion]]:
+        """Send what is missing; the files with their digests, in order. `anew`: read all of them again.
+
+        Raises Invalid `file-changed` for a file that changes all the time, OSError.
+        """
+        known = {} if anew else (yield from work(lambda: self._known(files)))
+        there = yield from self._stored(list({digest for digest, _ in known.values()}))
+        done: dict[str, NewVersion] = {}
+        unknown: list[LocalFile] = []
+        for file in files:
+            digest, size = known.get(file.location, ("", 0))
+            if digest in there:
+                done[file.path] = NewVersion(path=file.path, digest=digest, size=size, executable=file.executable)
+                self._meter.skip(1, size)
+            else:
+                unknown.append(file)
+        groups, large = split(unknown)
+        parts = [self._large(file) for file in large] + [self._small(group) for group in groups]
+        for sent in (yield from together(parts, AT_ONCE)):
+            done.update((new.path, new) for new in sent)
+        return [done[file.path] for file in files]
+
+    def _known(self, files: Sequence[LocalFile]) -> dict[str, tuple[str, int]]:
+        """Digests and sizes of files that have not changed since they were read, by location."""
+        stamps = {file.location: stamp_of(os.stat(file.location)) for file in files}  # noqa: PTH116  quick
+        places = {_place(location): location for location in stamps}
+        found = self._cache.known({place: stamps[location] for place, location in places.items()})
+        return {places[place]: (digest, stamps[places[place]][2]) for place, digest in found.items()}
+
+    def _stored(self, digests: list[str]) -> Flow[set[str]]:
+        """Those of the digests whose contents the server has, and keeps for a day."""
+        missing: set[str] = set()
+        for start in range(0, len(digests), ASKED):
+            missing |= yield from self._missing(digests[start : start + ASKED])
+        return set(digests) - missing
+
+    def _missing(self, digests: list[str]) -> Flow[set[str]]:
+        body = msgspec.json.encode(Digests(digests=digests))
+        request = Request("POST", f"{self._base}/missing", {}, body, repeatable=True, timeout=PATIENCE)
+        return set((yield from self._resource.call(request, Digests)).digests)
+
+    def _small(self, files: list[LocalFile]) -> Flow[list[NewVersion]]:
+        contents = yield from work(lambda: [_read(file) for file in files])
+        missing = yield from self._missing([digest for _, digest, _ in contents])
+        pack: list[bytes] = []
+        sent = size = 0
+        for file, (data, digest, _) in zip(files, contents, strict=True):
+            if digest in missing:
+                missing.discard(digest)
+                pack += [pack_header(PackEntry(size=len(data), digest=digest)), data]
+                sent, size = sent + 1, size + len(data)
+            else:
+                self._meter.skip(1, file.size)
+        if pack:
+            request = Request(
+                "POST", f"{self._base}/pack", {}, b"".join(pack), PACK_HEADERS, repeatable=True, timeout=PATIENCE
+            )
+            yield from self._resource.call(request, Stored)
+            self._meter.moved(sent, size)
+        read = [
+            (_place(file.location), stamp, digest) for file, (_, digest, stamp) in zip(files, contents, strict=True)
+        ]
+        yield from work(lambda: self._cache.put(read))
+        return [
+            NewVersion(path=file.path, digest=digest, size=len(data), executable=file.executable)
+            for file, (data, digest, _) in zip(files, contents, strict=True)
+        ]
+
+    def _large(self, file: LocalFile) -> Flow[list[NewVersion]]:
+        for attempt in range(ATTEMPTS):
+            try:
+                with OpenFile(file.location) as source:
+                    digest = yield from self._once(file, source)
+                    stamp = source.stamp
+                    yield from work(partial(self._cache.put, [(_place(file.location), stamp, digest)]))
+                    size = source.size
+                    return [NewVersion(path=file.path, digest=digest, size=size, executable=file.executable)]
+            except Invalid as error:
+                if not goes_on(error, attempt):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _once(self, file: LocalFile, source: OpenFile) -> Flow[str]:
+        digest = yield from work(source.digest)
+        if not (yield from self._missing([digest])):
+            self._meter.skip(1, file.size)
+            return digest
+        # Pieces that came before an interruption are passed over by the server.
+        path = f"{self._base}/{quoted(digest)}"
+        yield from send_pieces(self._resource, path, {"size": source.size}, source, 0, self._meter)
+        self._meter.moved(1, 0)
+        return digest
+
+
+def _read(file: LocalFile) -> tuple[bytes, str, Stamp]:
+    """A small file's content, its digest, and its stamp, which is the same before and after. Raises Invalid."""
+    for _ in range(ATTEMPTS):
+        before = stamp_of(os.stat(file.location))  # noqa: PTH116
+        data = read_small(file)
+        if stamp_of(os.stat(file.location)) == before and len(data) == before[2]:  # noqa: PTH116
+            return data, digest_of(data), before
+    raise changed(file.location)
+
+
+def _place(location: str) -> str:
+    return os.path.abspath(location)  # noqa: PTH100  not resolved
