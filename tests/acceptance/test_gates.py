@@ -84,7 +84,8 @@ _kinds = {
     "images": "image",
     "identity-providers": "provider",
     **dict.fromkeys(("blobs", "contents"), "digest"),
-    **{"filesets": "fileset", "uploads": "upload"},
+    "filesets": "fileset",
+    "uploads": "upload",
 }
 """What a placeholder means, by the word before it."""
 
@@ -140,7 +141,6 @@ class Walk:
         spec = JobSpec(command=("true",), account=account, resources=Resources(cpu=0.1, mem=1 << 20))
         folder_id = folder.id
         self.site.services.blobs.put(b"x")
-        paths = (f"/d{n}/a", f"/free{n}")
         vault, settings = self.site.world.vault, self.site.world.settings
 
         def make(uow: UnitOfWork) -> dict[str, str]:
@@ -148,7 +148,7 @@ class Walk:
             role = create_role(uow, root, "organization", self.org, f"r{n}")
             harmless = [f"team:get@{self.org}:team:*"]
             set_secret(uow, root, vault, f"S{n}", b"v", account=account)
-            commit_files(uow, root, account, [NewVersion(path=path, digest=DIGEST, size=1) for path in paths])
+            commit_files(uow, root, account, [NewVersion(path=f"/{d}{n}/a", digest=DIGEST, size=1) for d in ("d", "e")])
             kinds = {"kind": "pip", "requirements": "x", "interpreter": "p", "run_id": new_id()}
             return {
                 "n": str(n),

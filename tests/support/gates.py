@@ -69,7 +69,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/files": Call(
         body={"account": "{account}", "files": [{"path": "/n{n}", "digest": "{digest}", "size": 1}]}, needs=NAMED
     ),
-    "DELETE /v1/files": Call(query=f"{ACCOUNT}&path=/free{{n}}", needs=NAMED),
+    "DELETE /v1/files": Call(query=f"{ACCOUNT}&path=/e{{n}}/a", needs=NAMED),
     "GET /v1/files/content": Call(query=f"{ACCOUNT}&path=/d{{n}}/a", needs=NAMED),
     "POST /v1/files/fetch": Call(body={"account": "{account}", "files": ["/d{n}/a"]}, needs=NAMED),
     "POST /v1/files/resolve": Call(body={"account": "{account}", "files": ["/d{n}/a"]}, needs=NAMED),
