@@ -17,6 +17,7 @@ from dais import Client
 from dais.api.rest import all_routes
 from dais.data import BlobStore
 from dais.kit.database import open_database
+from dais.sdk import pushing
 from dais.sdk.errors import DaisError, Invalid
 from dais.sdk.mapping import convert_to_file_mapping
 from dais.sdk.progress import Progress
@@ -155,7 +156,7 @@ def test_contents_that_the_server_lost_are_sent_again(tmp_path: Path, client: Cl
     client.files.upload_tree(tree, "/t/")
     for blob in (tmp_path / "data/blobs").glob("??/*"):
         blob.unlink()
-    assert client.files.upload({tree / "a": "/t/b"})[0].version == 1  # type: ignore[dict-item]
+    assert client.files.upload([(tree / "a", "/t/b")])[0].version == 1
     client.files.download([("/t/b", str(tmp_path / "back"))])
     assert (tmp_path / "back").read_text() == "one"
 
@@ -164,16 +165,14 @@ def test_a_file_that_changes_all_the_time_is_told(
     tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changing = grow(tmp_path, changing="content") / "changing"
-    from dais.sdk import contents
-
-    read = contents.read_small
+    read = pushing.read_small
 
     def meanwhile(file: object) -> bytes:
         data = read(file)  # type: ignore[arg-type]
         changing.write_text(f"content {time.time_ns()}")
         return data
 
-    monkeypatch.setattr(contents, "read_small", meanwhile)
+    monkeypatch.setattr("dais.sdk.contents.read_small", meanwhile)
     with pytest.raises(Invalid, match="changes while it is sent"):
         client.files.upload([(changing, "/changing")])
     with pytest.raises(DaisError, match="no file"):
