@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from dais.engines.contract import Engine
+from tests.support.containers import ContainerHarness, Daemons
 from tests.support.engines import Harness, Watcher, make_harness, watching
 from tests.support.slurm_harness import SlurmHarness
 
 
-@pytest.fixture(params=["fake", "local-process", "local-sandbox", pytest.param("slurm", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
+def daemons() -> Iterator[Daemons]:
+    """Docker and Podman, each started when a test asks for it."""
+    made = Daemons()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("docker", "podman", "slurm")]
+
+
+@pytest.fixture(params=["fake", "local-process", "local-sandbox", *SLOW])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     """A machine of each kind; everything on it is ended afterwards."""
     if request.param == "slurm":
         made: Harness = SlurmHarness(request.getfixturevalue("slurm"))
+    elif request.param in ("docker", "podman"):
+        daemons: Daemons = request.getfixturevalue("daemons")
+        made = ContainerHarness(daemons.get(request.param), tmp_path)
     else:
         made = make_harness(request.param, tmp_path)
     try:

@@ -191,4 +191,4 @@ async def test_nodes_are_told(harness: Harness, engine: Engine) -> None:
         assert node.name
         assert node.cpu > 0
         assert node.memory > 0
-        assert node.isolation["mode"] in ("sandbox", "process")
+        assert node.isolation["mode"] in ("sandbox", "process", "container")

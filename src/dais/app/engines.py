@@ -40,7 +40,23 @@ def _slurm() -> Kind:
     return Kind(SlurmOptions, lambda options, parts: SlurmEngine(options, parts.directory), check)
 
 
-KINDS: dict[str, Callable[[], Kind]] = {"slurm": _slurm}
+def _docker() -> Kind:
+    from dais.engines.container import ContainerEngine, ContainerOptions, check_docker
+
+    return Kind(
+        ContainerOptions, lambda options, parts: ContainerEngine("docker", parts.directory, options), check_docker
+    )
+
+
+def _podman() -> Kind:
+    from dais.engines.container import ContainerEngine, ContainerOptions, check_podman
+
+    return Kind(
+        ContainerOptions, lambda options, parts: ContainerEngine("podman", parts.directory, options), check_podman
+    )
+
+
+KINDS: dict[str, Callable[[], Kind]] = {"docker": _docker, "podman": _podman, "slurm": _slurm}
 """By what `dais attach` is told. Nobody pays for those that are not used: each imports its engine when it is called."""
 
 

@@ -8,6 +8,7 @@ page cache survives the supervisor, and a machine that crashes ends its containe
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import time
 
@@ -18,6 +19,7 @@ _HEADER = struct.Struct(">QBI")
 HEADER_BYTES = _HEADER.size
 # Larger lengths come only from a file that is not a log.
 _SANE_LENGTH = 1 << 24
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def log_directory(node_dir: str, attempt_id: str) -> str:
@@ -124,7 +126,8 @@ def read(
     """
     while True:
         try:
-            fd = os.open(f"{directory}/{segment_name(segment)}", os.O_RDONLY | os.O_CLOEXEC)
+            # Where a container writes its log itself its job may have put something else there.
+            fd = os.open(f"{directory}/{segment_name(segment)}", _READ)
         except FileNotFoundError:
             return [], segment, offset
         try:
@@ -151,6 +154,8 @@ def end(directory: str) -> tuple[int, int]:
 
 def _read_segment(fd: int, offset: int, limit: int) -> tuple[list[tuple[int, int, bytes]], int]:
     frames: list[tuple[int, int, bytes]] = []
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        return frames, offset
     buffer = os.pread(fd, limit + HEADER_BYTES, offset)
     position = 0
     while len(buffer) - position >= HEADER_BYTES:

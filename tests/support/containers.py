@@ -1,0 +1,329 @@
+"""Throw-away container daemons: Docker and Podman, on sockets and directories of their own, with a small image."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dais.engines.container import ContainerEngine, ContainerOptions
+from dais.engines.contract import Bind, Engine, LaunchSpec
+from tests.support.engines import PATIENCE, Harness, Step, shell
+from tests.support.needs import needs_program, needs_root
+
+IMAGE = "small:latest"
+"""Busybox and nothing else: no C library, no Python."""
+USER = 20_001
+"""Whom jobs run as in these tests; nobody of that number is on the machine."""
+
+
+def small_image() -> bytes:
+    """A root file system with busybox, as a tar archive."""
+    busybox = needs_program("busybox", "busybox-static")
+    names = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    content = busybox.read_bytes()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for directory, mode in (("bin", 0o755), ("etc", 0o755), ("home", 0o755), ("tmp", 0o1777), ("var", 0o777)):
+            entry = tarfile.TarInfo(directory)
+            entry.type, entry.mode = tarfile.DIRTYPE, mode
+            archive.addfile(entry)
+        program = tarfile.TarInfo("bin/busybox")
+        program.size, program.mode = len(content), 0o755
+        archive.addfile(program, io.BytesIO(content))
+        for name in names:
+            if name != "busybox":
+                link = tarfile.TarInfo(f"bin/{name}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                archive.addfile(link)
+    return buffer.getvalue()
+
+
+class ContainerDaemon(ABC):
+    """A daemon that the tests own: may be killed and started again."""
+
+    kind: Any
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.socket = directory / "sock"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = (directory / "log").open("ab")
+
+    @abstractmethod
+    def _command(self) -> list[str]: ...
+
+    @abstractmethod
+    def _processes(self) -> list[int]:
+        """Everything that it has started, beside the containers' own processes."""
+
+    def _environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.socket.unlink(missing_ok=True)
+        self._process = subprocess.Popen(
+            self._command(), stdout=self._log, stderr=self._log, env=self._environment(), start_new_session=True
+        )
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.call("GET", "/_ping")[0] == 200:
+                    return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                words = (self.directory / "log").read_text(errors="replace").splitlines()[-5:]
+                pytest.skip(f"needs a {self.kind} that starts here: {' / '.join(words)}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """KILL the daemon alone."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """End it and everything that it runs."""
+        if self._process is None:
+            return
+        self._remove_containers()
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._kill_all(self._processes())
+        self._log.close()
+
+    def crash(self) -> None:
+        """As if the machine went down and came back: everything is killed, and the daemon starts anew."""
+        inits = [self.inspect(c["Id"])["State"].get("Pid") or 0 for c in self.json("GET", "/containers/json") or ()]
+        self.kill()
+        self._kill_all([*self._processes(), *inits])
+        self._forget_state()
+        self.start()
+
+    @abstractmethod
+    def _volatile(self) -> Path:
+        """What a machine that goes down forgets."""
+
+    def _forget_state(self) -> None:
+        unmount_below(self._volatile())
+        shutil.rmtree(self._volatile(), ignore_errors=True)
+        (self.directory / "pid").unlink(missing_ok=True)
+
+    def _kill_all(self, pids: list[int]) -> None:
+        for pid in pids:
+            if pid > 1:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE
+        while any(_alive(pid) for pid in pids if pid > 1) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _remove_containers(self) -> None:
+        with contextlib.suppress(OSError):
+            for container in self.json("GET", "/containers/json?all=true") or ():
+                self.call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.json("GET", f"/containers/{container}/json")
+        return found
+
+    def containers(self, installation: str = "") -> list[dict[str, Any]]:
+        """All of them, or those of one installation."""
+        found = self.json("GET", "/containers/json?all=true") or []
+        return [c for c in found if not installation or c["Labels"].get("dais.installation") == installation]
+
+    def json(self, method: str, path: str, body: Any = None) -> Any:
+        status, content = self.call(method, path, None if body is None else json.dumps(body).encode())
+        if status >= 400:
+            raise OSError(f"{method} {path}: {status} {content.decode(errors='replace')}")
+        return json.loads(content) if content.strip() else None
+
+    def call(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
+    ) -> tuple[int, bytes]:
+        """One request to the API; status and content."""
+        connection = http.client.HTTPConnection("daemon", timeout=PATIENCE)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(PATIENCE)
+        try:
+            connection.sock.connect(str(self.socket))
+            connection.request(method, f"/v1.41{path}", body, {"Content-Type": kind} if body is not None else {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def load_image(self, archive: bytes, name: str = IMAGE) -> None:
+        """Make an image of a root file system."""
+        repository, _, tag = name.partition(":")
+        status, content = self.call(
+            "POST", f"/images/create?fromSrc=-&repo={repository}&tag={tag}", archive, "application/x-tar"
+        )
+        assert status == 200, content
+
+
+class Dockerd(ContainerDaemon):
+    kind = "docker"
+
+    def __init__(self, directory: Path, *flags: str) -> None:
+        super().__init__(directory)
+        self._flags = flags
+
+    def _command(self) -> list[str]:
+        d = self.directory
+        places = ["--data-root", f"{d}/data", "--exec-root", f"{d}/exec", "-p", f"{d}/pid", "-H", f"unix://{d}/sock"]
+        alone = ["--bridge=none", "--iptables=false", "--ip6tables=false", "--config-file", f"{d}/none.json"]
+        (d / "none.json").write_text("{}")
+        return ["dockerd", *places, *alone, *self._flags]
+
+    def _processes(self) -> list[int]:
+        return _processes_with(f"{self.directory}/exec")
+
+    def _volatile(self) -> Path:
+        return self.directory / "exec"
+
+
+class PodmanService(ContainerDaemon):
+    kind = "podman"
+
+    def _command(self) -> list[str]:
+        return [*self.podman(), "system", "service", "--time=0", f"unix://{self.socket}"]
+
+    def podman(self) -> list[str]:
+        d = self.directory
+        return ["podman", "--root", f"{d}/root", "--runroot", f"{d}/run", "--tmpdir", f"{d}/tmp"]
+
+    def _environment(self) -> dict[str, str]:
+        config = self.directory / "containers.conf"
+        config.write_text('[engine]\nruntime="runc"\ncgroup_manager="cgroupfs"\nevents_logger="file"\n')
+        return {**os.environ, "CONTAINERS_CONF": str(config)}
+
+    def _processes(self) -> list[int]:
+        return _processes_with(f"{self.directory}/run")
+
+    def _volatile(self) -> Path:
+        return self.directory / "tmp"
+
+
+def _processes_with(words: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if words.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def unmount_below(directory: Path) -> None:
+    """Whatever is mounted there, the last first."""
+    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+        if line.split()[1].startswith(f"{directory}/"):
+            subprocess.run(["umount", "-l", line.split()[1]], check=False, timeout=30, capture_output=True)
+
+
+class Daemons:
+    """The daemons of a test session: each is started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, ContainerDaemon] = {}
+        self._directories: list[str] = []
+
+    def get(self, kind: str) -> ContainerDaemon:
+        """A running daemon with the small image. Skips where there is none."""
+        found = self._started.get(kind)
+        if found is None:
+            found = self._started[kind] = self.make(kind)
+        return found
+
+    def make(self, kind: str, *flags: str) -> ContainerDaemon:
+        """A daemon of one's own; it ends with the session at the latest."""
+        needs_root()
+        needs_program("runc")
+        needs_program({"docker": "dockerd", "podman": "podman"}[kind], {"docker": "docker.io"}.get(kind))
+        archive = small_image()
+        # Not below pytest's directory: paths of sockets are short, and overlays do not lie on each other.
+        directory = Path(tempfile.mkdtemp(prefix=f"dais-{kind}-", dir="/var/tmp"))
+        self._directories.append(str(directory))
+        made = Dockerd(directory, *flags) if kind == "docker" else PodmanService(directory)
+        self._started[f"{kind} {directory}"] = made
+        made.start()
+        made.load_image(archive)
+        return made
+
+    def close(self) -> None:
+        for daemon in set(self._started.values()):
+            daemon.stop()
+        for directory in self._directories:
+            unmount_below(Path(directory))
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+class ContainerHarness(Harness):
+    """The container engine on a daemon that other tests use too, with a directory of its own."""
+
+    def __init__(self, daemon: ContainerDaemon, directory: Path, **options: Any) -> None:
+        self.name = daemon.kind
+        self.daemon = daemon
+        self.directory = directory / "engine"
+        self.options = ContainerOptions(socket=str(daemon.socket), **options)
+        self.engine: ContainerEngine | None = None
+
+    async def open(self) -> Engine:
+        kit = self.daemon.directory / "runner"
+        self.engine = ContainerEngine(self.daemon.kind, self.directory, self.options, runner=kit)
+        await self.engine.start()
+        return self.engine
+
+    @property
+    def installation(self) -> str:
+        return (self.directory / "installation").read_text()
+
+    def argv(self, *steps: Step) -> tuple[str, ...]:
+        return shell(*steps)
+
+    def spec(self, *steps: Step, **fields: Any) -> LaunchSpec:
+        user = {"uid": USER, "gid": USER, "image": IMAGE, "isolation": "container"}
+        return super().spec(*steps, **{**user, **fields})
+
+    def unstartable(self) -> dict[str, Any]:
+        return {"binds": (Bind(source=str(self.directory / "absent"), target="/mnt/absent"),)}
+
+    async def pass_time(self, seconds: float) -> None:
+        pass
+
+    async def crash(self) -> None:
+        await asyncio.to_thread(self.daemon.crash)
+
+    async def close(self) -> None:
+        if not (self.directory / "installation").exists():
+            return
+        for container in self.daemon.containers(self.installation):
+            self.daemon.call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
+        shutil.rmtree(f"/dev/shm/dais-{self.installation}", ignore_errors=True)
