@@ -35,7 +35,7 @@ JOBS = (
         "jobs",
         submit="dais.compute.jobs.submit:submit_job",
         batch="dais.kit.database.sqlite:SqliteDatabase._run_batch",
-        answer="dais.kit.database.sqlite:SqliteDatabase._deliver",
+        answer="dais.kit.database.sqlite:deliver",
         tick="dais.compute.loops.tick:tick",
         launch="dais.engines.local.engine:LocalEngine.launch",
         handles="dais.compute.jobs.runs:store_handles",

@@ -101,8 +101,9 @@ def begin(uow: UnitOfWork, job_id: str, account_id: str) -> None:
     """Record the birth of a job that has just been inserted as PENDING."""
     writing, life = _Writing(), Life(state=State.PENDING)
     writing.remember(uow, job_id, life)
+    for line in writing.history:
+        uow.later(_insert_history, line)
     writing.tell(uow, job_id, account_id, life)
-    writing.flush(uow)
     uow.hint("scheduler")
 
 

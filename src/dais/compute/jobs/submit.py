@@ -72,8 +72,9 @@ def submit_job(
     The same idempotency key with the same spec, within 24 h, gives the job that it made; with another spec it is a
     Conflict. Raises Invalid for what can never run here, Forbidden, NotFound (folder, account), Conflict (name).
     """
-    body = hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()
+    body = ""
     if key is not None:
+        body = hashlib.sha256(msgspec.json.encode(spec, order="deterministic")).hexdigest()
         earlier = _earlier(uow, actor, key, body)
         if earlier is not None:
             return get_job(uow, actor, earlier)

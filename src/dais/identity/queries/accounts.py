@@ -13,6 +13,7 @@ from dais.identity.queries.organizations import resolve_organization
 from dais.identity.rules import may, resource_at, visible
 from dais.identity.seeing import conditions
 from dais.identity.tables import account_ancestors, accounts, organizations
+from dais.identity.topics import CHANGED
 from dais.identity.types import Account, Actor, Organization
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import NotFound
@@ -37,6 +38,10 @@ _above = Statement(
 
 def get_account(uow: UnitOfWork, account_id: str) -> Account:
     """The account, whoever asks. Raises NotFound `no-such-account`."""
+    return uow.remembered(CHANGED, ("account", account_id), lambda: _load(uow, account_id))
+
+
+def _load(uow: UnitOfWork, account_id: str) -> Account:
     row = uow.one(_account_by_id, id=account_id)
     if row is None:
         raise no_such_account(account_id)

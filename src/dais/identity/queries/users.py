@@ -12,6 +12,7 @@ from dais.identity.queries.names import nearest, no_such
 from dais.identity.rules import may, resource_at, visible
 from dais.identity.seeing import conditions
 from dais.identity.tables import organizations, users
+from dais.identity.topics import CHANGED
 from dais.identity.types import Actor, User
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.ids import is_id
@@ -91,7 +92,14 @@ def list_users(
 
 def user_names(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
     """The names of users by id; ids of nobody are left out."""
-    return {row.id: row.name for row in uow.all(_names_by_id, ids=list(user_ids))} if user_ids else {}
+    if len(user_ids) == 1:  # who owns one job: asked for with each
+        names = uow.remembered(CHANGED, ("name", *user_ids), lambda: _names_of(uow, user_ids))
+        return dict(names)
+    return _names_of(uow, user_ids) if user_ids else {}
+
+
+def _names_of(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
+    return {row.id: row.name for row in uow.all(_names_by_id, ids=list(user_ids))}
 
 
 def user_ids(uow: UnitOfWork, name: str) -> list[str]:

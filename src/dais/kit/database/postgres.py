@@ -1,9 +1,15 @@
-"""PostgreSQL: a small pool of threads, each with its connection; one ordinary transaction per verb."""
+"""PostgreSQL: a few threads that write and a few that read, each with its connection.
+
+A writer takes every verb that waits, and commits them together (`batch`): one round trip and one sync for the commit,
+one statement for the events and one for the audit log of all of them, and what they remember is read once. A reading
+verb, and one that fails after it has written, has a transaction of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +19,10 @@ import psycopg
 from psycopg import errors as pg
 
 from dais.kit.clock import Clock
+from dais.kit.database.batch import Call, call_async, call_sync, deliver, next_batch, run_together
 from dais.kit.database.failures import noted
 from dais.kit.database.hints import Hints
-from dais.kit.database.work import UnitOfWork, Verb
+from dais.kit.database.work import UnitOfWork, Verb, write_out
 from dais.kit.errors import Conflict, DaisError, Unavailable
 from dais.kit.meters import DatabaseMeter
 
@@ -24,6 +31,10 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 4
 """How often a verb is tried that lost against another transaction or a broken connection."""
 
+LOCK_WAIT = "200ms"
+"""How long a batch waits for rows that another transaction changes; then each of its verbs waits on its own. So two
+batches that want each other's rows are not found out by PostgreSQL, after a second, but part."""
+
 NOTIFY_SECONDS = 0.05
 """At most twenty notifications a second leave this process."""
 
@@ -31,11 +42,11 @@ CHANNEL = "dais"
 
 
 class PostgresDatabase:
-    """A database server. `threads` is the number of connections for verbs; one more listens."""
+    """A database server. `readers` and `writers` are the numbers of connections for verbs; one more listens."""
 
     dialect = "postgresql"
 
-    def __init__(self, url: str, clock: Clock, *, threads: int = 8) -> None:
+    def __init__(self, url: str, clock: Clock, *, readers: int = 4, writers: int = 3) -> None:
         self.url = url
         self.clock = clock
         self.hints = Hints()
@@ -44,30 +55,39 @@ class PostgresDatabase:
         self._local = threading.local()
         self._connections: set[psycopg.Connection[Any]] = set()
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dais-postgres")
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dais-reader")
+        self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._closed = False
         self._closing = threading.Event()
         self._pending: set[str] = set()
         _connect(url).close()  # fail now, with a clear message, rather than at the first verb
+        self._writers = [
+            threading.Thread(target=self._write_forever, name=f"dais-writer-{number}", daemon=True)
+            for number in range(writers)
+        ]
         self._listener = threading.Thread(target=self._listen, name="dais-listener", daemon=True)
-        self._listener.start()
+        for thread in (*self._writers, self._listener):
+            thread.start()
 
     async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """Run a verb in a transaction of its own; returns when it is committed."""
+        """Run a verb in the next batch; returns when its transaction is committed."""
+        call = call_async(verb, args, kwargs)
+        self._put(call)
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, lambda: self._transact(verb, args, kwargs, read_only=False)
-            )
+            return await call.future
         except DaisError as error:
             raise noted(error)  # noqa: B904 (it is the same)
 
     def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""
-        return self._pool.submit(self._transact, verb, args, kwargs, read_only=False).result()
+        call = call_sync(verb, args, kwargs)
+        self._put(call)
+        return call.future.result()
 
     async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """Run a reading verb on one consistent snapshot."""
         return await asyncio.get_running_loop().run_in_executor(
-            self._pool, lambda: self._transact(verb, args, kwargs, read_only=True)
+            self._readers, lambda: self._transact(verb, args, kwargs, read_only=True)
         )
 
     async def glance(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
@@ -76,17 +96,86 @@ class PostgresDatabase:
 
     def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""
-        return self._pool.submit(self._transact, verb, args, kwargs, read_only=True).result()
+        return self._readers.submit(self._transact, verb, args, kwargs, read_only=True).result()
 
     def close(self) -> None:
-        """Finish what runs, then close every connection."""
-        self._pool.shutdown()
+        """Finish what is queued, then close every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        for _ in self._writers:
+            self._queue.put(None)
+        for thread in self._writers:
+            thread.join()
+        self._readers.shutdown()
         self._closing.set()
         self._listener.join(timeout=5)
         with self._lock:
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def _put(self, call: Call) -> None:
+        if self._closed:
+            raise Unavailable("the database is closed: the server is stopping", code="stopping")
+        self._queue.put(call)
+
+    def _write_forever(self) -> None:
+        last = False
+        while not last:
+            batch, last = next_batch(self._queue)
+            if len(batch) < 2 or not self._write_together(batch):
+                for call in batch:
+                    self._write_alone(call)
+            deliver(batch)
+
+    def _write_together(self, batch: list[Call]) -> bool:
+        """Commit the verbs in one transaction; False when nothing was kept, and each is to be run alone."""
+        committing = False
+        begun = time.perf_counter()
+        own: dict[str, dict[Any, Any]] = {}
+        try:
+            connection = self._connection()
+        except DaisError:
+            return False  # alone they are tried again
+        try:
+            connection.execute("BEGIN")
+            connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
+            spoiled = run_together(
+                batch, lambda _: UnitOfWork(connection, self.dialect, self.clock, self._memory, own=own)
+            )
+            if spoiled is not None or any(isinstance(call.error, psycopg.Error) for call in batch):
+                connection.execute("ROLLBACK")
+                return False
+            committing = True
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            self.meter.lost()
+            self._discard(connection)
+            if not committing:
+                return False
+            for call in batch:  # whether it was kept is not known: to ask again is theirs
+                call.error = translated(error)
+            return True
+        tallies = [tally for call in batch if call.error is None for tally in call.tallies]
+        self.meter.committed(time.perf_counter() - begun, len(batch), tallies)
+        self._raise(set().union(*(call.hints for call in batch if call.error is None)))
+        return True
+
+    def _write_alone(self, call: Call) -> None:
+        try:
+            call.error = None
+            call.result = self._transact(call.verb, call.args, call.kwargs, read_only=False)
+        except BaseException as error:
+            call.error = error
+
+    def _raise(self, hints: set[str]) -> None:
+        if hints:
+            self.hints.raise_(hints)
+            with self._lock:
+                self._pending |= hints
 
     def _transact(self, verb: Verb, args: tuple[Any, ...], kwargs: dict[str, Any], *, read_only: bool) -> Any:
         for attempt in range(ATTEMPTS):
@@ -98,7 +187,9 @@ class PostgresDatabase:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
                 work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
                 result = verb(work, *args, **kwargs)
-                hints = set() if read_only else work.flush()
+                if not read_only:
+                    write_out([work])
+                hints = work.hints
                 committing = True
                 connection.execute("COMMIT")
                 if not read_only:
@@ -124,10 +215,7 @@ class PostgresDatabase:
                     raise translated(error) from error
                 raise
             else:
-                if hints:
-                    self.hints.raise_(hints)
-                    with self._lock:
-                        self._pending |= hints
+                self._raise(hints)
                 return result
         raise AssertionError("unreachable")
 

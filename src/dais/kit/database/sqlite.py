@@ -1,7 +1,7 @@
 """SQLite: one writer thread with group commit, and a pool of readers.
 
-The writer takes every verb that waits, runs each in a savepoint, and commits them together: one fsync for the
-batch, durable before anybody is answered. A failing verb undoes only itself.
+The writer takes every verb that waits, and commits them together (`batch`): one fsync for all of them, durable before
+anybody is answered. A failing verb undoes only itself.
 """
 
 from __future__ import annotations
@@ -13,41 +13,25 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from dais.kit.clock import Clock
+from dais.kit.database.batch import Call, call_async, call_sync, deliver, next_batch, run_together
 from dais.kit.database.failures import noted
 from dais.kit.database.glass import Glass
 from dais.kit.database.hints import Hints
 from dais.kit.database.mounts import refuse_network_file_system
 from dais.kit.database.remembered import Remembered
-from dais.kit.database.work import UnitOfWork, Verb
+from dais.kit.database.work import UnitOfWork, Verb, write_out
 from dais.kit.errors import Conflict, DaisError, Unavailable
 from dais.kit.meters import DatabaseMeter
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH = 256
 BUSY_SECONDS = 5.0
 WAL_TRUNCATE_BYTES = 64 << 20
-
-
-@dataclass(slots=True)
-class _Call:
-    verb: Verb
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    deliver: Callable[[_Call], None]
-    result: Any = None
-    error: BaseException | None = None
-    hints: set[str] = field(default_factory=set)
-    tallies: list[tuple[str, ...]] = field(default_factory=list)
-    loop: asyncio.AbstractEventLoop | None = None
-    future: Any = None
 
 
 class SqliteDatabase:
@@ -61,7 +45,7 @@ class SqliteDatabase:
         self.clock = clock
         self.hints = Hints()
         self.meter = DatabaseMeter()
-        self._queue: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._memory: dict[str, Any] = {}
         self._known = Remembered()
         self._log = f"{path}-wal"
@@ -78,8 +62,7 @@ class SqliteDatabase:
 
     async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """Run a verb in the next batch; returns when its commit is on disk."""
-        loop = asyncio.get_running_loop()
-        call = _Call(verb, args, kwargs, _deliver_async, loop=loop, future=loop.create_future())
+        call = call_async(verb, args, kwargs)
         self._put(call)
         try:
             return await call.future
@@ -88,7 +71,7 @@ class SqliteDatabase:
 
     def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""
-        call = _Call(verb, args, kwargs, _deliver_sync, future=Future())
+        call = call_sync(verb, args, kwargs)
         self._put(call)
         return call.future.result()
 
@@ -133,7 +116,7 @@ class SqliteDatabase:
         for connection in self._reading:
             connection.close()
 
-    def _put(self, call: _Call) -> None:
+    def _put(self, call: Call) -> None:
         if self._closed:
             raise Unavailable("the database is closed: the server is stopping", code="stopping")
         self._queue.put(call)
@@ -158,85 +141,72 @@ class SqliteDatabase:
     # -- the writer's side -------------------------------------------------------------------------------
 
     def _write_forever(self) -> None:
-        while True:
-            call = self._queue.get()
-            if call is None:
-                return
-            batch = [call]
-            stop = False
-            while len(batch) < MAX_BATCH:
-                try:
-                    more = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    stop = True
-                    break
-                batch.append(more)
-            self._run_batch(batch)
-            if stop:
-                return
+        last = False
+        while not last:
+            batch, last = next_batch(self._queue)
+            if batch:
+                self._run_batch(batch)
 
-    def _run_batch(self, batch: list[_Call]) -> None:
+    def _run_batch(self, batch: list[Call]) -> None:
         connection = self._writer_connection
         begun = time.perf_counter()
         try:
             connection.execute("BEGIN IMMEDIATE")
-            stale: set[str] = set()
-            for call in batch:
-                self._run_one(connection, call, stale, alone=len(batch) == 1)
-                stale |= call.hints
+            spoiled = run_together(batch, lambda stale: self._unit(connection, stale))
+            if not connection.in_transaction:  # it is gone: the disk is full, or an I/O error
+                raise spoiled or next(
+                    (call.error for call in batch if call.error), sqlite3.OperationalError("the transaction is gone")
+                )
+            if spoiled is not None:
+                connection.execute("ROLLBACK")
+                self._run_apart(connection, batch, spoiled)
             if connection.in_transaction:
                 connection.execute("COMMIT")
             self._commits += 1  # before anybody is told: who drops what is stale must not read it again
             tallies = [tally for call in batch if call.error is None for tally in call.tallies]
             self.meter.committed(time.perf_counter() - begun, len(batch), tallies)
-        except sqlite3.Error as error:
+        except BaseException as error:  # the writer outlives whatever happens to one batch
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             self.meter.lost()
             for call in batch:
-                call.error = call.error or translated(error)
+                call.error = call.error or error
         hints: set[str] = set()
         for call in batch:
             if call.error is None:
                 hints |= call.hints
+            elif isinstance(call.error, sqlite3.Error):
+                call.error = translated(call.error)
         if hints:  # before the answers: whoever listens has dropped what is stale when a change is answered
             self._known.drop(hints)
             self.hints.raise_(hints)
-        self._deliver(batch)
+        deliver(batch)
         self._checkpoint()
 
-    def _run_one(self, connection: sqlite3.Connection, call: _Call, stale: set[str], *, alone: bool) -> None:
-        """Run a verb in a savepoint; one that is alone in its transaction needs none."""
-        work = UnitOfWork(connection, self.dialect, self.clock, self._memory, self._known, stale)
-        if not alone:
+    def _run_apart(self, connection: sqlite3.Connection, batch: list[Call], spoiled: BaseException) -> None:
+        """Run each verb in a savepoint of its own; one that was alone has failed."""
+        if len(batch) == 1:
+            batch[0].error = spoiled
+            return
+        stale: set[str] = set()
+        connection.execute("BEGIN IMMEDIATE")
+        for call in batch:
+            work = self._unit(connection, stale)
             connection.execute("SAVEPOINT verb")
-        try:
-            call.result = call.verb(work, *call.args, **call.kwargs)
-            call.hints = work.flush()
-            call.tallies = work.tallies
-        except BaseException as error:
-            if not connection.in_transaction:  # the whole transaction is gone (disk full, I/O error)
-                raise
-            connection.execute("ROLLBACK" if alone else "ROLLBACK TO verb")
-            call.error = translated(error) if isinstance(error, sqlite3.Error) else error
-        if not alone:
+            try:
+                call.run(work)
+                write_out([work])
+            except BaseException as error:
+                if not connection.in_transaction:
+                    raise
+                connection.execute("ROLLBACK TO verb")
+                call.error = error
+            else:
+                stale |= call.hints
             connection.execute("RELEASE verb")
 
-    def _deliver(self, batch: list[_Call]) -> None:
-        """One wake-up per event loop for the whole batch."""
-        by_loop: dict[asyncio.AbstractEventLoop | None, list[_Call]] = {}
-        for call in batch:
-            by_loop.setdefault(call.loop, []).append(call)
-        for loop, calls in by_loop.items():
-            if loop is None:
-                _deliver_all(calls)
-            else:
-                try:
-                    loop.call_soon_threadsafe(_deliver_all, calls)
-                except RuntimeError:  # the loop was closed while its verbs ran: they are committed, nobody listens
-                    log.warning("%d verbs were committed after their caller had gone", len(calls))
+    def _unit(self, connection: sqlite3.Connection, stale: set[str]) -> UnitOfWork:
+        return UnitOfWork(connection, self.dialect, self.clock, self._memory, self._known, stale)
 
     def _checkpoint(self) -> None:
         """Keep the write-ahead log short; SQLite's own checkpoint cannot shrink it while readers come and go."""
@@ -248,27 +218,6 @@ class SqliteDatabase:
             self._writer_connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         except (OSError, sqlite3.Error) as error:
             log.warning("could not shorten the write-ahead log: %s", error)
-
-
-def _deliver_all(calls: list[_Call]) -> None:
-    for call in calls:
-        call.deliver(call)
-
-
-def _deliver_async(call: _Call) -> None:
-    if call.future.cancelled():
-        return
-    if call.error is not None:
-        call.future.set_exception(call.error)
-    else:
-        call.future.set_result(call.result)
-
-
-def _deliver_sync(call: _Call) -> None:
-    if call.error is not None:
-        call.future.set_exception(call.error)
-    else:
-        call.future.set_result(call.result)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

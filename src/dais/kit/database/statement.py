@@ -17,6 +17,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.selectable import SelectBase
 
 
 @cache
@@ -35,10 +36,14 @@ def _dialect(name: str) -> Any:
 
 @dataclass(slots=True)
 class Compiled:
-    """A statement's text for one dialect, the values of its constants, and what makes rows once they are known."""
+    """A statement's text for one dialect, the values of its constants, and what makes rows once they are known.
+
+    `writes`: it is no plain query; what is written as text may be anything.
+    """
 
     sql: str
     constants: dict[str, Any]
+    writes: bool
     make: Any = None
 
     def learn(self, description: Any) -> Any:
@@ -71,7 +76,8 @@ class Statement:
         expanded = compiler.construct_expanded_state(dict.fromkeys(required))
         constants = {name: value for name, value in expanded.parameters.items() if name not in required}
         sql = expanded.statement
-        return Compiled(f"{sql} {self._suffix}" if self._suffix else sql, constants)
+        writes = not isinstance(self._element, SelectBase)
+        return Compiled(f"{sql} {self._suffix}" if self._suffix else sql, constants, writes)
 
 
 class in_list(FunctionElement[bool]):  # noqa: N801 (reads as an operator)

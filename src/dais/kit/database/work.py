@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -43,8 +43,8 @@ events = Table(
 
 _columns: dict[str, Any] = {column.name: bindparam(column.name) for column in events.c if column.name != "seq"}
 _insert_event = Statement(insert(events).values(_columns))
-_next_number = select(func.coalesce(func.max(events.c.seq), 0) + 1).scalar_subquery()
-_insert_numbered_event = Statement(insert(events).values({**_columns, "seq": _next_number}))
+_insert_numbered_event = Statement(insert(events).values({**_columns, "seq": bindparam("seq")}))
+_last_number = Statement(select(func.coalesce(func.max(events.c.seq), 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,9 @@ class UnitOfWork:
     `in_list` parameter is turned into JSON here. `memory` is what writing verbs of this process remember of the
     database between their units: only what may be wrong, for other processes write, too, or be gone. `known` is what
     this process alone can change (`remembered`), `since` its time before the snapshot was taken (now), and `stale` the
-    topics of what others of this transaction changed.
+    topics of what others of this transaction changed. `own` is what units of one transaction remember together where
+    nothing is `known`: all that it holds was read after each of them was asked for. `touched` is whether anything was
+    written, or may have been.
     """
 
     __slots__ = (
@@ -74,7 +76,6 @@ class UnitOfWork:
         "_hints",
         "_known",
         "_later",
-        "_later",
         "_own",
         "_since",
         "_stale",
@@ -82,6 +83,7 @@ class UnitOfWork:
         "memory",
         "now",
         "tallies",
+        "touched",
     )
 
     def __init__(
@@ -93,19 +95,21 @@ class UnitOfWork:
         known: Remembered | None = None,
         stale: Set[str] = frozenset(),
         since: int | None = None,
+        own: dict[str, dict[Any, Any]] | None = None,
     ) -> None:
         self._connection = connection
         self.memory = {} if memory is None else memory
         self._known = known
         self._since = since if since is not None else known.now if known is not None else 0
         self._stale = stale
-        self._own: dict[str, dict[Any, Any]] = {}
+        self._own = {} if own is None else own
         self._later: dict[Statement, list[Mapping[str, Any]]] = {}
         self._events: list[dict[str, Any]] = []
         self._hints: set[str] = set()
         self.tallies: list[tuple[str, ...]] = []
         self.dialect = dialect
         self.now = clock.now()
+        self.touched = False
 
     def run(self, statement: Statement, **values: Any) -> int:
         """Execute; the number of rows changed."""
@@ -114,8 +118,10 @@ class UnitOfWork:
     def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute once per row."""
         compiled = statement.compiled(self.dialect)
-        bound = [{**compiled.constants, **row} for row in rows]
+        constants = compiled.constants
+        bound = [{**constants, **row} for row in rows] if constants else list(rows)
         if bound:
+            self.touched = True
             cursor = self._connection.cursor()
             cursor.executemany(compiled.sql, bound)
 
@@ -167,7 +173,7 @@ class UnitOfWork:
         return self._known.get(topic, key, self._since) if self._known is not None and self.remembers(topic) else None
 
     def later(self, statement: Statement, row: Mapping[str, Any]) -> None:
-        """Execute with the others of its kind at the end of this unit: rows that nobody reads before the commit."""
+        """Execute with the others of its kind at the end of the transaction: rows that nobody reads before it."""
         self._later.setdefault(statement, []).append(row)
 
     def emit(self, event: Event) -> None:
@@ -183,6 +189,7 @@ class UnitOfWork:
                 "data": msgspec.json.encode(event.data).decode(),
             }
         )
+        self._hints.add(NUMBERED if self.dialect == "sqlite" else WRITTEN)
 
     def hint(self, topic: str) -> None:
         """Wake whoever waits for `topic`, once this unit is committed. A hint shortens a wait, no more."""
@@ -193,19 +200,9 @@ class UnitOfWork:
         """Count one of something for `/metrics`, if this unit is committed."""
         self.tallies.append((name, *labels))
 
-    def flush(self) -> set[str]:
-        """Write what is buffered; the topics to wake after the commit. Called by the edge only."""
-        for statement, rows in self._later.items():
-            self.many(statement, rows)
-        self._later = {}
-        if self._events and self.dialect == "sqlite":
-            # There is one writer at a time, so that transactions are committed in the order of their numbers.
-            self.many(_insert_numbered_event, self._events)
-            self._hints.add(NUMBERED)
-        elif self._events:
-            self.many(_insert_event, self._events)
-            self._hints.add(WRITTEN)
-        self._events = []
+    @property
+    def hints(self) -> set[str]:
+        """The topics to wake after the commit."""
         return self._hints
 
     def _execute(self, compiled: Compiled, values: dict[str, Any]) -> Any:
@@ -214,10 +211,38 @@ class UnitOfWork:
                 values[name] = msgspec.json.encode(value).decode()
         if compiled.constants:
             values = {**compiled.constants, **values}
+        if compiled.writes:
+            self.touched = True
         return self._connection.execute(compiled.sql, values)
 
 
 _lists = frozenset({list, tuple, set})
+
+
+def write_out(units: Sequence[UnitOfWork]) -> None:
+    """Write what the units of one transaction put off to its end. Called by the edge only."""
+    if not units:
+        return
+    later: dict[Statement, list[Mapping[str, Any]]] = {}
+    told: list[dict[str, Any]] = []
+    for unit in units:
+        for statement, rows in unit._later.items():
+            later.setdefault(statement, []).extend(rows)
+        told += unit._events
+        unit._later, unit._events = {}, []
+    for statement, rows in later.items():
+        units[0].many(statement, rows)
+    if not told:
+        return
+    if units[0].dialect != "sqlite":
+        units[0].many(_insert_event, told)
+        return
+    # There is one writer at a time, so that transactions are committed in the order of their numbers.
+    last = units[0].scalar(_last_number)
+    for number, event in enumerate(told, last + 1):
+        event["seq"] = number
+    units[0].many(_insert_numbered_event, told)
+
 
 Verb = Callable[..., Any]
 """A plain function whose first parameter is a UnitOfWork."""
