@@ -43,6 +43,23 @@ OVER = (Phase.ENDED, Phase.LOST)
 Step = tuple[str, ...]
 """What a container does, in no engine's words: ("exit", "3"), ("print", "text"), …"""
 
+ECHO = """
+%where = (LocalAddr => "127.0.0.1", LocalPort => $ARGV[0], ReuseAddr => 1);
+$server = IO::Socket::INET->new(Listen => 64, %where) or die $!;
+exit if fork;
+$SIG{CHLD} = "IGNORE";
+while ($one = $server->accept) {
+    if (fork) { close $one; next }
+    while (sysread($one, $data, 65536)) {
+        for ($done = 0; $done < length $data; $done += $count) {
+            $count = syswrite($one, $data, length($data) - $done, $done) // exit;
+        }
+    }
+    exit;
+}
+"""
+"""Listens, and goes on in the background: what is sent comes back. In Perl, which every Debian has."""
+
 
 class Harness(ABC):
     """One kind of engine on one machine; server objects come and go on it."""
@@ -138,6 +155,8 @@ def shell(*steps: Step) -> tuple[str, ...]:
                 lines.append("cat")
             case ("env", name):
                 lines.append(f"printf '%s\\n' \"${name}\"")
+            case ("echo", port):
+                lines.append(f"perl -MIO::Socket::INET -e {shlex.quote(ECHO)} {port}")
             case _:
                 lines.append(shlex.join(step))
     return ("/bin/sh", "-c", "\n".join(lines))

@@ -27,7 +27,9 @@ from dais.compute.openings import Openings
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import (
+    ByteStream,
     CommandNotFound,
+    Dial,
     Engine,
     Exec,
     ExecStream,
@@ -157,6 +159,24 @@ class Compute:
             raise Invalid(str(error), code="command-not-found") from error
         except LaunchRefused as error:
             raise Invalid(str(error), code="exec-refused") from error
+
+    async def dial(self, work: Work, port: int) -> ByteStream:
+        """Connect to a port of a run's container. Raises Conflict `not-running`, `nothing-listens`, Unavailable."""
+        group, handle = self._running(work)
+        if not isinstance(group.engine, Dial):
+            raise Unavailable(f"the engine of group {group.name} cannot connect to ports of jobs", code="no-dial")
+        try:
+            return await group.engine.dial(handle, port)
+        except LookupError as error:
+            raise Conflict(f"job {work.job_id} is not running any more", code="not-running") from error
+        except ConnectionRefusedError as error:
+            raise Conflict(
+                f"nothing in job {work.job_id} listens on port {port} of 127.0.0.1 (yet)",
+                code="nothing-listens",
+                port=port,
+            ) from error
+        except OSError as error:
+            raise Unavailable(f"port {port} of job {work.job_id} cannot be reached: {error}", code="dial") from error
 
     async def usage(self, work: Work) -> Usage | None:
         """What a running job uses now; None where the engine cannot tell."""

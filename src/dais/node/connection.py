@@ -63,6 +63,13 @@ class Connection:
             return
         self._flush()
 
+    def send_descriptor(self, document: Any, fd: int) -> None:
+        """One control frame, and with it a copy of a descriptor. Nothing else may wait to be sent."""
+        try:
+            socket.send_fds(self._sock, [pack(document)], [fd])
+        except OSError:
+            self.close()
+
     def pause(self) -> None:
         """Read no more from the client for now."""
         self._reading = False

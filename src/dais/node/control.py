@@ -7,6 +7,7 @@ import socket
 import sys
 
 from dais.node.connection import Connection, peer_uid
+from dais.node.dials import Dial
 from dais.node.execs import ExecSession
 from dais.node.loop import READ
 from dais.node.roots import RootError
@@ -81,7 +82,7 @@ class Server:
     def _on_first_frame(self, connection: Connection, body: bytearray) -> None:
         message = parse(body)
         op, protocol = message.get("op"), message.get("protocol")
-        if op in ("hello", "exec") and protocol not in range(OLDEST, PROTOCOL + 1):
+        if op in ("hello", "exec", "dial") and protocol not in range(OLDEST, PROTOCOL + 1):
             spoken = f"{OLDEST} to {PROTOCOL}"
             connection.send(_error("protocol", f"protocol {protocol!r} is not spoken here, but {spoken}"))
             connection.finish()
@@ -89,6 +90,8 @@ class Server:
             self._hello(connection)
         elif op == "exec":
             ExecSession(self._supervisor, connection, message, self._on_gone)
+        elif op == "dial":
+            Dial(self._supervisor, connection, message, self._on_gone)
         elif op == "ping":
             connection.send({"op": "pong"})
         elif op == "describe":
@@ -98,7 +101,7 @@ class Server:
             connection.send(self._root(message))
             connection.finish()
         else:
-            raise FrameError(f"a connection begins with hello, exec, root or describe, not with {op!r}")
+            raise FrameError(f"a connection begins with hello, exec, dial, root or describe, not with {op!r}")
 
     def _root(self, message: dict[str, Any]) -> dict[str, Any]:
         """Register a root directory, or with `remove` forget it."""

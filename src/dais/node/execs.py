@@ -15,6 +15,7 @@ import sys
 from dais.node import processes
 from dais.node.attempt import DOUBTS, RUNNING
 from dais.node.become import set_window
+from dais.node.entrance import READY_POLL, READY_TRIES, inside
 from dais.node.loop import READ
 from dais.node.pumps import Sink, Source
 from dais.node.spawn import SpawnError, spawn_plain
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 MOST_SESSIONS = 256
 HIGH, LOW = 256 << 10, 64 << 10
-READY_TRIES, READY_POLL = 2000, 0.005
 STATUS_FD, REQUEST_FD = 3, 4
 EXEC_MARK = "DAIS_EXEC"
 
@@ -111,15 +111,11 @@ class ExecSession:
         attempt = self.attempt
         if not self._connection.open or attempt is None:
             return
-        launched = attempt.launched
         if attempt.state not in (RUNNING, "queued"):
             self._refuse("not-running", f"attempt {attempt.id} has ended")
             return
-        inside = 0
-        if launched is not None and launched.sandboxed:
-            running = processes.children(attempt.init) if attempt.init else []
-            inside = running[0] if running else 0
-        if launched is None or (launched.sandboxed and not inside):
+        found = inside(attempt)
+        if found is None:
             self._tries -= 1
             if self._tries <= 0:
                 self._refuse("not-running", f"attempt {attempt.id} has not started yet; try again")
@@ -127,11 +123,11 @@ class ExecSession:
             self._loop.later(READY_POLL, self._when_ready)
             return
         try:
-            self._spawn(attempt, inside)
+            self._spawn(attempt, found)
         except (SpawnError, OSError) as error:
             self._refuse("exec-failed", f"the helper cannot be started: {error}")
 
-    def _spawn(self, attempt: Attempt, inside: int) -> None:
+    def _spawn(self, attempt: Attempt, within: int) -> None:
         launched = attempt.launched
         assert launched is not None
         env = {**launched.env, **self._env, processes.MARK: attempt.id, EXEC_MARK: self._mark}
@@ -143,7 +139,7 @@ class ExecSession:
             "env": env,
             "workdir": self._workdir or launched.workdir,
             "pty": None if self._pty is None else [self._pty.rows, self._pty.cols],
-            "inside": inside,
+            "inside": within,
             "groups": [] if launched.group is None else sorted(set(launched.group.dirs.values())),
             "open_files": attempt.spec.limits.open_files,
             "uid": launched.uid,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-PROTOCOL = 2
+PROTOCOL = 3
 """What is spoken here; `docs/node-protocol.md` tells what came with which number."""
 OLDEST = 1
 """What is still understood here, and what is said hello with: each side then knows what the other speaks."""

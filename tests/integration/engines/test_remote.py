@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ import pytest
 
 from dais.app.authority import CertificateAuthority
 from dais.engines.contract import ExecStream, LaunchSpec, Terminal
+from dais.engines.supervised.dialling import start_dial
 from dais.engines.supervised.execution import start_exec
 from dais.engines.supervised.frames import Message, Record, pack
 from dais.engines.supervised.link import Link
@@ -29,7 +31,7 @@ from dais.node.processes import children
 from dais.node.streams import connect_tls, read_body, tls_context
 from tests.support.apart import Apart, Opens, apart
 from tests.support.engines import PATIENCE, drain, eventually, shell
-from tests.support.needs import needs_bwrap
+from tests.support.needs import needs_bwrap, needs_program
 from tests.support.supervisor import TEST_UID
 
 __all__ = ["apart"]
@@ -37,6 +39,7 @@ __all__ = ["apart"]
 pytestmark = pytest.mark.anyio
 
 WATCH = 4.0
+MUCH = 100 << 20
 WAYS: tuple[Opens, ...] = ("server", "node")
 
 
@@ -186,6 +189,53 @@ async def test_a_container_is_run_and_entered_over_the_one_way_there_is(site: Si
         await node.link.send(pack({"op": "shutdown", "kill": True}))
         end = await node.record("one", "ended")
         assert (end.reason, end.stop_reason) == ("stopped", "supervisor-shutdown")
+
+
+@pytest.mark.parametrize("opens", WAYS)
+async def test_a_port_is_reached_with_much_data_both_ways(site: Site, opens: Opens) -> None:
+    needs_bwrap()
+    needs_program("perl")
+    site.apart.allow(opens)
+    async with site.node("alloc-10") as node:
+        await node.link.open()
+        await node.launch("one", ("echo", "4711"), ("print", "up"), ("sleep-forever",), isolation="sandbox")
+
+        async def listens() -> bool:
+            try:
+                await (await start_dial(node.connector, "one", 4711)).close()
+            except ConnectionRefusedError:
+                return False
+            return True
+
+        await eventually(listens, "the container listens")
+        stream = await start_dial(node.connector, "one", 4711)
+        block = bytes(range(256)) * 1024
+        count = MUCH // len(block)
+
+        async def feed() -> None:
+            for _ in range(count):
+                await stream.send(block)
+            await stream.send_eof()
+
+        feeding = asyncio.create_task(feed())
+        digest, taken = hashlib.sha256(), 0
+        async with asyncio.timeout(PATIENCE):
+            while data := await stream.receive():
+                digest.update(data)
+                taken += len(data)
+            await feeding
+        await stream.close()
+        assert (taken, digest.digest()) == (MUCH, hashlib.sha256(block * count).digest())
+        for absent, error in (("one", ConnectionRefusedError), ("two", LookupError)):
+            with pytest.raises(error):
+                await start_dial(node.connector, absent, 1)
+        # What is cut is no end.
+        stream = await start_dial(node.connector, "one", 4711)
+        await stream.send(b"x")
+        assert await stream.receive() == b"x"
+        os.kill(bridge_of(node.process.pid), signal.SIGKILL)
+        with pytest.raises(ConnectionError):
+            await stream.receive()
 
 
 @pytest.mark.parametrize("opens", WAYS)

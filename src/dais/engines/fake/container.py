@@ -26,6 +26,8 @@ class Container:
         self.status = Status(attempt_id=spec.attempt_id, phase=Phase.QUEUED, node=node)
         self.when_over: list[Callable[[], None]] = []
         """Called once it has ended."""
+        self.ports: set[int] = set()
+        """On which something listens."""
         self._behaviour = behaviour
         self._steps: deque[Step] = deque()
         self._changes: list[Status] = []
@@ -162,6 +164,8 @@ class Container:
                 self.write(STDOUT, self.spec.env.get(step.argument, "").encode() + b"\n", now)
             case "trap-term":
                 self._traps_term = True
+            case "echo":
+                self.ports.add(int(step.argument))
             case "oom":
                 self.end(Ending(reason="out-of-memory", signal=9), now)
             case "signal":

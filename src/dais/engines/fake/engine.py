@@ -8,6 +8,7 @@ from dais.engines.contract import (
     FRAME_HEAD,
     NEVER_ACCEPTED,
     Batch,
+    ByteStream,
     CommandNotFound,
     ExecStream,
     Frame,
@@ -22,6 +23,7 @@ from dais.engines.contract import (
     Terminal,
     Usage,
 )
+from dais.engines.fake.dialling import FakeEcho
 from dais.engines.fake.execution import FakeExec
 from dais.engines.fake.machine import FakeMachine
 from dais.engines.fake.script import UnknownCommand, parse
@@ -114,6 +116,15 @@ class FakeEngine:
         except ValueError as error:
             raise LaunchRefused(str(error)) from error
         return FakeExec(container, steps, env)
+
+    async def dial(self, handle: Handle, port: int) -> ByteStream:
+        self._machine.check_reachable()
+        container = self._machine.container(handle["attempt_id"])
+        if container is None or container.status.phase is not Phase.RUNNING:
+            raise LookupError(f"attempt {handle['attempt_id']} does not run")
+        if port not in container.ports:
+            raise ConnectionRefusedError(f"nothing in attempt {handle['attempt_id']} listens on port {port}")
+        return FakeEcho(container)
 
     async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]:
         self._machine.check_reachable()

@@ -11,6 +11,7 @@ signal N          end by a signal
 oom               end out of memory
 cat               copy stdin to stdout until its end (in `exec`; a container's own stdin is empty)
 env NAME          the value of a variable of its environment, as a line
+echo PORT         from here on what is sent to this port comes back
 true, false       exit 0, exit 1
 """
 
@@ -31,6 +32,7 @@ _arguments = {
     "oom": 0,
     "cat": 0,
     "env": 1,
+    "echo": 1,
     "true": 0,
     "false": 0,
 }
@@ -64,7 +66,7 @@ def parse(argv: Sequence[str]) -> list[Step]:
 
 
 def _check(verb: str, argument: str) -> None:
-    if verb in ("exit", "signal"):
+    if verb in ("exit", "signal", "echo"):
         int(argument)
     elif verb == "sleep":
         float(argument)

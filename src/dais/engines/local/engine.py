@@ -16,6 +16,7 @@ import msgspec
 
 from dais.engines.contract import (
     Batch,
+    ByteStream,
     ExecStream,
     Frame,
     Handle,
@@ -40,6 +41,7 @@ from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox
 from dais.engines.supervised.attempts import Attempts
 from dais.engines.supervised.connector import LocalConnector
+from dais.engines.supervised.dialling import start_dial
 from dais.engines.supervised.execution import start_exec
 from dais.engines.supervised.frames import Message, Used, pack, pack_body
 from dais.engines.supervised.link import Link
@@ -217,6 +219,9 @@ class LocalEngine:
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
         return await start_exec(self._connector, handle["attempt_id"], argv, env=env, workdir=workdir, pty=pty)
+
+    async def dial(self, handle: Handle, port: int) -> ByteStream:
+        return await start_dial(self._connector, handle["attempt_id"], port)
 
     async def add_root(self, path: str) -> RootFacts:
         return await add_root(self._connector, path)
