@@ -18,12 +18,14 @@ from dais.api import Application, Authenticator, Parts, Services, UserLimits, al
 from dais.api.addresses import Addresses
 from dais.api.settings import ServerSettings
 from dais.app.engines import engine_kinds
+from dais.app.remote import make_remote
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
 from dais.compute import Compute, Notifier, Retention
 from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
+from dais.engines.supervised.remote import Remote
 from dais.engines.supervised.settings import RemoteSettings
 from dais.identity import SignInDesk
 from dais.kit import outbox
@@ -57,6 +59,7 @@ class App:
     compute: Compute
     notifier: Notifier
     asgi: Any
+    remote: Remote
     obstacle: str | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -79,6 +82,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.compute.stop()
+        await self.remote.close()
         await self._note_use()
 
     def warnings(self) -> list[str]:
@@ -127,7 +131,8 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     vault = Vault(data_dir / KEY_FILE)
     engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"], standing.starter)}
     notifier = Notifier(db, vault, loaded["notify"])
-    kinds = engine_kinds(data_dir, loaded, vault)
+    remote = make_remote(data_dir, loaded, vault)
+    kinds = engine_kinds(data_dir, loaded, vault, remote)
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault, kinds)
     mailer = Mailer(loaded["notify"])
     desk = SignInDesk(db, vault, loaded["identity"], mailer, lambda: services.url)
@@ -143,7 +148,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
         parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier, desk=desk),
     )
     api = Application(all_routes(), services)
-    return App(db, services, compute, notifier, _Site(api, web.app(services)), standing.obstacle)
+    return App(db, services, compute, notifier, _Site(api, web.app(services)), remote, standing.obstacle)
 
 
 class _Site:

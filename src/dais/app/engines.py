@@ -11,18 +11,23 @@ import msgspec
 
 from dais.compute import EngineKind
 from dais.engines.contract import CheckReport, Engine
+from dais.engines.supervised.remote import Remote
 from dais.kit.vault import Vault
 
 
 @dataclass(frozen=True)
 class EngineParts:
-    """What an engine may be made with. `directory` is its own below the data directory, made when it is needed."""
+    """What an engine may be made with. `directory` is its own below the data directory, made when it is needed.
+
+    `remote` reaches supervisors on other machines; an engine that needs it opens it when it starts.
+    """
 
     group: str
     directory: Path
     data_dir: Path
     settings: Mapping[str, Any]
     vault: Vault
+    remote: Remote
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Kind:
 def _slurm() -> Kind:
     from dais.engines.slurm import SlurmEngine, SlurmOptions, check
 
-    return Kind(SlurmOptions, lambda options, parts: SlurmEngine(options, parts.directory), check)
+    return Kind(SlurmOptions, lambda options, parts: SlurmEngine(options, parts.directory, parts.remote), check)
 
 
 def _docker() -> Kind:
@@ -60,12 +65,15 @@ KINDS: dict[str, Callable[[], Kind]] = {"docker": _docker, "podman": _podman, "s
 """By what `dais attach` is told. Nobody pays for those that are not used: each imports its engine when it is called."""
 
 
-def engine_kinds(data_dir: Path, settings: Mapping[str, Any], vault: Vault) -> dict[str, Callable[[], EngineKind]]:
+def engine_kinds(
+    data_dir: Path, settings: Mapping[str, Any], vault: Vault, remote: Remote
+) -> dict[str, Callable[[], EngineKind]]:
     """The table as compute uses it, for one installation."""
 
     def bound(kind: Kind) -> EngineKind:
         def make(options: Any, group: str) -> Engine:
-            return kind.make(options, EngineParts(group, data_dir / "engines" / group, data_dir, settings, vault))
+            directory = data_dir / "engines" / group
+            return kind.make(options, EngineParts(group, directory, data_dir, settings, vault, remote))
 
         async def check(options: Any) -> CheckReport:
             return await kind.check(options, data_dir=data_dir)
