@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dais.engines.contract import (
     Batch,
+    ByteStream,
     ExecStream,
     Frame,
     Handle,
@@ -35,6 +36,7 @@ from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.reaching import Reach
 from dais.engines.slurm.store import Store
 from dais.engines.slurm.watching import Watch
+from dais.engines.supervised.dialling import start_dial
 from dais.engines.supervised.execution import start_exec
 from dais.engines.supervised.remote import Remote
 from dais.engines.supervised.seccomp import filter_program
@@ -169,6 +171,10 @@ class SlurmEngine:
     ) -> ExecStream:
         connector = await self._reach.to(self._running(handle))
         return await start_exec(connector, handle["attempt_id"], argv, env=env, workdir=workdir, pty=pty)
+
+    async def dial(self, handle: Handle, port: int) -> ByteStream:
+        connector = await self._reach.to(self._running(handle))
+        return await start_dial(connector, handle["attempt_id"], port)
 
     async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]:
         """What nodes have noted last, at most some seconds ago; None for what does not run."""
