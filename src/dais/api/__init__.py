@@ -7,6 +7,7 @@ from dais.api.context import Context, Parts, Services
 from dais.api.downloads import Head, attachment, opened_file, send_file, send_pieces
 from dais.api.errors import Disconnected, HttpProblem, describe
 from dais.api.files import disk
+from dais.api.groups import attach_group, change_group, check_engine, detach_group
 from dais.api.limits import UserLimits
 from dais.api.rest import all_routes
 from dais.api.rest.folders import make_folder
@@ -32,9 +33,13 @@ __all__ = [
     "UserLimits",
     "all_routes",
     "asks",
+    "attach_group",
     "attachment",
+    "change_group",
+    "check_engine",
     "check_job",
     "describe",
+    "detach_group",
     "disk",
     "make_folder",
     "make_job",

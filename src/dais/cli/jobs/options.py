@@ -106,7 +106,9 @@ _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         multiple=True,
         help="Tell them when it ends; `none`: nobody. Repeatable.",
     ),
-    click.option("--group", metavar="GROUP", help="The resource group to run in."),
+    click.option(
+        "--group", metavar="GROUP", help="The resource group to run in; by default the first in which it fits."
+    ),
     click.option("--requirements", metavar="FILE", help="Build the Python environment from this file of the source."),
     click.option("-f", "--file", metavar="FILE", help="Read the job from a YAML file (- is stdin); options win."),
     click.option("--idempotency-key", metavar="KEY", help="Submitting with the same key again makes no second job."),

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dais.api import check_job, make_job
-from dais.compute import get_job, list_nodes, list_secrets
+from dais.compute import get_job, list_groups, list_nodes, list_secrets
 from dais.data import list_folders
 from dais.identity import Actor, get_account, list_accounts
 from dais.kit.database import UnitOfWork
@@ -28,7 +28,6 @@ from dais.wire.units import short_size
 MAX_FORM = 4 << 20
 """Bytes of the form: a script may have as many as a command."""
 MAX_FIELDS = 2_000
-DEFAULT_GROUP = "default"
 OFFERED = 500
 """Folders, accounts and secrets that fields offer while one types; others are written out."""
 
@@ -54,10 +53,7 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
     folders: list[str]
     secrets: list[str]
     nodes: list[answers.Node]
-
-    @property
-    def groups(self) -> list[str]:
-        return sorted({node.group for node in self.nodes})
+    groups: list[str]
 
 
 async def show_form(request: Request, frame: Frame) -> Response:
@@ -69,7 +65,8 @@ async def show_form(request: Request, frame: Frame) -> Response:
         job: answers.JobDetail = await frame.services.db.read(get_job, who.actor, earlier)
         form = form_from(msgspec.structs.replace(job.spec, account=job.spec.account or job.account))
         return await _page(request, frame, who, form, await _judge(frame, who, form), origin=job)
-    form = JobForm(texts={"account": account} if account else {})
+    group = request.query_params.get("group", "").strip()
+    form = JobForm(texts={name: text for name, text in (("account", account), ("group", group)) if text})
     return await _page(request, frame, who, form, Verdict())
 
 
@@ -204,6 +201,7 @@ def _offers(uow: UnitOfWork, actor: Actor, account: str) -> Offers:
         folders=folders,
         secrets=secrets,
         nodes=_nodes(uow, actor),
+        groups=_groups(uow, actor),
     )
 
 
@@ -215,9 +213,18 @@ def _nodes(uow: UnitOfWork, actor: Actor) -> list[answers.Node]:
         return []
 
 
+def _groups(uow: UnitOfWork, actor: Actor) -> list[str]:
+    """The names of the groups that the actor may see, which may be none."""
+    try:
+        return [group.name for group in list_groups(uow, actor)]
+    except Forbidden:
+        return []
+
+
 def room(nodes: Sequence[answers.Node], group: str) -> dict[str, str]:
-    """What the largest node of a group has of each resource, and how much of it is free on one node now."""
-    there = [node for node in nodes if node.group == (group or DEFAULT_GROUP) and node.state == "UP"]
+    """What the largest node of a group (of any, where none is chosen) has of each resource, and how much of it is free
+    on one node now."""
+    there = [node for node in nodes if group in ("", node.group) and node.state == "UP"]
     if not there:
         return {}
 
