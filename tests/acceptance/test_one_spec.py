@@ -76,5 +76,7 @@ def test_slurm(with_folder: Installation, slurm: Cluster, tmp_path: Path) -> Non
     runs_it(own, "cluster", tmp_path)
     rows = own.dais("group", "ls", "--fields", "name,engine,state", "-H").stdout.decode().split("\n")
     assert [row.split() for row in rows if row] == [["cluster", "slurm", "UP"], ["default", "local", "UP"]]
+    found = {one["name"]: one for one in json.loads(own.dais("doctor", "--json").stdout)["findings"]}
+    assert found["group-cluster"]["state"] == "fine", found["group-cluster"]
     gone = own.dais("detach", "cluster")
     assert gone.returncode == 0, gone.stderr.decode()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dais.app.build import load_settings
+from dais.app.doctor.attached import attached_groups
 from dais.app.doctor.types import Facts, Supervisor
 from dais.app.privileges import Obstacle, whom
 from dais.engines.local import LocalSettings, filter_program, leasing
@@ -46,6 +47,7 @@ def gather(data_dir: Path, config: Path | None) -> Facts:
         probed=probed,
         settings=settings,
         root=os.geteuid() == 0,
+        groups=attached_groups(installation),
     )
 
 

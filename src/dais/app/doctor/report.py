@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dais.app.doctor.attached import attached
 from dais.app.doctor.facts import gather
 from dais.app.doctor.isolation import ISOLATION, LIMITS, others
 from dais.app.doctor.machine import DATA, GRAPHICS, MACHINE
@@ -18,8 +19,12 @@ TABLE: dict[str, tuple[Check, ...]] = {
     "Machine": MACHINE,
     "Data directory": DATA,
     "Dais": RUNNING,
+    "Attached engines": (),
 }
 """Everything that is looked at, by section. A new check is one row here and one function."""
+
+_MORE = {"Isolation": others, "Attached engines": attached}
+"""Checks of a section that depend on what is there."""
 
 
 def examine(data_dir: Path, config: Path | None = None) -> Report:
@@ -32,7 +37,7 @@ def report(facts: Facts) -> Report:
     findings = [
         _finding(check, section, answer)
         for section, checks in TABLE.items()
-        for check in (*checks, *(others(facts) if section == "Isolation" else ()))
+        for check in (*checks, *(_MORE[section](facts) if section in _MORE else ()))
         if (answer := check.look(facts)) is not None
     ]
     name = level(facts.probed, facts.isolation)

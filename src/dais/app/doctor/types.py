@@ -11,6 +11,7 @@ import msgspec
 
 from dais.kit.errors import DaisError
 from dais.sdk.installation import Installation
+from dais.wire.groups import Group
 
 State = Literal["fine", "weak", "bad", "absent"]
 """fine: as it should be. weak: it works, and something is lost. bad: it matters, see to it. absent: not there, and
@@ -55,7 +56,10 @@ class Supervisor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What several checks need. `settings` are by package, or the error that kept them from being read."""
+    """What several checks need. `settings` are by package, or the error that kept them from being read.
+
+    `groups` are those that were attached, where a server runs that tells them.
+    """
 
     data_dir: Path
     installation: Installation | None
@@ -63,6 +67,7 @@ class Facts:
     probed: dict[str, Any]
     settings: dict[str, Any] | DaisError
     root: bool
+    groups: tuple[Group, ...] = ()
 
     @property
     def isolation(self) -> str:
