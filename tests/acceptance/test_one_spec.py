@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.containers import IMAGE, Daemons
 from tests.support.installation import Installation, installation
 from tests.support.needs import UNPRIVILEGED
 from tests.support.slurm import Cluster
@@ -58,8 +59,36 @@ def with_folder() -> Iterator[Installation]:
         yield own
 
 
+@pytest.fixture(scope="module")
+def daemons() -> Iterator[Daemons]:
+    """Docker and Podman of these tests' own."""
+    made = Daemons()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 def test_local(with_folder: Installation, tmp_path: Path) -> None:
     runs_it(with_folder, "default", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["docker", "podman"])
+def test_containers(with_folder: Installation, daemons: Daemons, kind: str, tmp_path: Path) -> None:
+    own = with_folder
+    missing = own.dais("attach", kind, "--socket", str(tmp_path / "nothing"), "--check")
+    assert missing.returncode == 1, missing.stdout.decode() + missing.stderr.decode()
+    assert str(tmp_path / "nothing") in missing.stdout.decode()
+    daemon = daemons.get(kind)
+    for path in (daemon.directory, daemon.socket):  # as if the server's user were in the group of the socket
+        path.chmod(0o777)
+    done = own.dais("attach", kind, "--socket", str(daemon.socket), "--default-image", IMAGE, "--json")
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    runs_it(own, kind, tmp_path)
+    nodes = json.loads(own.dais("node", "ls", "--json").stdout)
+    assert len({node["name"] for node in nodes}) == 1, "both groups have this machine"
+    assert {node["group"] for node in nodes} == {"default", kind}
+    assert own.dais("detach", kind).returncode == 0
 
 
 def test_slurm(with_folder: Installation, slurm: Cluster, tmp_path: Path) -> None:

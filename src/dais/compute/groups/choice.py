@@ -166,6 +166,8 @@ def _check_internet(nodes: Sequence[Row]) -> None:
             why: object = "there is no sandbox"
         else:
             why = found.get("internet", "its supervisor is older than this server")
+        if why is False:
+            why = "its group was given no network for that (docs/engines.md)"
         if why is not True:
             raise Invalid(
                 f"{node.name} cannot give jobs the network 'internet': {why}. `dais doctor` tells how to mend it; then "

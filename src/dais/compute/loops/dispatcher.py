@@ -260,7 +260,12 @@ class Dispatcher:
     async def _tell_nodes(self, disk: Disk | None) -> None:
         """Write what machines there are, and what is free on the disk that jobs are staged on."""
         group = self._group
-        await group.db.write(update_nodes, group.name, await group.engine.nodes(), disk)
+        # Engines of whole machines tell it of each; where it is the group's, all have it, or none.
+        shared = {"internet": group.host.internet}
+        nodes = [
+            msgspec.structs.replace(node, isolation=shared | node.isolation) for node in await group.engine.nodes()
+        ]
+        await group.db.write(update_nodes, group.name, nodes, disk)
         short, before = disk.short if disk else None, self._short
         self._short = short
         if (short is None) != (before is None):
