@@ -3,6 +3,7 @@
 A blob appears under its name only when all of it is on the disk: written aside, flushed, renamed, and the directory
 flushed. What a crash leaves aside is removed after a day. Collection and uploads meet under a lock of the file system:
 a digest that was answered "already there" has been touched before, and what was touched in the last 24 hours stays.
+A large content may be there as a recipe (`recipes`): then it is read, kept and missed with its chunks.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+import msgspec
 
 from dais.data.durable import flush_directories, flush_files, write_all
-from dais.data.errors import digest_mismatch, disk_errors, disk_full
+from dais.data.errors import blobs_missing, digest_mismatch, disk_errors, disk_full
 from dais.data.hashing import PREFIX, check_digest, digest_of
 from dais.data.pieces import Pieces
+from dais.data.recipes import SUFFIX, ChunkedContent, check_recipe, digest_of_chunks, read_recipe
 from dais.kit.errors import Conflict, NotFound, Unavailable
 from dais.kit.ids import new_id
+from dais.wire.lake import Recipe
 
 PINNED_SECONDS = 24 * 3600.0
 
@@ -60,29 +65,37 @@ class BlobStore:
                 try:
                     os.utime(self.path(digest))
                 except FileNotFoundError:
-                    absent[digest] = None
+                    if self._touched(digest) is None:
+                        absent[digest] = None
         return list(absent)
 
     def age(self, digest: str) -> float | None:
         """Seconds since the blob was written or asked for; None when it is not there."""
-        try:
-            return time.time() - self.path(digest).stat().st_mtime
-        except FileNotFoundError:
-            return None
+        for place in (self.path(digest), self._recipe(digest)):
+            with suppress(FileNotFoundError):
+                return time.time() - place.stat().st_mtime
+        return None
 
     def size(self, digest: str) -> int:
         """Bytes of the blob. Raises NotFound `no-such-blob`."""
         try:
             return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            return self.recipe(digest).size
+
+    def recipe(self, digest: str) -> Recipe:
+        """The chunks of a content that is kept so. Raises NotFound `no-such-blob`, Unavailable `blob-damaged`."""
+        try:
+            return read_recipe(self._recipe(digest))
         except FileNotFoundError as error:
             raise _no_such_blob(digest) from error
 
     def open(self, digest: str) -> BinaryIO:
-        """The blob, for reading. Raises NotFound `no-such-blob`."""
+        """The blob, for reading. Raises NotFound `no-such-blob`, Unavailable `blob-damaged`."""
         try:
             return self.path(digest).open("rb", buffering=0)
-        except FileNotFoundError as error:
-            raise _no_such_blob(digest) from error
+        except FileNotFoundError:
+            return cast("BinaryIO", ChunkedContent(self.recipe(digest), self._open_chunk))
 
     def read(self, digest: str) -> bytes:
         """All of the blob, verified. Raises NotFound `no-such-blob`, Unavailable `blob-damaged`."""
@@ -164,6 +177,43 @@ class BlobStore:
         finally:
             os.close(aside)
 
+    def put_recipe(self, recipe: Recipe) -> None:
+        """Keep a content as the chunks that it is made of, once all of it was read and has its digest. Blocks.
+
+        Raises Conflict `blobs-missing`, Invalid `bad-recipe`, `digest-mismatch`, Unavailable `blob-damaged` where a
+        chunk is not what it should be: it is taken away then, to be sent again.
+        """
+        check_recipe(recipe)
+        check_digest(recipe.digest)
+        missing = self.missing(chunk.digest for chunk in recipe.chunks)
+        if missing:
+            raise blobs_missing("chunks", missing)
+        found = digest_of_chunks(recipe.chunks, self._open_chunk)
+        if found != recipe.digest:
+            if self._discard_chunks(recipe):
+                raise self.discard_damaged(recipe.digest)
+            raise digest_mismatch("the chunks", recipe.digest, found)
+        aside = self._aside / new_id()
+        with disk_errors("a recipe"):
+            fd = os.open(aside, _new, 0o444)
+            try:
+                write_all(fd, msgspec.json.encode(recipe), 0)
+                os.fsync(fd)
+                place = self._recipe(recipe.digest)
+                aside.replace(place)
+                self._flush_parents([place])
+            finally:
+                os.close(fd)
+                aside.unlink(missing_ok=True)
+
+    def stored(self) -> Iterator[tuple[str, Path, bool]]:
+        """All that is there: digest, place, and whether it is a recipe."""
+        for number in range(256):
+            with os.scandir(self.root / f"{number:02x}") as entries:
+                for entry in entries:
+                    name = entry.name.removesuffix(SUFFIX)
+                    yield PREFIX + name, Path(entry.path), name != entry.name
+
     def begun(self, digest: str) -> int:
         """How much has come of a large content that is sent in pieces."""
         with suppress(FileNotFoundError):
@@ -174,23 +224,70 @@ class BlobStore:
         """Take away a blob whose content was seen to be wrong, so that it can be uploaded again; the error to raise."""
         with suppress(FileNotFoundError):
             self.path(digest).rename(self._aside / new_id())
+        with suppress(NotFound, Unavailable):
+            self._discard_chunks(self.recipe(digest))
         return Unavailable(
             f"the stored content of {digest} was damaged on the server's disk; upload it again",
             code="blob-damaged",
             digest=digest,
         )
 
-    def collect(self, used: Collection[str], *, now: float | None = None) -> int:
+    def collect(self, used: Collection[str], *, now: float | None = None, dry_run: bool = False) -> int:
         """Remove blobs that are not `used` and were not asked for or written in 24 hours; the bytes that became free.
 
-        `used` must have been read after the blobs' users were written, or at most 24 hours ago.
+        `used` must have been read after the blobs' users were written, or at most 24 hours ago. The chunks of what
+        stays stay, too. With `dry_run` nothing is removed.
         """
         before = (time.time() if now is None else now) - PINNED_SECONDS
+        spared = self._with_chunks(used, before)
         freed = 0
         for number in range(256):
             with self._locked(fcntl.LOCK_EX):
-                freed += _sweep(self.root / f"{number:02x}", used, before)
-        return freed + _sweep(self._aside, (), before)
+                freed += _sweep(self.root / f"{number:02x}", spared, before, dry_run=dry_run)
+        return freed + _sweep(self._aside, (), before, dry_run=dry_run)
+
+    def _with_chunks(self, used: Collection[str], before: float) -> Collection[str]:
+        """What is used, and the chunks of all recipes that will stay: used ones, and those asked for lately."""
+        spared: set[str] | None = None
+        for digest, place, is_recipe in self.stored():
+            if is_recipe:
+                with suppress(FileNotFoundError, Unavailable):
+                    if digest in used or place.stat().st_mtime >= before:
+                        spared = set(used) if spared is None else spared
+                        spared.update(chunk.digest for chunk in read_recipe(place).chunks)
+        return used if spared is None else spared
+
+    def _recipe(self, digest: str) -> Path:
+        """Where the recipe of a content is, or would be."""
+        return self.path(digest).with_suffix(SUFFIX)
+
+    def _open_chunk(self, digest: str) -> BinaryIO:
+        try:
+            return self.path(digest).open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise _no_such_blob(digest) from error
+
+    def _touched(self, digest: str) -> Recipe | None:
+        """The recipe of a content, of which all chunks are there: they stay for the next 24 hours. Under the lock."""
+        place = self._recipe(digest)
+        try:
+            os.utime(place)
+            recipe = read_recipe(place)
+            for chunk in recipe.chunks:
+                os.utime(self.path(chunk.digest))
+        except (FileNotFoundError, Unavailable):
+            return None
+        return recipe
+
+    def _discard_chunks(self, recipe: Recipe) -> int:
+        """Take away chunks that are not what they should be; how many."""
+        count = 0
+        for chunk in recipe.chunks:
+            with suppress(FileNotFoundError):
+                if digest_of(self.path(chunk.digest).read_bytes()) != chunk.digest:
+                    self.path(chunk.digest).rename(self._aside / new_id())
+                    count += 1
+        return count
 
     def _whole(self, digest: str, size: int) -> bool:
         """Whether the blob is there with its full size; touched, so that it stays."""
@@ -208,9 +305,12 @@ class BlobStore:
         places = {digest: self.path(digest) for digest in ready}
         for digest, aside in ready.items():
             aside.replace(places[digest])
+        self._flush_parents(places.values())
+
+    def _flush_parents(self, places: Iterable[Path]) -> None:
         fds: list[int] = []
         try:
-            for parent in {place.parent for place in places.values()}:
+            for parent in {place.parent for place in places}:
                 fds.append(os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             flush_directories(fds)
         finally:
@@ -242,13 +342,14 @@ def _no_such_blob(digest: str) -> NotFound:
     return NotFound(f"there is no blob {digest}; upload it first", code="no-such-blob", digest=digest)
 
 
-def _sweep(directory: Path, used: Collection[str], before: float) -> int:
+def _sweep(directory: Path, used: Collection[str], before: float, *, dry_run: bool) -> int:
     freed = 0
     with os.scandir(directory) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 info = entry.stat(follow_symlinks=False)
-                if info.st_mtime < before and PREFIX + entry.name not in used:
-                    Path(entry.path).unlink()
+                if info.st_mtime < before and PREFIX + entry.name.removesuffix(SUFFIX) not in used:
+                    if not dry_run:
+                        Path(entry.path).unlink()
                     freed += info.st_size
     return freed

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dais.data.blobs import BlobStore
 from dais.data.lake.types import LakeFile
+from dais.data.recipes import ChunkedContent
 from dais.kit.errors import NotFound
 from dais.wire.transfers import SMALL_FILE, PackEntry, pack_header
 
@@ -38,6 +39,8 @@ class OpenContent:
         self._blob = blobs.open(file.digest)
 
     def read_at(self, offset: int, count: int) -> bytes:
+        if isinstance(self._blob, ChunkedContent):
+            return self._blob.read_at(offset, count)
         return os.pread(self._blob.fileno(), count, offset)
 
     def close(self) -> None:

@@ -84,3 +84,16 @@ def digest_mismatch(what: str, wanted: str, found: str) -> Invalid:
         expected=wanted,
         given=found,
     )
+
+
+SHOWN_MISSING = 1_000
+"""Digests that a refusal names; a client asks for the rest by sending the same again."""
+
+
+def blobs_missing(what: str, missing: list[str]) -> Conflict:
+    return Conflict(
+        f"{len(missing):,} {what} are not in the blob store; upload them first, then send it again",
+        code="blobs-missing",
+        missing=missing[:SHOWN_MISSING],
+        count=len(missing),
+    )

@@ -12,17 +12,15 @@ from blake3 import blake3
 from dais.data import safe_paths
 from dais.data.blobs import BlobStore
 from dais.data.durable import write_all
-from dais.data.errors import disk_errors, invalid_path
+from dais.data.errors import blobs_missing, disk_errors, invalid_path
 from dais.data.hashing import CHUNK, PREFIX, check_digest
 from dais.data.types import Owner
 from dais.data.uploads import check_link
-from dais.kit.errors import Conflict, Invalid
+from dais.kit.errors import Invalid
 from dais.wire.paths import PathError, check_path, shown
 from dais.wire.transfers import MAX_ENTRIES, Source, SourceFile, SourceManifest
 
 PINNED_RECENTLY = 3600.0
-SHOWN_MISSING = 1_000
-"""Digests that a refusal names; a client asks for the rest by sending the manifest again."""
 
 _decode = msgspec.json.Decoder(SourceManifest).decode
 _new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -37,12 +35,7 @@ def store_source(blobs: BlobStore, manifest: SourceManifest) -> Source:
     sizes = {file.digest: file.size for file in ordered.files}
     missing = blobs.missing(sizes)
     if missing:
-        raise Conflict(
-            f"{len(missing):,} contents of the source are not in the blob store; upload them first, then send it again",
-            code="blobs-missing",
-            missing=missing[:SHOWN_MISSING],
-            count=len(missing),
-        )
+        raise blobs_missing("contents of the source", missing)
     for file in ordered.files:
         if blobs.size(file.digest) != sizes[file.digest] or file.size != sizes[file.digest]:
             raise Invalid(

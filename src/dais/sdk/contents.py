@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from dais.sdk.chunking import Cutter, can_cut
 from dais.sdk.digest_cache import DigestCache, Stamp, stamp_of
 from dais.sdk.errors import Invalid
 from dais.sdk.flow import Flow, Request, Resource, quoted, together, work
@@ -15,11 +16,15 @@ from dais.sdk.local_files import LocalFile, digest_of
 from dais.sdk.open_file import OpenFile, changed
 from dais.sdk.progress import Meter
 from dais.sdk.pushing import PACK_HEADERS, read_small, split
-from dais.sdk.uploading import ATTEMPTS, PATIENCE, goes_on, send_pieces
-from dais.wire.lake import NewVersion
-from dais.wire.transfers import Digests, PackEntry, Stored, pack_header
+from dais.sdk.uploading import ATTEMPTS, PATIENCE, goes_on, patience_for, send_pieces
+from dais.wire.lake import LARGE_CONTENT, Chunk, NewVersion, Recipe
+from dais.wire.transfers import Digests, PackEntry, Received, Stored, pack_header
 
 AT_ONCE = 4
+WINDOW = 32 << 20
+"""Bytes of a large file that are cut while those before are sent."""
+CHUNK_PACK = 8 << 20
+"""Bytes of chunks that one request carries."""
 ASKED = 10_000
 """Digests of one question."""
 
@@ -116,6 +121,8 @@ class ContentSender:
         raise AssertionError("unreachable")
 
     def _once(self, file: LocalFile, source: OpenFile) -> Flow[str]:
+        if source.size >= LARGE_CONTENT and (yield from work(can_cut)):
+            return (yield from self._in_chunks(source))
         digest = yield from work(source.digest)
         if not (yield from self._missing([digest])):
             self._meter.skip(1, file.size)
@@ -125,6 +132,57 @@ class ContentSender:
         yield from send_pieces(self._resource, path, {"size": source.size}, source, 0, self._meter)
         self._meter.moved(1, 0)
         return digest
+
+    def _in_chunks(self, source: OpenFile) -> Flow[str]:
+        """Send the chunks of a large file that the server does not have, then how they make the whole."""
+        cutter = Cutter(source)
+        chunks: list[Chunk] = []
+        found = yield from work(partial(cutter.next, WINDOW))
+        while found:
+            chunks += [chunk for _, chunk in found]
+            _, found = yield from together([self._send_chunks(source, found), self._cut(cutter)], 2)
+        digest = yield from work(source.digest)
+        if (yield from self._missing([digest])):
+            body = msgspec.json.encode(Recipe(digest=digest, size=source.size, chunks=chunks))
+            timeout = patience_for(source.size)
+            request = Request("POST", self._base, {}, body, repeatable=True, timeout=timeout)
+            yield from self._resource.call(request, Received)
+        self._meter.moved(1, 0)
+        return digest
+
+    def _cut(self, cutter: Cutter) -> Flow[list[tuple[int, Chunk]]]:
+        return (yield from work(partial(cutter.next, WINDOW)))
+
+    def _send_chunks(self, source: OpenFile, found: list[tuple[int, Chunk]]) -> Flow[list[tuple[int, Chunk]]]:
+        missing = yield from self._missing(list({chunk.digest for _, chunk in found}))
+        packs: list[list[tuple[int, Chunk]]] = [[]]
+        size = 0
+        for offset, chunk in found:
+            if chunk.digest not in missing:
+                self._meter.skip(0, chunk.size)
+                continue
+            missing.discard(chunk.digest)
+            if size + chunk.size > CHUNK_PACK:
+                packs.append([])
+                size = 0
+            packs[-1].append((offset, chunk))
+            size += chunk.size
+        yield from together([self._send_pack(source, pack) for pack in packs if pack], 2)
+        return found
+
+    def _send_pack(self, source: OpenFile, pack: list[tuple[int, Chunk]]) -> Flow[None]:
+        def read() -> bytes:
+            parts: list[bytes] = []
+            for offset, chunk in pack:
+                header = pack_header(PackEntry(size=chunk.size, digest=chunk.digest))
+                parts += [header, source.read_at(offset, chunk.size)]
+            return b"".join(parts)
+
+        body = yield from work(read)
+        path = f"{self._base}/pack"
+        request = Request("POST", path, {}, body, PACK_HEADERS, repeatable=True, timeout=PATIENCE)
+        yield from self._resource.call(request, Stored)
+        self._meter.moved(0, sum(chunk.size for _, chunk in pack))
 
 
 def _read(file: LocalFile) -> tuple[bytes, str, Stamp]:

@@ -52,6 +52,13 @@ class OpenFile:
             raise self.changed()
         return bytes(data)
 
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Fill a buffer from an offset on; how much there was, less only at the end. Raises OSError."""
+        got = 0
+        while got < len(buffer) and (count := os.preadv(self.file.fileno(), [buffer[got:]], offset + got)):
+            got += count
+        return got
+
     def hash_to(self, end: int) -> None:
         """Hash, beside, what lies before `end` and is not hashed yet."""
         if end > self._asked:

@@ -33,12 +33,13 @@ from dais.wire.lake import (
     FileRef,
     FileVersion,
     LakeEntry,
+    Recipe,
     Removed,
     Wanted,
     parse_file,
 )
 from dais.wire.paths import PathError
-from dais.wire.transfers import PACK_ENTRIES, PACK_TYPE
+from dais.wire.transfers import PACK_ENTRIES, PACK_TYPE, Received
 
 routes = Routes()
 contents_at(routes, "/v1/contents", "file:new", "of files")
@@ -46,6 +47,23 @@ contents_at(routes, "/v1/contents", "file:new", "of files")
 MAX_COMMIT_BODY = 64 << 20
 MAX_WANTED = 16 << 20
 _decode_wanted = msgspec.json.Decoder(Wanted).decode
+
+
+@routes.post(
+    "/v1/contents",
+    status=201,
+    summary="Keep a large content as the chunks that make it",
+    max_body=MAX_COMMIT_BODY,
+    action="file:new",
+)
+async def new_recipe(ctx: Context, body: Recipe) -> Received:
+    """The chunks must be stored already, else it is refused with `blobs-missing`.
+
+    All of it is read before it is accepted: what does not have the digest is refused with `digest-mismatch`.
+    """
+    await ctx.db.glance(listed, ctx.actor, "file:new")
+    await disk(ctx.services.blobs.put_recipe, body)
+    return Received(path=body.digest, offset=body.size, complete=True)
 
 
 @routes.post("/v1/files", status=201, summary="Commit versions of files", max_body=MAX_COMMIT_BODY, action="file:new")

@@ -38,6 +38,7 @@ from dais.data import safe_paths
 from dais.data.durable import write_all
 from dais.data.errors import of_disk
 from dais.data.hashing import PREFIX, digest_of_fd
+from dais.data.recipes import SUFFIX
 from dais.kit.clock import SystemClock, to_rfc3339
 from dais.kit.database.copying import copy_database
 from dais.kit.errors import Conflict, DaisError, Invalid, NotFound, Unavailable
@@ -172,6 +173,9 @@ class _Run:
                         self.secrets.append(name)
 
     def _blob(self, fd: int, name: str, entry: Entry) -> None:
+        if name.endswith(SUFFIX):  # how a large content is made of blobs: a file like any other
+            self._file(fd, name, entry)
+            return
         digest = PREFIX + name
         entry = msgspec.structs.replace(entry, digest=digest, stamp=())
         if entry.kind != "f":

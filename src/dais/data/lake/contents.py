@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dais.data.blobs import BlobStore
-from dais.kit.errors import Conflict, Invalid
+from dais.data.errors import blobs_missing
+from dais.kit.errors import Invalid
 from dais.wire.lake import NewVersion
 from dais.wire.paths import shown
-
-SHOWN_MISSING = 1_000
-"""Digests that a refusal names; a client asks for the rest."""
 
 
 def check_contents(blobs: BlobStore, files: Sequence[NewVersion]) -> None:
@@ -21,12 +19,7 @@ def check_contents(blobs: BlobStore, files: Sequence[NewVersion]) -> None:
     sizes = {file.digest: file.size for file in files}
     missing = blobs.missing(sizes)
     if missing:
-        raise Conflict(
-            f"{len(missing):,} contents are not in the blob store; upload them first, then commit again",
-            code="blobs-missing",
-            missing=missing[:SHOWN_MISSING],
-            count=len(missing),
-        )
+        raise blobs_missing("contents", missing)
     stored = {digest: blobs.size(digest) for digest in sizes}
     for file in files:
         if file.size != stored[file.digest]:
