@@ -9,6 +9,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -128,8 +129,8 @@ class Cluster:
         )
         (self.place / "cgroup.conf").write_text(_CGROUP)
         gres = []
-        for number in range(2):  # plain files: nothing opens them
-            (self.place / f"gpu{number}").touch()
+        for number in range(2):
+            os.mknod(self.place / f"gpu{number}", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
             gres.append(f"Name=gpu File={self.place}/gpu{number}\n")
         (self.place / "gres.conf").write_text("".join(gres))
         files = {"socket": "socket", "key-file": "key", "log-file": "log", "pid-file": "pid", "seed-file": "seed"}
@@ -146,6 +147,12 @@ class Cluster:
 
     def begin_controller(self) -> None:
         self._start("slurmctld", "slurmctld", "-D")
+
+    def kill_controller(self) -> None:
+        """KILL it once it has written down what it knows now: it would lose its newest jobs else."""
+        now = time.time()
+        until(lambda: (self.place / "state" / "job_state").stat().st_mtime > now, "the controller's state on disk")
+        self.kill("slurmctld")
 
     def begin_nodes(self) -> None:
         for node in self.nodes:
@@ -249,6 +256,14 @@ def slurm_cluster() -> Iterator[Cluster]:
     finally:
         cluster.end()
         shutil.rmtree(place)
+
+
+def words_of(pid: int) -> bytes:
+    """A process's command line; empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

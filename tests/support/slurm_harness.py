@@ -58,6 +58,7 @@ class SlurmHarness(Harness):
         self.cluster.crash()
 
     async def close(self) -> None:
-        self.cluster.run("scancel", "--quiet", f"--user={self.cluster.user}")
+        for user in (self.cluster.user, "root"):
+            self.cluster.run("scancel", "--quiet", f"--user={user}")
         until(lambda: not self.cluster.run("squeue", "--noheader", "--format=%i"), "an empty queue")
         shutil.rmtree(self.directory)

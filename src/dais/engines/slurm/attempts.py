@@ -20,10 +20,10 @@ _fields = ("stop_reason", "exit_code", "signal", "memory_peak", "cpu_seconds", "
 
 @dataclass(slots=True)
 class Known:
-    """One attempt. `unsure`: a server before this one may have handed it to Slurm, or not.
+    """One attempt. `spec` is kept until it starts, to hand it over once more; `unsure`: it may have been, or not.
 
     `record` is an end that the node has told, and that Slurm may know better. `gone_at` is when Slurm was first seen
-    to have ended it, or to have forgotten it.
+    to have ended it, or to have forgotten it, and `sign` the last sign of life of its node since (with when it came).
     """
 
     attempt_id: str
@@ -36,6 +36,7 @@ class Known:
     record: dict[str, Any] | None = None
     seen: Job | None = None
     gone_at: float | None = None
+    sign: tuple[int, float] | None = None
 
     @property
     def over(self) -> bool:
@@ -104,6 +105,7 @@ class Attempts:
                 break
             if record["kind"] == "started":
                 fields = {name: tuple(record.get(name) or ()) for name in ("isolation", "missing")}
+                known.spec = None
                 known.set(phase=Phase.RUNNING, started_at=record["at"], detail=None, **fields)
             elif record["kind"] == "ended":
                 known.record = record

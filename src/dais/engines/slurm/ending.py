@@ -28,8 +28,14 @@ class Ender:
         self._arrived = asyncio.Event()
 
     def add(self, known: Known) -> None:
-        """End it, unless Slurm has just been told so; what has no job yet is added again when it has."""
-        if known.job is None or known.over:
+        """End it, unless Slurm has just been told so.
+
+        What Slurm has not been seen to have is added again when it is: a job's number alone does not tell whose it is.
+        """
+        if known.over or known.gone_at is not None:
+            return
+        if known.seen is None or known.seen.job != known.job:
+            self._on_done()
             return
         how, now = self._how(known), time.monotonic()
         before, at = self._told.get(known.attempt_id, ("", 0.0))

@@ -79,7 +79,7 @@ async def ask_a_node(
         "--time=2",
         f"--chdir={store.directory}",
         f"--output={out}.out",
-        "--export=PATH",
+        "--export=ALL",
         *(f"--{name}={value}" for name in _placing if (value := getattr(options, name))),
         *options.extra,
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dais.engines.slurm.commands import Commands, Failed
@@ -68,17 +68,22 @@ def parse(said: str) -> list[Job]:
     return found
 
 
-async def look_back(commands: Commands, jobs: Iterable[str]) -> dict[str, str]:
-    """States of jobs that have left the queue, by the accounting; empty where there is none. Raises Unreachable."""
+async def look_back(commands: Commands, jobs: Mapping[str, str]) -> dict[str, str]:
+    """States by attempt of jobs (by attempt) that have left the queue; empty where there is no accounting.
+
+    A controller that lost its newest jobs gives their numbers to others: only a job's name tells whose it is. Raises
+    Unreachable.
+    """
     try:
-        said = await commands.run("sacct", "-X", "-n", "-P", "-j", ",".join(jobs), "-o", "JobIDRaw,State")
+        said = await commands.run("sacct", "-X", "-n", "-P", "-j", ",".join(jobs.values()), "-o", "State,JobName%200")
     except Failed:
         return {}
-    found = {}
+    found: dict[str, str] = {}
     for line in said.splitlines():
-        job, _, state = line.partition("|")
-        if state:
-            found[job] = state.split()[0]  # CANCELLED by 1000
+        state, _, name = line.partition("|")
+        attempt_id = attempt_of(name.strip())
+        if state and attempt_id is not None and attempt_id in jobs:
+            found[attempt_id] = state.split()[0]  # CANCELLED by 1000
     return found
 
 

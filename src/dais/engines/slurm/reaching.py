@@ -42,7 +42,7 @@ class Reach:
         connector = self._connectors.get(name)
         if connector is None:
             connector = self._connectors[name] = RemoteConnector(self._remote, name, self._store.place(name) / ADDRESS)
-        if await asyncio.to_thread(self._store.ask_bridge, name):
+        if known.job is not None and await asyncio.to_thread(self._store.ask_bridge, name):
             try:
                 await self._commands.run("scancel", "--quiet", "--batch", "--signal=USR1", str(known.job))
             except Failed as error:

@@ -41,7 +41,7 @@ def words(spec: LaunchSpec, options: SlurmOptions, directory: Path) -> list[str]
         f"--chdir={directory}",
         f"--output={directory}/slurm.out",
         "--open-mode=append",
-        "--export=PATH",
+        "--export=ALL",  # of what sbatch has, which is little; a list would have the node ask the user's shell
     ]
     if spec.gpus:
         found.append(f"--gres={options.gpu}:{len(spec.gpus)}")

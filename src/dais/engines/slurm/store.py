@@ -99,6 +99,13 @@ class Store:
         except msgspec.DecodeError:
             return None
 
+    def sign(self, attempt_id: str) -> int:
+        """When the node wrote down last what the attempt uses, by the file system's clock; 0 if it never has."""
+        try:
+            return (self.place(attempt_id) / USAGE).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def ended(self, status: Status) -> None:
         """Keep an end that the node has not told."""
         self._write(self.place(status.attempt_id) / "end", msgspec.json.encode(status))

@@ -108,7 +108,6 @@ class Submitter:
         text = script(self.python, self.program, place, store.directory, key)
         said = await self._commands.run("sbatch", *words(spec, self._options, place), given=text)
         known.job = said.strip().splitlines()[-1].partition(";")[0]
-        known.spec = None
         self._refusals.pop(known.attempt_id, None)
         await asyncio.to_thread(store.submitted, spec.attempt_id, known.job)
 

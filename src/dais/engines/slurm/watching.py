@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 NEWS_SECONDS = 0.2
 """How often the directory is looked at in which nodes leave word."""
+SILENT_SECONDS = 35.0
+"""How long a node may write nothing that should write every ten seconds."""
 _longest_pause = 60.0
 
 
@@ -128,7 +130,7 @@ class Watch:
             if found is not None:
                 await self._seen(known, found)
             elif known.unsure:
-                self._never_taken(known)
+                await self._never_taken(known)
             elif known.job is not None:
                 gone.append(known)
         if gone:
@@ -138,7 +140,7 @@ class Watch:
         """Slurm knows its job."""
         known.seen = job
         if known.job is None:
-            known.job, known.unsure, known.spec = job.job, False, None
+            known.job, known.unsure = job.job, False
             await asyncio.to_thread(self._store.submitted, known.attempt_id, job.job)
         if job.node and known.status.node != job.node:
             known.set(node=job.node)
@@ -154,7 +156,7 @@ class Watch:
             known.set(phase=Phase.STARTING, detail=None)
             await self._read(known.attempt_id)
 
-    def _never_taken(self, known: Known) -> None:
+    async def _never_taken(self, known: Known) -> None:
         """Slurm has no job of it: hand it over, if somebody has launched it again, or say that nobody knows it."""
         known.unsure = False
         if known.stop_reason is not None:
@@ -163,16 +165,33 @@ class Watch:
             self.submitter.add([known])
         else:
             self._attempts.drop(known.attempt_id)
+            await asyncio.to_thread(self._store.remove, [known.attempt_id])  # should its job still come, it ends
             self._mailbox.post(self._attempts.get(known.attempt_id))
 
     async def _look_back(self, gone: Sequence[Known]) -> None:
         """Jobs that have left the queue: most have told their end meanwhile."""
         for known in gone:
             await self._read(known.attempt_id)
-        left = [known for known in gone if not known.over and known.job is not None]
-        states = await look_back(self._commands, [str(known.job) for known in left]) if left else {}
+        left = [known for known in gone if not known.over]
+        jobs = {known.attempt_id: known.job for known in left if known.job is not None}
+        states = await look_back(self._commands, jobs) if jobs else {}
         for known in left:
-            await self._finish(known, states.get(str(known.job), ""), settled=False, why="")
+            state = states.get(known.attempt_id)
+            if state is not None:
+                await self._finish(known, state, settled=False, why="")
+            elif await asyncio.to_thread(self._store.was_taken, known.attempt_id):
+                if not await self._lives(known):
+                    await self._finish(known, "", settled=False, why="")
+            else:
+                known.job = known.seen = None
+                await self._never_taken(known)
+
+    async def _lives(self, known: Known) -> bool:
+        """Whether the node of a job that Slurm has forgotten still writes: a controller may lose its newest jobs."""
+        sign, now = await asyncio.to_thread(self._store.sign, known.attempt_id), time.monotonic()
+        if known.sign is None or known.sign[0] != sign:
+            known.sign = (sign, now)
+        return now - known.sign[1] < SILENT_SECONDS
 
     async def _finish(self, known: Known, state: str, *, settled: bool, why: str) -> None:
         """Slurm says that its job is over; what its node has written counts, once it is here."""
