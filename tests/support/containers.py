@@ -285,6 +285,11 @@ class Daemons:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def echo(port: str) -> Step:
+    """Listens, and goes on in the background: what is sent comes back. In busybox's words."""
+    return ("sh", "-c", f"nc -ll -p {port} -e cat & until nc -z 127.0.0.1 {port}; do sleep 0.01; done")
+
+
 class ContainerHarness(Harness):
     """The container engine on a daemon that other tests use too, with a directory of its own."""
 
@@ -306,7 +311,7 @@ class ContainerHarness(Harness):
         return (self.directory / "installation").read_text()
 
     def argv(self, *steps: Step) -> tuple[str, ...]:
-        return shell(*steps)
+        return shell(*(echo(step[1]) if step[0] == "echo" else step for step in steps))
 
     def spec(self, *steps: Step, **fields: Any) -> LaunchSpec:
         user = {"uid": USER, "gid": USER, "image": IMAGE, "isolation": "container"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dais.engines.contract import LaunchRefused
-from dais.engines.local.gpus import Gpus
+from dais.engines.nvidia import Gpus
 from tests.support.gpus import FakeDriver
 
 GIB = 1 << 30

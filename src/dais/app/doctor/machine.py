@@ -11,8 +11,8 @@ from pathlib import Path
 from dais.app.doctor.facts import nearest
 from dais.app.doctor.remedies import install
 from dais.app.doctor.types import Answer, Check, Facts
-from dais.engines.local.gpus import Gpus
 from dais.engines.local.machine import cores, memory
+from dais.engines.nvidia import Gpus
 from dais.kit.database.mounts import NETWORK_FILE_SYSTEMS, file_system_of
 from dais.kit.errors import DaisError
 from dais.wire.units import short_size

@@ -10,15 +10,18 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from aiodocker import Docker
 
-from dais.engines.container.attempts import Attempts
+from dais.engines.container.attempts import Attempt, Attempts
 from dais.engines.container.daemon import Daemon, Said
+from dais.engines.container.dialling import dial
 from dais.engines.container.document import Host
 from dais.engines.container.execution import start_exec
 from dais.engines.container.images import ContainerImages
 from dais.engines.container.kit import make_kit, remove_kits
 from dais.engines.container.lives import Lives
+from dais.engines.container.machine import Machine, missing
 from dais.engines.container.memory import Memory
 from dais.engines.container.options import ContainerOptions, Kind, find_socket, usual_sockets
 from dais.engines.container.reading import log_end, read_log
@@ -26,6 +29,7 @@ from dais.engines.container.store import Stop, Store
 from dais.engines.container.usage import usage_of
 from dais.engines.contract import (
     Batch,
+    ByteStream,
     ExecStream,
     Handle,
     HostTools,
@@ -56,7 +60,6 @@ class ContainerEngine(ContainerImages):
         self._node = platform.node() or "localhost"
         self._mailbox = Mailbox()
         self._store = Store(directory)
-        self._info: dict[str, Any] = {}
         self._missing: tuple[str, ...] = ()
         self._closed = False
 
@@ -78,7 +81,7 @@ class ContainerEngine(ContainerImages):
             raise FileNotFoundError(f"there is no socket of {self._kind} at {places}; name it with socket=PATH")
         self._daemon = Daemon(socket)
         try:
-            self._info = await self._daemon.get("info")
+            info = await self._daemon.get("info")
         except Said as error:
             raise OSError(f"the container daemon at {socket} says: {error}") from error
         super().__init__(self._daemon.client)  # only now there is one
@@ -87,8 +90,10 @@ class ContainerEngine(ContainerImages):
         await asyncio.to_thread(self._attempts.memory.root)
         await self._attempts.load()
         kit = await asyncio.to_thread(make_kit, self._runner)
-        host = Host(self._kind, _rootless(self._info), os.geteuid(), os.getegid(), installation)
+        self._missing = missing(info)
+        host = Host(self._kind, _rootless(info), os.geteuid(), os.getegid(), installation)
         self._lives = Lives(self._daemon, self._attempts, self._options, host, str(kit), self._missing)
+        self._machine = Machine(self._node, self._daemon, self._options, host)
         await self._lives.start()
         keep = {kit.name, *(Path(attempt.kept.kit).name for attempt in self._attempts.all() if not attempt.over)}
         await asyncio.to_thread(remove_kits, kit.parent, keep)
@@ -152,16 +157,7 @@ class ContainerEngine(ContainerImages):
         return [self._handle(attempt.id, attempt.kept.gpus) for attempt in self._attempts.all() if attempt.over]
 
     async def nodes(self) -> list[NodeInfo]:
-        info = await self._ask_info()
-        options = self._options
-        return [
-            NodeInfo(
-                name=self._node,
-                cpu=max(0.1, float(info.get("NCPU") or 1) - options.reserve_cpu),
-                memory=max(64 << 20, int(info.get("MemTotal") or 0) - options.reserve_memory),
-                isolation={"mode": "container", "level": "container", "missing": list(self._missing)},
-            )
-        ]
+        return [await self._machine.node(self._missing)]
 
     async def host_tools(self) -> HostTools:
         return HostTools(
@@ -174,33 +170,37 @@ class ContainerEngine(ContainerImages):
     async def exec(
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
-        attempt = self._attempts.get(handle["attempt_id"])
-        if attempt is None or attempt.status.phase is not Phase.RUNNING:
-            raise LookupError(f"attempt {handle['attempt_id']} does not run")
-        return await start_exec(
-            self._daemon, self._attempts.memory, attempt.kept, argv, env=env, workdir=workdir, pty=pty
-        )
+        kept = self._running(handle).kept
+        return await start_exec(self._daemon, self._attempts.memory, kept, argv, env=env, workdir=workdir, pty=pty)
+
+    async def dial(self, handle: Handle, port: int) -> ByteStream:
+        self._running(handle)
+        return await dial(self._store.log(handle["attempt_id"]), port)
 
     async def usage(self, handles: Sequence[Handle]) -> list[Usage | None]:
         async def one(handle: Handle) -> Usage | None:
             attempt = self._attempts.get(handle["attempt_id"])
             if attempt is None or attempt.status.phase is not Phase.RUNNING:
                 return None
-            return await usage_of(self._daemon, attempt.kept.container)
+            used = await usage_of(self._daemon, attempt.kept.container)
+            gpu = await self._machine.used(attempt.kept.gpus) if used is not None and attempt.kept.gpus else None
+            if used is None or gpu is None:
+                return used
+            return msgspec.structs.replace(used, gpu_memory=gpu[0], gpu_utilization=gpu[1])
 
         return list(await asyncio.gather(*(one(handle) for handle in handles)))
-
-    async def _ask_info(self) -> dict[str, Any]:
-        try:
-            self._info = await self._daemon.get("info")
-        except Said as error:
-            raise OSError(f"the container daemon says: {error}") from error
-        return self._info
 
     def _handle(self, attempt_id: str, gpus: Sequence[str]) -> Handle:
         """What a restarted server needs: the id, the container's name, and the GPUs to tell what they use."""
         name = self._lives.starter.name(attempt_id)
         return {"attempt_id": attempt_id, "container": name, **({"gpus": list(gpus)} if gpus else {})}
+
+    def _running(self, handle: Handle) -> Attempt:
+        """Raises LookupError for what does not run."""
+        attempt = self._attempts.get(handle["attempt_id"])
+        if attempt is None or attempt.status.phase is not Phase.RUNNING:
+            raise LookupError(f"attempt {handle['attempt_id']} does not run")
+        return attempt
 
     def _check(self) -> None:
         if not self.connected:

@@ -225,7 +225,8 @@ class Lives:
                 await asyncio.to_thread(self._attempts.memory.remove, name)
 
     async def _adopt_one(self, attempt: Attempt, container: dict[str, Any] | None) -> None:
-        if container is not None and str(container.get("State", "")).lower() not in NOT_STARTED:
+        begun = await asyncio.to_thread(self._attempts.store.has_begun, attempt.id)
+        if container is not None and (begun or str(container.get("State", "")).lower() not in NOT_STARTED):
             attempt.kept.container = container["Id"]
             self._spawn(self._resume(attempt))
         elif container is None and attempt.kept.container:

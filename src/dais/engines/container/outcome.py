@@ -10,7 +10,9 @@ from typing import Any
 from dais.engines.container.store import Stop
 from dais.engines.contract import Phase, Status
 
-_killed, _daemon_gone = 137, 255
+_killed = 137
+_outside = (None, 0, _killed, 143, 255)
+"""Codes that process 1 does not end with by itself without a report: it was killed, or its daemon went down with it."""
 _reasons = frozenset({"", "stopped", "time-limit", "command-not-found", "launch-failed"})
 
 
@@ -95,7 +97,7 @@ def _reason(
         return "node-lost", "the container is gone, and nobody knows how it ended"
     if facts.out_of_memory:
         return "out-of-memory", _memory_words(memory)
-    if facts.exit_code in (None, _killed, _daemon_gone):
+    if facts.exit_code in _outside:
         return "node-lost", "the container was ended from outside, or its machine went down"
     why = facts.error or facts.words or f"it ended with {facts.exit_code}"
     return "launch-failed", f"the container's first process failed: {why}"[:2000]

@@ -95,7 +95,8 @@ class Starter:
                 return None
             raise
         state = str(document["State"].get("Status", "")).lower()
-        if state not in NOT_STARTED:
+        begun = await asyncio.to_thread(self.attempts.store.has_begun, attempt.id)
+        if begun or state not in NOT_STARTED:
             attempt.kept.container = document["Id"]
             return facts_of(document)
         await self._remove(document["Id"])

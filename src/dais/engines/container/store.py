@@ -107,6 +107,10 @@ class Store:
         for entry in Path(self.log(attempt_id)).iterdir():
             entry.unlink(missing_ok=True)
 
+    def has_begun(self, attempt_id: str) -> bool:
+        """Whether process 1 has run: a daemon whose machine went down may not remember."""
+        return os.path.lexists(f"{self.log(attempt_id)}/report")
+
     def report(self, attempt_id: str) -> dict[str, Any] | None:
         """What process 1 wrote at its end; None if it did not. The job could write there: it lies about itself only."""
         try:

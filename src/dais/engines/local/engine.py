@@ -32,13 +32,13 @@ from dais.engines.contract import (
     Terminal,
     Usage,
 )
-from dais.engines.local.gpus import Gpus
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
 from dais.engines.local.levels import level
 from dais.engines.local.machine import cores, memory
 from dais.engines.local.settings import LocalSettings
 from dais.engines.local.users import data_owner, leasing
 from dais.engines.mailbox import Mailbox
+from dais.engines.nvidia import Gpus
 from dais.engines.supervised.attempts import Attempts
 from dais.engines.supervised.connector import LocalConnector
 from dais.engines.supervised.dialling import start_dial
