@@ -287,7 +287,8 @@ class Daemons:
 
 def echo(port: str) -> Step:
     """Listens, and goes on in the background: what is sent comes back. In busybox's words."""
-    return ("sh", "-c", f"nc -ll -p {port} -e cat & until nc -z 127.0.0.1 {port}; do sleep 0.01; done")
+    there = f"grep -q ':{int(port):04X} .* 0A ' /proc/net/tcp /proc/net/tcp6"
+    return ("sh", "-c", f"nc -ll -p {port} -e cat & until {there}; do sleep 0.01; done")
 
 
 class ContainerHarness(Harness):
