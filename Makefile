@@ -15,6 +15,10 @@ endif
 
 BIN := $(VENV)/bin
 
+# A file's tests run one after the other and share what is dear, several files at once: the longest first, as they are
+# collected. None of them measures time or uses the machine up; those that do are slow, and run alone.
+ABREAST := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
 .PHONY: help
 help: ## List the targets
 	@printf 'Dais, a self-hosted AI compute platform.\n\n'
@@ -44,7 +48,7 @@ system: ## Install the system packages that make the sandbox strong (as root; el
 
 .PHONY: test
 test: system setup-dev ## Run the tests (a quarter of an hour); what was skipped is listed with its reason at the end
-	@$(BIN)/python -m pytest -ra $(if $(TESTS),$(TESTS),-m 'not slow')
+	@$(BIN)/python -m pytest -ra $(if $(TESTS),$(TESTS),-m 'not slow' $(ABREAST))
 
 .PHONY: test-slow
 test-slow: system setup-dev ## Run the tests that take long, one by one
