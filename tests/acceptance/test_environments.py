@@ -135,7 +135,10 @@ def test_one_that_cannot_be_built_fails_the_job_with_the_builder_s_words(offline
     assert offline.wait(_submit(offline, source)).state == "SUCCEEDED"
 
 
-@pytest.mark.parametrize("killed", ["server", "supervisor", "both"])
+@pytest.mark.parametrize(
+    "killed",
+    [pytest.param("server", marks=pytest.mark.slow), pytest.param("supervisor", marks=pytest.mark.slow), "both"],
+)
 def test_a_kill_in_the_midst_of_a_build_fails_no_job(
     gated: Installation, gate: Gate, source: Path, killed: str
 ) -> None:

@@ -333,6 +333,7 @@ REFUSED = (*DENIED, 400)
 UNIQUE = ("job", "folder", "secret", "environment", "user", "team", "role", "image", "invitation")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # they ask with the queries of the API
 async def test_every_gate_of_the_pages(walk: Walk) -> None:
     failures = []
     for page in ALL:
