@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from tests.support.site import Site
 
@@ -35,6 +35,10 @@ AXE = """async (rules) => {
 
 PATIENCE = 60.0
 """Seconds after which a page that is looked through is given up."""
+
+STEP = 20_000
+"""Milliseconds after which what a page should come to is given up: the machine may be busy."""
+expect.set_options(timeout=STEP)
 
 LINE_NUMBER = '<a class="n"'
 """A link in a log, as high as its line: WCAG 2.5.8 exempts what the height of other text's lines bounds."""
@@ -116,7 +120,7 @@ async def screen(
     """A browser of its own with one tab, signed in by pressing the button of a sign-in link."""
     options: dict[str, Any] = {"color_scheme": theme, "viewport": {"width": width, "height": HEIGHT}}
     context = await browser.new_context(base_url=site.url, java_script_enabled=javascript, **options)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(STEP)
     try:
         shown = Screen(await context.new_page(), runs_scripts=javascript)
         if signed_in:
