@@ -388,8 +388,7 @@ async def show(browser: httpx2.AsyncClient, address: str, call: Call, things: di
     parts = path.split("/")
     for at, part in enumerate(parts):
         if part.startswith("{"):
-            kind = _kinds.get(parts[at - 1], "")
-            parts[at] = filled(_page_parts.get(part[1:-1], f"{{{kind}}}"), things)
+            parts[at] = filled(_page_parts.get(part[1:-1], f"{{{_kinds.get(parts[at - 1], '')}}}"), things)
     token = hashlib.sha256(b"dais-form\0" + (browser.cookies.get("dais_session") or "").encode()).hexdigest()
     sent: dict[str, Any] = {}
     if path.startswith("/uploads"):
