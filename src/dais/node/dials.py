@@ -1,8 +1,10 @@
 """A connection to a port inside a running container: made here, and handed over to whoever asked for it.
 
-A container with a network of its own is entered by a forked child, which makes the sockets there and ends: a socket
-stays in the network in which it was made, and this process never leaves its own. What is handed over is the connected
-socket itself, so that nothing of what goes over it passes through here.
+A container with a network of its own is entered by a thread that makes the sockets there and ends, which takes 0.05 ms:
+a socket stays in the network in which it was made, and the supervisor's one lasting thread never leaves its own. An
+ordinary user must enter the user namespace that owns the network first, which a process with threads cannot: there a
+forked child does it, in 2 ms. What is handed over is the connected socket itself, so that nothing of what goes over it
+passes through here.
 
 Where a container shares this machine's network, only what its own processes listen on is connected to: a job must be
 no way to the services of its host.
@@ -10,6 +12,7 @@ no way to the services of its host.
 
 from __future__ import annotations
 
+import _thread
 import errno
 import fcntl
 import os
@@ -105,13 +108,24 @@ class Dial:
             if processes.parent(within) != attempt.init:
                 self._refuse("not-running", f"attempt {attempt.id} has just ended")
                 return
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            pid = os.fork()
-            if pid == 0:
-                _make_sockets(network, theirs)
-            theirs.close()
+            if os.geteuid() == 0:
+                self._take(_sockets_by_thread(network))
+            else:
+                self._fork(network)
         finally:
             os.close(network)
+
+    def _fork(self, network: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if pid == 0:
+            _send_sockets(network, theirs)
+        theirs.close()
         self._supervisor.on_other_child[pid] = lambda: None
         ours.setblocking(False)
         self._child = ours
@@ -132,7 +146,9 @@ class Dial:
             why = words.decode("utf-8", "replace") or "the one who was sent in has said nothing"
             self._refuse("dial-failed", f"the container's network cannot be entered: {why}")
             return
-        made = [socket.socket(fileno=fd) for fd in fds]
+        self._take([socket.socket(fileno=fd) for fd in fds])
+
+    def _take(self, made: list[socket.socket]) -> None:
         addresses = {int(family): address for family, address in LOOPBACK}
         self._sockets = [(sock, addresses[sock.family]) for sock in made]
         self._next()
@@ -213,20 +229,49 @@ def _same_network(pid: int) -> bool:
     return os.stat(f"/proc/{pid}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino
 
 
-def _make_sockets(network: int, told: socket.socket) -> None:
-    """In the forked child: sockets of another network, handed back. Never returns."""
+def _make_sockets(network: int) -> list[socket.socket]:
+    """Enter a network, and make a socket for each loopback address. Raises OSError."""
+    kernel.setns(network, kernel.CLONE_NEWNET)
+    made = []
+    for family, _ in LOOPBACK:
+        try:
+            made.append(socket.socket(family, socket.SOCK_STREAM))
+        except OSError:
+            pass  # a kernel without IPv6
+    return made
+
+
+def _sockets_by_thread(network: int) -> list[socket.socket]:
+    """Of a network that root may enter. Raises OSError."""
+    made: list[socket.socket] = []
+    problems: list[OSError] = []
+    over = _thread.allocate_lock()
+    over.acquire()
+
+    def work() -> None:
+        try:
+            made.extend(_make_sockets(network))
+        except OSError as error:
+            problems.append(error)
+        finally:
+            over.release()
+
+    try:
+        _thread.start_new_thread(work, ())
+    except RuntimeError as error:  # no room for another thread
+        raise OSError(errno.EAGAIN, str(error)) from None
+    over.acquire()
+    if problems:
+        raise problems[0]
+    return made
+
+
+def _send_sockets(network: int, told: socket.socket) -> None:
+    """In the forked child: sockets of a network of our own user's, handed back. Never returns."""
     try:
         signal.set_wakeup_fd(-1)
-        if os.geteuid() != 0:
-            # The network belongs to a user namespace of our own user's; who is in that may enter it.
-            kernel.setns(fcntl.ioctl(network, NS_GET_USERNS), kernel.CLONE_NEWUSER)
-        kernel.setns(network, kernel.CLONE_NEWNET)
-        made = []
-        for family, _ in LOOPBACK:
-            try:
-                made.append(socket.socket(family, socket.SOCK_STREAM))
-            except OSError:
-                pass  # a kernel without IPv6
+        kernel.setns(fcntl.ioctl(network, NS_GET_USERNS), kernel.CLONE_NEWUSER)
+        made = _make_sockets(network)
         socket.send_fds(told, [b"s"], [sock.fileno() for sock in made])
     except BaseException as error:
         told.send(str(error).encode()[:4000] or b"it failed")

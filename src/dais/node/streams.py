@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHUNK = 256 << 10
 """Bytes that are read at once."""
 PART = 1 << 20
-"""The most bytes in one frame of a dialled connection."""
+"""The most bytes in one frame of a dialled connection; fewer at once are faster."""
 ANSWER_SECONDS = 20.0
 """What a supervisor may take to answer; it gives up before."""
 GREET_SECONDS = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from dais.node.streams import CHUNK, PART, part, read_part
+from dais.node.streams import CHUNK, part, read_part
 
 
 class PlainStream:
@@ -37,8 +37,8 @@ class PartStream(PlainStream):
     _ended = False
 
     async def send(self, data: bytes) -> None:
-        for start in range(0, len(data), PART):
-            await super().send(part(data[start : start + PART]))
+        for start in range(0, len(data), CHUNK):
+            await super().send(part(data[start : start + CHUNK]))
 
     async def send_eof(self) -> None:
         self._writer.write(part(b""))
