@@ -104,7 +104,7 @@ class Remote:
             listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
             acceptor.listen(listener)
             port = listener.getsockname()[1]
-            every = [(own, port) for own in own_addresses([])] if ipaddress.ip_address(host).is_unspecified else []
+            every = [(own, port) for own in own_addresses([])] if _is_every(host) else []
             self._public = [self._options.public] if self._options.public else every or [(host, port)]
         self._acceptor = acceptor
 
@@ -344,6 +344,14 @@ async def _racing(
             _, unwanted = outcomes.get_nowait()
             if isinstance(unwanted, tuple):
                 unwanted[1].transport.abort()
+
+
+def _is_every(host: str) -> bool:
+    """Whether it stands for all addresses of this machine."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:  # a name
+        return False
 
 
 def _parse(body: bytes | None) -> _Said:
