@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sqlite3
 from pathlib import Path
 
@@ -81,28 +80,6 @@ def test_down_with_kill_jobs_leaves_nothing(own: Installation) -> None:
     states = [own.client().jobs.get(job.id).state for job in (*jobs, waiting)]
     assert states == ["CANCELLED"] * 3
     own.wait_nothing_left(*details)
-
-
-def test_two_at_once_on_one_data_directory(own: Installation) -> None:
-    second = own.dais("up", "--port", "0")
-    _refused(second.returncode, second.stderr, str(own.data), f"pid {own.pid}", own.url)
-    assert own.run("true").state == "SUCCEEDED"
-    assert own.is_well()
-
-
-def test_a_port_in_use(own: Installation, tmp_path: Path) -> None:
-    other = Installation(tmp_path / "other")
-    result = other.dais("up", "--port", str(own.port))
-    _refused(result.returncode, result.stderr, f"port {own.port}", "--port (0 picks a free one)")
-    assert not (other.data / "dais.db").exists()
-    assert not other.config.exists()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    own.stop()
-    own.port = port
-    own.start()
-    assert own.dais("job", "ls").returncode == 0, "the profile follows the new address"
 
 
 def test_a_schema_newer_than_the_program_is_refused_and_its_jobs_go_on(own: Installation) -> None:

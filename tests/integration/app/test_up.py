@@ -166,20 +166,6 @@ with dais.Client() as client:
         follower.communicate()
 
 
-def test_down_kills_jobs_only_when_told(operated: Operated) -> None:
-    operated.up()
-    submitted = operated.dais("job", "submit", "--json", "--", "sleep", "1000")
-    job = json.loads(submitted.stdout)["id"]
-    operated.dais("down")
-    operated.up()
-    state = operated.dais("job", "get", job, "--field", "state").stdout.strip()
-    assert state in ("PENDING", "SCHEDULED", "PREPARING", "RUNNING")
-    down = operated.dais("down", "--kill-jobs")
-    assert down.returncode == 0, down.stderr
-    operated.up()
-    assert operated.dais("job", "get", job, "--field", "state").stdout.strip() == "CANCELLED"
-
-
 def test_the_log_is_json_and_holds_no_secret(operated: Operated) -> None:
     started = operated.up()
     profiles = (operated.config_dir / "profiles.toml").read_text()
