@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser
 
 from dais.compute import group_problems
-from dais.compute.groups.attached import GROUPS
+from dais.compute.groups.topics import GROUPS
 from dais.engines.contract import NodeInfo
 from dais.engines.contract.status import Others
 from tests.support.screen import screen

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from dais.compute.groups.attached import GROUPS, store_problem
+from dais.compute.groups.attached import store_problem
 from dais.compute.groups.kinds import Kinds, find_kind, read_options
 from dais.compute.groups.queries import DEFAULT_GROUP, group_row, group_rows
+from dais.compute.groups.topics import GROUPS
 from dais.engines.contract import Engine, LaunchRefused
 from dais.kit.database import Database, Row
 from dais.kit.errors import DaisError, NotFound

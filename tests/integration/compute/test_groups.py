@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dais.compute import Compute, openings
-from dais.compute.groups.attached import GROUPS
+from dais.compute.groups.topics import GROUPS
 from dais.engines.contract import NodeInfo
 from dais.engines.contract.status import Others
 from dais.engines.fake import FakeEngine, StartsAfter

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dais.compute.groups.attached import GROUPS
+from dais.compute.groups.topics import GROUPS
 from dais.identity import create_user
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 
 from dais.compute.groups.queries import DEFAULT_GROUP, free_nodes, group_names, group_row
 from dais.compute.groups.tables import nodes, resource_groups
+from dais.compute.groups.topics import GROUPS, NODES
 from dais.compute.images.tables import images
 from dais.compute.jobs.tables import jobs
 from dais.identity import INSTALLATION, Actor, conditions, listed, may, require, resource_at, urn
@@ -21,9 +22,6 @@ from dais.kit.errors import Conflict, Invalid, NotFound
 from dais.kit.tables import leases
 from dais.wire import answers
 from dais.wire.groups import Group
-
-GROUPS = "groups"
-"""Hinted when a group was attached, changed or detached, or its engine went or came back."""
 
 _name = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 
@@ -168,6 +166,7 @@ def forget_group(uow: UnitOfWork, name: str) -> None:
     uow.run(_delete_images, group=name)
     uow.run(_delete, group=name)
     uow.hint(GROUPS)
+    uow.hint(NODES)
 
 
 def store_problem(uow: UnitOfWork, name: str, problem: str | None, holder: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, insert, update
 
 from dais.compute.groups.disk import Disk
 from dais.compute.groups.tables import nodes, resource_groups
+from dais.compute.groups.topics import GROUPS, NODES
 from dais.engines.contract import NodeInfo
 from dais.kit.database import Statement, UnitOfWork
 
@@ -29,7 +30,7 @@ _others_down = Statement(
 
 def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) -> None:
     """Make the group if it is not there."""
-    uow.run(
+    made = uow.run(
         _insert_group,
         name=name,
         engine=engine,
@@ -38,6 +39,8 @@ def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) 
         problem=None,
         created_at=uow.now,
     )
+    if made:
+        uow.hint(GROUPS)
 
 
 def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo], disk: Disk | None = None) -> None:
@@ -65,4 +68,5 @@ def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo], disk: Di
         ],
     )
     uow.run(_others_down, group=group, at=uow.now)
+    uow.hint(NODES)
     uow.hint("scheduler")

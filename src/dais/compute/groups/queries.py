@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, literal, select
 
 from dais.compute.groups.held import NO_SLOTS, counted_gpus, held_slots
 from dais.compute.groups.tables import nodes, resource_groups
+from dais.compute.groups.topics import GROUPS, NODES
 from dais.compute.jobs.gpus import held_gpus
 from dais.identity import INSTALLATION, Actor, conditions, listed, urn
 from dais.kit.database import Row, Statement, UnitOfWork
@@ -29,14 +30,14 @@ _problems = Statement(
 )
 
 
-def node_rows(uow: UnitOfWork, group: str) -> list[Row]:
+def node_rows(uow: UnitOfWork, group: str) -> Sequence[Row]:
     """The nodes of a group that are up."""
-    return uow.all(_nodes, group=group)
+    return uow.remembered(NODES, group, lambda: tuple(uow.all(_nodes, group=group)))
 
 
 def group_row(uow: UnitOfWork, name: str) -> Row | None:
     """A resource group, or None."""
-    return uow.one(_group, name=name)
+    return uow.remembered(GROUPS, name, lambda: uow.one(_group, name=name))
 
 
 def group_rows(uow: UnitOfWork) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 from collections.abc import Iterator
@@ -56,9 +57,9 @@ def resolve_account(uow: UnitOfWork, actor: Actor, name: str | None) -> Account:
     """
     if name is None:
         return get_account(uow, actor.account_id)
-    for row in _candidates(uow, actor, name):
-        if row is not None and may(uow, actor, "account:get", resource_at(uow, "account", row.id)):
-            return _account(row)
+    for found in _candidates(uow, actor, name):
+        if may(uow, actor, "account:get", resource_at(uow, "account", found.id)):
+            return found
     names = [account.full_name for account in list_accounts(uow, actor, limit=1000).items]
     near = difflib.get_close_matches(name[:200], names, 1)
     short = {full.removeprefix(f"{actor.organization}."): full for full in names}
@@ -115,12 +116,15 @@ def _page(shape: frozenset[str]) -> Statement:
     return Statement(query.order_by(accounts.c.full_name).limit(bindparam("limit")))
 
 
-def _candidates(uow: UnitOfWork, actor: Actor, name: str) -> Iterator[Row | None]:
+def _candidates(uow: UnitOfWork, actor: Actor, name: str) -> Iterator[Account]:
     if is_id(name):
-        yield uow.one(_account_by_id, id=name)
+        with contextlib.suppress(NotFound):
+            yield get_account(uow, name)
         return
-    yield uow.one(_account_by_name, full_name=name)
-    yield uow.one(_account_by_name, full_name=f"{actor.organization}.{name}")
+    for full_name in (name, f"{actor.organization}.{name}"):
+        row = uow.one(_account_by_name, full_name=full_name)
+        if row is not None:
+            yield _account(row)
 
 
 def _account(row: Row) -> Account:
