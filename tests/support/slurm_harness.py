@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dais.app.authority import CertificateAuthority
-from dais.engines.contract import Bind, HostTools, LaunchSpec
+from dais.engines.contract import Bind, HostTools, LaunchRefused, LaunchSpec
 from dais.engines.slurm import SlurmEngine
 from dais.engines.supervised.remote import Remote
 from dais.kit.vault import Vault
@@ -35,7 +35,11 @@ class SlurmHarness(Harness):
         self._remote = Remote(CertificateAuthority(self.cluster.place, vault))
         engine = SlurmEngine(self.cluster.options(**options), self.directory, self._remote)
         await engine.start()
-        self._host = await engine.host_tools()
+        try:
+            self._host = await engine.host_tools()
+        except LaunchRefused:
+            await engine.close()
+            raise
         if not known.exists():
             shutil.copy(self.directory / "facts.json", known)
         return engine

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dais.engines.contract import Bind, Handle, LaunchSpec, Phase, Slots
+from dais.engines.contract import Bind, Handle, LaunchRefused, LaunchSpec, Phase, Slots
 from dais.engines.slurm import SlurmEngine
 from tests.support.engines import PATIENCE, Watcher, eventually, printed, watching
 from tests.support.needs import UNPRIVILEGED, needs_program
@@ -246,18 +246,28 @@ async def test_what_others_end_is_told_with_what_they_did(
     assert [node.others.cpu_millis for node in await engine.nodes()] == [0] * 4
 
 
-async def test_what_slurm_can_never_run_fails_with_its_words(harness: SlurmHarness) -> None:
-    engine = await harness.open(partition="mian")
-    try:
-        async with watching(engine) as watcher:
-            spec = harness.spec(("exit", "0"))
-            await engine.launch([spec])
-            end = await watcher.over(spec.attempt_id)
-            assert (end.phase, end.reason) == (Phase.ENDED, "launch-failed")
-            assert "invalid partition" in (end.detail or "").lower()
-        assert await engine.nodes() == []
-    finally:
-        await engine.close()
+async def test_what_slurm_can_never_run_is_refused_with_its_words(
+    harness: SlurmHarness, engine: SlurmEngine, watcher: Watcher
+) -> None:
+    spec = harness.spec(("exit", "0"), slots=Slots(cpu_millis=64_000))
+    await engine.launch([spec])
+    end = await watcher.over(spec.attempt_id)
+    assert (end.phase, end.reason) == (Phase.ENDED, "launch-failed")
+    assert "node configuration is not available" in (end.detail or "")
+    assert max(node.cpu for node in await engine.nodes()) == 16  # by which a submit is refused before
+    with pytest.raises(LaunchRefused, match=r"[Ii]nvalid partition"):
+        await harness.open(partition="mian")
+
+
+async def test_gpus_are_asked_for_and_seen(harness: SlurmHarness, engine: SlurmEngine, watcher: Watcher) -> None:
+    gpus = (await engine.nodes())[0].gpus
+    assert len(gpus) == 2
+    both = harness.spec(("env", "CUDA_VISIBLE_DEVICES"), ("sleep-forever",), gpus=gpus)
+    [handle] = await engine.launch([both])
+    await watcher.running(both.attempt_id)
+    await printed(engine, handle, b"0,1\n")
+    held = harness.cluster.run("squeue", "--noheader", "--format=%b", f"--name=dais-{both.attempt_id}")
+    assert held.endswith("gpu:2")
 
 
 async def test_two_hundred_jobs_in_a_burst(harness: SlurmHarness, engine: SlurmEngine, watcher: Watcher) -> None:

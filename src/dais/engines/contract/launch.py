@@ -63,7 +63,8 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     `isolation` is "sandbox", "process" or "container". With `lease` a root supervisor gives the container a uid of its
     own for as long as it lives, and what is bound belongs to that; else `uid` and `gid` are what it drops to (None: the
     server's own). `env` and `files` may hold secrets: an engine shows them to the container alone and writes them to no
-    disk, log or command line. `labels` say whose it is, to who looks at the engine itself.
+    disk, log or command line. `labels` say whose it is, to who looks at the engine itself; `bid` is what it offers to
+    be sooner, to an engine that has an order of its own.
     """
 
     attempt_id: str
@@ -86,6 +87,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     slots: Slots = Slots()
     isolation: str = "sandbox"
+    bid: int = 0
     labels: dict[str, str] = {}
 
 

@@ -24,7 +24,10 @@ _facts = "facts.json"
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the look found. `isolation` is the probe's result, `prefix` what the interpreter needs of the node."""
+    """What the look found. `isolation` is the probe's result, `prefix` what the interpreter needs of the node.
+
+    `asked` is how it was asked: with other options, or by another Dais, it is asked anew.
+    """
 
     node: str
     uid: int
@@ -33,6 +36,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     prefix: str
     nonce: str = ""
+    asked: str = ""
     isolation: dict[str, Any] = {}
     gpus: tuple[str, ...] = ()
     apptainer: str | None = None
@@ -56,9 +60,13 @@ async def look_at_a_node(
 ) -> NodeFacts:
     """What was found before, else what a job finds now. Raises LaunchRefused with what is wrong, Unreachable."""
     kept = store.directory / _facts
+    asked = " ".join([program.name, options.python, *_where(options)])
     with contextlib.suppress(OSError, msgspec.DecodeError):
-        return msgspec.json.decode(await asyncio.to_thread(kept.read_bytes), type=NodeFacts)
+        facts = msgspec.json.decode(await asyncio.to_thread(kept.read_bytes), type=NodeFacts)
+        if facts.asked == asked:
+            return facts
     facts = await ask_a_node(commands, options, store, program, seconds=seconds)
+    facts = msgspec.structs.replace(facts, asked=asked)
     await asyncio.to_thread(store.keep, kept, msgspec.json.encode(facts))
     return facts
 
@@ -80,8 +88,7 @@ async def ask_a_node(
         f"--chdir={store.directory}",
         f"--output={out}.out",
         "--export=ALL",
-        *(f"--{name}={value}" for name in _placing if (value := getattr(options, name))),
-        *options.extra,
+        *_where(options),
     ]
     text = _script(candidates(options), program, store.directory, out, nonce)
     job = ""
@@ -99,7 +106,10 @@ async def ask_a_node(
                 await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
-_placing = ("partition", "account", "qos", "constraint", "reservation")
+def _where(options: SlurmOptions) -> list[str]:
+    """The options of sbatch that decide on which nodes jobs run."""
+    names = ("partition", "account", "qos", "constraint", "reservation")
+    return [*(f"--{name}={value}" for name in names if (value := getattr(options, name))), *options.extra]
 
 
 async def _wait(commands: Commands, job: str, out: Path, seconds: float) -> NodeFacts:

@@ -15,8 +15,8 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `partition` (else Slurm's default one), `account`, `qos`, `constraint` and `reservation` go to sbatch as they are;
     `extra` are further options of it, `--name=value` each. `gpu` is what Slurm calls the GPUs (`gpu`, or `gpu:a100`).
-    `bid` says what becomes of a job's bid: `nice` lowers the niceness by it, `priority` sets the priority (operators of
-    Slurm alone may), `none` leaves the order to Dais.
+    `bid` says what becomes of a job's bid: `nice` lowers the niceness by it, from 1000 down to 0; `priority` makes it
+    the priority (operators of Slurm alone may); `none` leaves the order to Dais.
 
     `bin` is the directory of Slurm's commands (else they are on PATH), `conf` the path of `slurm.conf` where it is not
     the usual one. `login` is a machine that they are called on by ssh (`user@host`), where the server has none, with

@@ -14,7 +14,8 @@ PREFIX = "dais-"
 LEAST_MEMORY = 64 << 20
 TIME_TO_END = 60.0
 """Seconds between the attempt's own limit and Slurm's: the supervisor is to end it, which knows why."""
-_most_nice = 1_000_000
+NICE = 1000
+"""The niceness of a job without a bid, where bids count: who is no operator of Slurm can only be nicer."""
 
 
 def job_name(attempt_id: str) -> str:
@@ -49,6 +50,10 @@ def words(spec: LaunchSpec, options: SlurmOptions, directory: Path) -> list[str]
         found.append(f"--time={math.ceil((spec.limits.time + spec.limits.grace + TIME_TO_END) / 60)}")
     if comment := " ".join(f"{name}={value}" for name, value in spec.labels.items() if value):
         found.append(f"--comment={printable(comment)}")
+    if options.bid == "nice":
+        found.append(f"--nice={max(0, NICE - spec.bid)}")
+    elif options.bid == "priority":
+        found.append(f"--priority={max(1, spec.bid)}")
     for name in ("partition", "account", "qos", "constraint", "reservation"):
         if value := getattr(options, name):
             found.append(f"--{name}={value}")
