@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,9 @@ from hypothesis import settings
 from tests.support import postgres
 from tests.support.database import clock, create_tables, database
 from tests.support.needs import needs_postgres
+
+if TYPE_CHECKING:
+    from tests.support.containers import Daemons
 from tests.support.slurm import Cluster, slurm_cluster
 
 settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
@@ -58,6 +62,18 @@ def slurm() -> Iterator[Cluster]:
     """A throw-away Slurm for this session; skips where it is not installed."""
     with slurm_cluster() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def daemons() -> Iterator[Daemons]:
+    """Docker and Podman, each started when a test asks for it."""
+    from tests.support.containers import Daemons  # most tests need nothing of it
+
+    made = Daemons()
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +11,6 @@ from dais.engines.contract import Engine
 from tests.support.containers import ContainerHarness, Daemons
 from tests.support.engines import Harness, Watcher, make_harness, watching
 from tests.support.slurm_harness import SlurmHarness
-
-
-@pytest.fixture(scope="session")
-def daemons() -> Iterator[Daemons]:
-    """Docker and Podman, each started when a test asks for it."""
-    made = Daemons()
-    try:
-        yield made
-    finally:
-        made.close()
-
 
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("docker", "podman", "slurm")]
 

@@ -194,6 +194,13 @@ class Dockerd(ContainerDaemon):
         (d / "none.json").write_text("{}")
         return ["dockerd", *places, *alone, *self._flags]
 
+    def start(self) -> None:
+        # A dead one that nobody has waited for yet would pass for one that runs.
+        file = self.directory / "exec/containerd/containerd.pid"
+        if file.exists() and not _alive(int(file.read_text())):
+            file.unlink()
+        super().start()
+
     def _processes(self) -> list[int]:
         return _processes_with(f"{self.directory}/exec")
 

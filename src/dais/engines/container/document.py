@@ -35,13 +35,17 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What is true of the daemon: which it is, whether its root is an ordinary user, who the server is."""
+    """What is true of the daemon: which it is, whether its root is an ordinary user, who the server is.
+
+    `seccomp` is a file with the system calls that are allowed; empty: as the daemon itself has them.
+    """
 
     kind: Kind
     rootless: bool = False
     uid: int = 0
     gid: int = 0
     installation: str = ""
+    seccomp: str = ""
 
 
 def user_of(spec: LaunchSpec, host: Host) -> tuple[int, int]:
@@ -117,7 +121,7 @@ def _host_config(
         "CgroupnsMode": "private",
         "Privileged": False,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges" if host.kind == "podman" else "no-new-privileges=true"],
+        "SecurityOpt": _security(host),
         "ReadonlyRootfs": read_only,
         "Tmpfs": {"/tmp": mode, "/run": mode} if read_only else {},  # noqa: S108 - the container's own
         "PidsLimit": min(limits.pids + _overhead, PROCESSES) if limits.pids else PROCESSES,
@@ -143,6 +147,11 @@ def _host_config(
     if spec.gpus:
         document["DeviceRequests"] = [_gpus(spec.gpus, host.kind)]
     return document
+
+
+def _security(host: Host) -> list[str]:
+    plain = ["no-new-privileges" if host.kind == "podman" else "no-new-privileges=true"]
+    return [*plain, f"seccomp={host.seccomp}"] if host.seccomp else plain
 
 
 @functools.cache

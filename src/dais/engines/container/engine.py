@@ -14,6 +14,7 @@ import msgspec
 from aiodocker import Docker
 
 from dais.engines.container.attempts import Attempt, Attempts
+from dais.engines.container.calls import PLACES, podman_profile
 from dais.engines.container.daemon import Daemon, Said
 from dais.engines.container.dialling import dial
 from dais.engines.container.document import Host
@@ -91,7 +92,8 @@ class ContainerEngine(ContainerImages):
         await self._attempts.load()
         kit = await asyncio.to_thread(make_kit, self._runner)
         self._missing = missing(info)
-        host = Host(self._kind, _rootless(info), os.geteuid(), os.getegid(), installation)
+        calls = await self._calls()
+        host = Host(self._kind, _rootless(info), os.geteuid(), os.getegid(), installation, calls)
         self._lives = Lives(self._daemon, self._attempts, self._options, host, str(kit), self._missing)
         self._machine = Machine(self._node, self._daemon, self._options, host)
         await self._lives.start()
@@ -189,6 +191,18 @@ class ContainerEngine(ContainerImages):
             return msgspec.structs.replace(used, gpu_memory=gpu[0], gpu_utilization=gpu[1])
 
         return list(await asyncio.gather(*(one(handle) for handle in handles)))
+
+    async def _calls(self) -> str:
+        """The file with the system calls that containers may make; empty: as the daemon has them."""
+        if self._kind != "podman":
+            return ""
+        made = await asyncio.to_thread(podman_profile, self._store.directory)
+        if made is None:
+            words = (
+                f"jobs may make namespaces of their own: Podman's list of system calls is not at {', '.join(PLACES)}"
+            )
+            self._missing = (*self._missing, words)
+        return str(made or "")
 
     def _handle(self, attempt_id: str, gpus: Sequence[str]) -> Handle:
         """What a restarted server needs: the id, the container's name, and the GPUs to tell what they use."""

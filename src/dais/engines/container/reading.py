@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from dais.engines.contract import Frame, LogChunk, Phase, Status
 from dais.node import end, read
+
+_log = logging.getLogger(__name__)
 
 _segment_bytes = 4 << 20
 
@@ -18,13 +21,19 @@ async def read_log(directory: str, cursor: str | None, limit: int, allowed: int,
     last = 2 * allowed // _segment_bytes + 1
     frames: list[Frame] = []
     if segment <= last and offset <= _segment_bytes:
-        found, segment, offset = await asyncio.to_thread(read, directory, segment, offset, limit)
-        frames = [Frame(at, stream, data) for at, stream, data in found]
+        try:
+            found, segment, offset = await asyncio.to_thread(read, directory, segment, offset, limit)
+            frames = [Frame(at, stream, data) for at, stream, data in found]
+        except OSError as error:  # the job has put something else there: it has no output then, and still an end
+            _log.info("the output in %s cannot be read: %s", directory, error)
     return LogChunk(frames, f"{segment}:{offset}", eof=over and not frames, truncated=status.log_truncated)
 
 
 async def log_end(directory: str) -> str:
-    segment, offset = await asyncio.to_thread(end, directory)
+    try:
+        segment, offset = await asyncio.to_thread(end, directory)
+    except OSError:
+        segment, offset = 0, 0
     return f"{segment}:{offset}"
 
 
