@@ -10,7 +10,7 @@ import traceback
 from bench.harness import begin, bench_of, options
 
 QUICK = (
-    "jobs", "queues", "read", "submit", "postgres", "transfers", "follow", "idle", "cli_times", "many_jobs",
+    "jobs", "queues", "read", "submit", "postgres", "transfers", "lake", "follow", "idle", "cli_times", "many_jobs",
     "decisions", "install_size", "dial",
 )  # fmt: skip
 SLOW = ("slurm", "slurm_jobs", "ray_jobs")

@@ -162,7 +162,7 @@ class Walk:
                 "team": team.id,
                 "role": role.id,
                 "digest": DIGEST,
-                "fileset": create_file_set(uow, root, f"fs{n}", [f"/d{n}/a"], account=account).name,
+                "fileset": create_file_set(uow, root, f"f{n}", [f"/d{n}/a"], account=account).name,
                 "upload": "u",
                 "job": submit_job(uow, root, spec, settings).id,
                 "image": add_image(uow, root, "default", f"i{n}", f"/srv/{n}", RootFacts()).name,

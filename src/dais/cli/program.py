@@ -18,6 +18,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry(
         "dais.cli.admin.doctor:doctor", "Tell what this machine can isolate and do, what follows, and how to mend it."
     ),
+    "gc": Entry("dais.cli.admin.gc:gc", "Free stored contents that nothing needs."),
     "backup": Entry("dais.cli.admin.backup:backup", "Copy this installation into a directory, also while it runs."),
     "restore": Entry("dais.cli.admin.backup:restore", "Make an installation of a backup, in an empty data directory."),
     "admin": Entry("dais.cli.admin.group:admin", "Look after this installation."),

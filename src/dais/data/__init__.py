@@ -10,7 +10,7 @@ from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
 from dais.data.lake.contents import check_contents
 from dais.data.lake.files import commit_files, remove_file
-from dais.data.lake.needed import lake_digests
+from dais.data.lake.needed import lake_digests, versions_with
 from dais.data.lake.reading import get_file, get_files, list_directory_files, list_file_versions
 from dais.data.lake.set_reading import (
     compare_file_sets,
@@ -32,12 +32,17 @@ from dais.data.reading import (
     open_file,
     remove_entries,
 )
+from dais.data.scrub import Scrubbed, scrub, unsound
 from dais.data.settings import DataSettings
 from dais.data.sources import materialize, pin_source, read_source, source_file, store_source
 from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
 from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_key, write_pack, write_piece
 
 __all__ = [
+    "Scrubbed",
+    "scrub",
+    "unsound",
+    "versions_with",
     "OpenContent",
     "Readable",
     "open_content",

@@ -21,9 +21,9 @@ from dais.wire.lake import LARGE_CONTENT, Chunk, NewVersion, Recipe
 from dais.wire.transfers import Digests, PackEntry, Received, Stored, pack_header
 
 AT_ONCE = 4
-WINDOW = 32 << 20
+WINDOW = 60 << 20
 """Bytes of a large file that are cut while those before are sent."""
-CHUNK_PACK = 8 << 20
+CHUNK_PACK = 15 << 20
 """Bytes of chunks that one request carries."""
 ASKED = 10_000
 """Digests of one question."""
@@ -167,7 +167,7 @@ class ContentSender:
                 size = 0
             packs[-1].append((offset, chunk))
             size += chunk.size
-        yield from together([self._send_pack(source, pack) for pack in packs if pack], 2)
+        yield from together([self._send_pack(source, pack) for pack in packs if pack], AT_ONCE)
         return found
 
     def _send_pack(self, source: OpenFile, pack: list[tuple[int, Chunk]]) -> Flow[None]:

@@ -7,6 +7,7 @@ that as it was. Where the cache cannot be opened or written, files are read agai
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -55,12 +56,14 @@ class DigestCache:
         found: dict[str, str] = {}
         try:
             with closing(self._open()) as database:
-                for place, stamp in files.items():
-                    row = database.execute(
-                        "SELECT device, inode, size, mtime, ctime, digest FROM digests WHERE place = ?", (place,)
-                    ).fetchone()
-                    if row is not None and row[:5] == stamp:
-                        found[place] = row[5]
+                rows = database.execute(
+                    "SELECT place, device, inode, size, mtime, ctime, digest FROM digests "
+                    "WHERE place IN (SELECT value FROM json_each(?))",
+                    (json.dumps(list(files)),),
+                )
+                for place, *stamp, digest in rows:
+                    if tuple(stamp) == files[place]:
+                        found[place] = digest
         except (sqlite3.Error, OSError, UnicodeEncodeError):
             return found
         return found

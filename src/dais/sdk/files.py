@@ -14,7 +14,7 @@ from dais.sdk.errors import Conflict, Invalid
 from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Query, Request, Resource, listing, operation, work
 from dais.sdk.getting import Getter, at_mount_point
 from dais.sdk.local_files import LocalFile
-from dais.sdk.mapping import Pairs, convert_to_file_mapping, local_files
+from dais.sdk.mapping import Pairs, local_files, map_files
 from dais.sdk.pages import pages
 from dais.sdk.progress import Meter, OnProgress, Transferred
 from dais.sdk.uploading import ATTEMPTS, PATIENCE
@@ -55,10 +55,9 @@ class FilesApi(Resource):
     ) -> Flow[list[Committed]]:
         """Upload directories and files into a remote directory, as `convert_to_file_mapping` maps them."""
         places = [local] if isinstance(local, (str, Path)) else list(local)
-        mapping = yield from work(lambda: convert_to_file_mapping(places, remote))
-        for line in mapping.files_ignored:
+        found, ignored = yield from work(lambda: map_files(places, remote))
+        for line in ignored:
             self.tell(f"left out {line}")
-        found = yield from work(lambda: local_files(mapping.files_to_upload))
         return (yield from self._upload(found, account or self._client.account, always, progress))
 
     @operation

@@ -32,6 +32,14 @@ def convert_to_file_mapping(
     `/allen/d/2.txt`. One file may also be given a path that is no directory. Links, and what `.daisignore` files leave
     out, are ignored. Raises Invalid, OSError.
     """
+    found, ignored = map_files(local_paths, remote_path, ignored_paths)
+    return FileMapping([(file.location, file.path) for file in found], ignored)
+
+
+def map_files(
+    local_paths: Sequence[str | Path], remote_path: str, ignored_paths: Sequence[str | Path] = ()
+) -> tuple[list[LocalFile], list[str]]:
+    """The same as files that are ready to be sent."""
     single = not remote_path.endswith("/")
     if single and (len(local_paths) != 1 or Path(local_paths[0]).is_dir()):
         raise Invalid(
@@ -39,33 +47,29 @@ def convert_to_file_mapping(
             code="bad-path",
             hint=f"end it with a slash: {remote_path}/",
         )
+    leave_out = [Path(path).absolute() for path in ignored_paths]
+    found: list[LocalFile] = []
+    ignored: list[str] = []
     try:
         top = remote_path if single else lake_directory(remote_path)
-        mapped, ignored = _mapped(local_paths, top, [Path(path).absolute() for path in ignored_paths])
-        return FileMapping([(local, lake_path(remote)) for local, remote in mapped], ignored)
+        for local in local_paths:
+            place = Path(local)
+            tree = scan(place, skip_links=True)
+            ignored += [str(place / path) for path, _ in tree.links]
+            ignored += [str(place / line.removeprefix("link ").split(" -> ")[0]) for line in tree.left_out]
+            for file in tree.files:
+                if leave_out and _is_below(Path(file.location).absolute(), leave_out):
+                    ignored.append(file.location)
+                    continue
+                path = lake_path(top if single else f"{top}{file.path}")
+                found.append(LocalFile(path, file.location, file.size, file.executable))
     except PathError as error:
         raise Invalid(str(error), code=error.code) from error
+    return found, ignored
 
 
-def _mapped(
-    local_paths: Sequence[str | Path], top: str, leave_out: list[Path]
-) -> tuple[list[tuple[str, str]], list[str]]:
-    mapped: list[tuple[str, str]] = []
-    ignored: list[str] = []
-    for local in local_paths:
-        place = Path(local)
-        tree = scan(place, skip_links=True)
-        ignored += [str(place / path) for path, _ in tree.links]
-        ignored += [str(place / line.removeprefix("link ").split(" -> ")[0]) for line in tree.left_out]
-        for file in tree.files:
-            where = Path(file.location).absolute()
-            if any(where == one or one in where.parents for one in leave_out):
-                ignored.append(file.location)
-            elif top.endswith("/"):
-                mapped.append((file.location, f"{top}{file.path}"))
-            else:
-                mapped.append((file.location, top))
-    return mapped, ignored
+def _is_below(where: Path, places: list[Path]) -> bool:
+    return any(where == one or one in where.parents for one in places)
 
 
 def local_files(pairs: Pairs) -> list[LocalFile]:

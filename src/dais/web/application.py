@@ -29,6 +29,7 @@ from dais.web.pages import (
     job,
     jobs,
     keys,
+    lake,
     log,
     palette,
     passkeys,
@@ -83,6 +84,8 @@ register_url_convertor("below", _Below())
 
 JOBS = "/{organization}/{account}/jobs"
 FOLDERS = "/{organization}/{account}/folders"
+FILES = "/{organization}/{account}/files"
+FILE_SETS = "/{organization}/{account}/filesets"
 
 ACCESS: tuple[Page, ...] = (
     page("GET", "/access", who.show_who, own="their own rules; those of others take policy:get"),
@@ -180,6 +183,8 @@ PAGES: tuple[Page, ...] = (
     page("POST", "/uploads/{folder}/compare", transfers.compare, action="data:get"),
     page("POST", "/uploads/{folder}/pack", transfers.pack, action="data:set"),
     page("PUT", "/uploads/{folder}/file", transfers.piece, action="data:set"),
+    page("GET", "/files", lake.show_files, action="file:list"),
+    page("GET", "/filesets", lake.show_sets, action="fileset:list"),
     page("GET", "/cluster", cluster.show_cluster, action=("group:list", "node:list")),
     page("GET", "/cluster/attach", cluster.ask_new, action="group:new"),
     page("POST", "/cluster/attach", cluster.attach, action="group:new"),
@@ -199,6 +204,10 @@ PAGES: tuple[Page, ...] = (
     page("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill, action="job:kill"),
     page("POST", f"{JOBS}/{{ref}}/kill", job.kill, action="job:kill"),
     page("POST", f"{JOBS}/{{ref}}/retry", job.retry, action="job:new"),
+    page("GET", f"{FILES}", lake.show_files, action=("file:list", "file:get")),
+    page("GET", f"{FILES}/content", lake.download, action="file:get"),
+    page("GET", f"{FILE_SETS}", lake.show_sets, action="fileset:list"),
+    page("GET", f"{FILE_SETS}/{{name}}", lake.show_set, action="fileset:get"),
     page("GET", f"{FOLDERS}", folders.show_folders, action="data:list"),
     page("GET", f"{FOLDERS}/{{name}}", files.show, action="data:get"),
     page("POST", f"{FOLDERS}/{{name}}", files.change, action="data:set"),

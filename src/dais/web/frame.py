@@ -44,7 +44,7 @@ HEADERS = {
 
 SECTIONS = (
     ("jobs", "Jobs", "/jobs", ("/jobs", "/submit")),
-    ("data", "Data", "/folders", ("/folders",)),
+    ("data", "Data", "/folders", ("/folders", "/files", "/filesets")),
     ("cluster", "Cluster", "/cluster", ("/cluster",)),
     ("access", "Access", "/access/users", ("/access",)),
     ("settings", "Settings", "/settings", ("/settings",)),
@@ -175,7 +175,8 @@ def _section(here: str) -> str | None:
         if any(here == beginning or here.startswith(f"{beginning}/") for beginning in beginnings):
             return name
     parts = here.split("/")
-    return {"jobs": "jobs", "folders": "data"}.get(parts[3]) if len(parts) > 3 else None
+    places = {"jobs": "jobs", "folders": "data", "files": "data", "filesets": "data"}
+    return places.get(parts[3]) if len(parts) > 3 else None
 
 
 def answer_json(value: Any, status: int = 200) -> Response:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from dais.cli.admin.doctor_data import data
 from dais.cli.admin.place import data_dir_of, data_dir_option, platform_missing
 from dais.cli.findings import finding_lines
 from dais.cli.problems import complain
@@ -20,7 +21,7 @@ UNSOUND = 1
 """Exit code when something matters that is not as it should be."""
 
 
-@click.command("doctor")
+@click.group("doctor", invoke_without_command=True)
 @data_dir_option
 @click.option(
     "--config", type=click.Path(path_type=Path), metavar="FILE", help="The dais.toml with the settings (DAIS_CONFIG)."
@@ -37,6 +38,8 @@ def doctor(data_dir: Path | None, config: Path | None, as_json: bool) -> int:
       dais doctor
       dais doctor --json
     """
+    if click.get_current_context().invoked_subcommand is not None:
+        return 0
     try:
         from dais.app import DaisError
         from dais.app.doctor import examine
@@ -49,6 +52,9 @@ def doctor(data_dir: Path | None, config: Path | None, as_json: bool) -> int:
         return UNSOUND
     click.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if as_json else _page(report))
     return 0 if report.sound else UNSOUND
+
+
+doctor.add_command(data)
 
 
 def _page(report: Report) -> str:

@@ -49,11 +49,11 @@ class _Sourced(msgspec.Struct):
 _source = msgspec.json.Decoder(_Sourced)
 
 
-async def collect_blobs(db: Database, blobs: BlobStore, *, now: float | None = None) -> int:
-    """Remove what nothing needs; the bytes that became free. `now` is in seconds, for tests."""
+async def collect_blobs(db: Database, blobs: BlobStore, *, now: float | None = None, dry_run: bool = False) -> int:
+    """Remove what nothing needs; the bytes that became free, or with `dry_run` would. `now` is in seconds."""
     used = await needed(db, blobs)
-    freed = await asyncio.to_thread(blobs.collect, used, now=now)
-    if freed:
+    freed = await asyncio.to_thread(blobs.collect, used, now=now, dry_run=dry_run)
+    if freed and not dry_run:
         log.info("blobs that nothing needs any more were removed", extra={"bytes": freed})
     return freed
 

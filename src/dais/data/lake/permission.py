@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from dais.identity import Account, Actor, may, record, require, resource_at
+from dais.identity import Account, Actor, may, record, require, resource_at, visible
 from dais.kit.database import UnitOfWork
 
 
@@ -15,7 +15,7 @@ def require_all(uow: UnitOfWork, actor: Actor, action: str, where: Account, path
     The audit log is told once, by the directory that all lie in.
     """
     new = action.endswith(":new")
-    for path in paths:
+    for path in () if visible(uow, actor, action).everything else paths:
         if not may(uow, actor, action, resource_at(uow, "file", path, account_id=where.id, new=new)):
             require(uow, actor, action, account_id=where.id, resource_id=path)
     if len(paths) == 1:

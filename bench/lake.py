@@ -1,0 +1,203 @@
+"""Versioned files: a large one and many small ones, added, added again, and a little changed; beside git and DVC."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.harness import Aim, Bench, Row, main, ratios
+from bench.server import dais
+from bench.transfers import copy_and_hash, git_add
+from tests.support.installation import Installation
+
+MIB = 1 << 20
+SETTLED_SECONDS = 2.1
+"""What was written less than two seconds ago is read again: its times could still stay as they are."""
+
+
+def run(bench: Bench) -> None:
+    large(bench)
+    small(bench)
+
+
+def large(bench: Bench) -> None:
+    """One file: new, again, and with one megabyte changed."""
+    size = bench.pick(2048, 64) * MIB
+    with _place() as directory, dais() as server:
+        lake = Lake(server, directory / "cache")
+        source = directory / "large"
+        seen = bench.interleave(
+            {
+                "add": lambda: size / MIB / lake.add_new(source, partial(write_new, source, size)),
+                "cp": lambda: size / MIB / copy_and_hash(source, directory / "copy"),
+            }
+        )
+        again = bench.repeat(lambda: lake.again(source))
+        changed = bench.repeat(lambda: lake.change(source, size))
+    what = f"{size // MIB:,} MiB"
+    bench.report(
+        Row(
+            figure=f"add a file of {what}: cut into chunks, hashed, verified, synced, committed",
+            ours=seen["add"],
+            unit="MiB/s",
+            peer="cp, then SHA-256 by OpenSSL",
+            theirs=seen["cp"],
+            ratios=ratios(seen["add"], seen["cp"]),
+            aim=Aim(number="9", must=0.6, should=0.8),
+        ),
+        Row(
+            figure=f"add it again, unchanged ({what}): first time ÷ this time",
+            ours=[size / MIB / rate / spent for rate, spent in zip(seen["add"], again, strict=True)],
+            unit="times",
+            aim=Aim(number="", must=20),
+        ),
+        Row(
+            figure=f"one megabyte of {what} changed: what the blob store grows by",
+            ours=changed,
+            unit="MiB",
+            aim=Aim(number="", must=16, at_most=True),
+        ),
+    )
+
+
+def small(bench: Bench) -> None:
+    """Many small files: new, and again."""
+    count = bench.pick(10_000, 500)
+    with _place() as directory, dais() as server:
+        lake = Lake(server, directory / "cache")
+        tree = directory / "tree"
+        fill = partial(write_tree, tree, count)
+        sides: dict[str, Callable[[], float]] = {"add": lambda: count / lake.add_new(tree, fill)}
+        if shutil.which("git"):
+            sides["git"] = lambda: count / git_add(tree)
+        else:
+            bench.absent("git", "install git")
+        if dvc() is not None:
+            sides["dvc"] = lambda: count / dvc_add(tree)
+        else:
+            bench.absent("DVC", "install the extra `bench`")
+        seen = bench.interleave(sides)
+        again = bench.repeat(lambda: lake.again(tree))
+    rows = []
+    for peer, name, aim in (("git", "git add", (0.7, 1.2)), ("dvc", "DVC add", (3, 6))):
+        if peer in seen:
+            rows.append(
+                Row(
+                    figure=f"add {count:,} files of 4 KiB in one commit",
+                    ours=seen["add"],
+                    unit="files/s",
+                    peer=name,
+                    theirs=seen[peer],
+                    ratios=ratios(seen["add"], seen[peer]),
+                    aim=Aim(number="11" if peer == "git" else "12", must=aim[0], should=aim[1]),
+                )
+            )
+    rows.append(
+        Row(
+            figure=f"add {count:,} files of 4 KiB again, unchanged: first time ÷ this time",
+            ours=[count / rate / spent for rate, spent in zip(seen["add"], again, strict=True)],
+            unit="times",
+            aim=Aim(number="", must=20),
+        )
+    )
+    bench.report(*rows)
+
+
+class Lake:
+    """Versioned files of an installation, by its SDK in this process; times in seconds."""
+
+    def __init__(self, server: Installation, cache: Path) -> None:
+        os.environ["DAIS_CACHE_DIR"] = str(cache)
+        self._client = server.client()
+        self._blobs = server.data / "blobs"
+
+    def add_new(self, source: Path, fill: Callable[[], None]) -> float:
+        """Add what is new to the server."""
+        fill()
+        return self._add(source)
+
+    def again(self, source: Path) -> float:
+        """Add what has not changed, once its digests are remembered."""
+        time.sleep(SETTLED_SECONDS)
+        self._add(source)
+        return self._add(source)
+
+    def change(self, source: Path, size: int) -> float:
+        """Change one megabyte in the middle and add it; MiB that the store grows by."""
+        before = self._stored()
+        with source.open("r+b") as file:
+            file.seek(random.randrange(size - MIB))
+            file.write(random.randbytes(MIB))
+        self._add(source)
+        return (self._stored() - before) / MIB
+
+    def _add(self, source: Path) -> float:
+        begun = time.monotonic()
+        self._client.files.upload_tree(source, "/bench/")
+        return time.monotonic() - begun
+
+    def _stored(self) -> int:
+        return sum(path.stat().st_size for path in self._blobs.glob("??/*"))
+
+
+def write_new(path: Path, size: int) -> None:
+    """A file that nobody has seen before. (Content that repeats itself would be cut at the largest size, not by what it
+    says.)"""
+    with path.open("wb") as file:
+        for _ in range(size // MIB):
+            file.write(os.urandom(MIB))
+
+
+def write_tree(tree: Path, count: int) -> None:
+    """Files of 4 KiB whose contents nobody has seen before."""
+    for index in range(count):
+        path = tree / f"{index // 100:03d}" / f"{index % 100:03d}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(random.randbytes(4096))
+
+
+def dvc() -> str | None:
+    """The program, where it is installed."""
+    beside = Path(sys.executable).with_name("dvc")
+    return str(beside) if beside.exists() else shutil.which("dvc")
+
+
+def dvc_add(tree: Path) -> float:
+    """Seconds that `dvc add` takes for a copy of the tree, in a repository of its own."""
+    program = dvc()
+    assert program is not None
+    with TemporaryDirectory(prefix="dais-bench-") as name:
+        shutil.copytree(tree, Path(name) / "tree")
+        environment = os.environ | {"HOME": name, "DVC_NO_ANALYTICS": "1"}
+        run = partial(subprocess.run, env=environment, check=True, capture_output=True, cwd=name)
+        run([program, "init", "--quiet", "--no-scm"])
+        begun = time.monotonic()
+        run([program, "add", "--quiet", "tree"])
+        return time.monotonic() - begun
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """A directory for files that are added, which the server need not enter."""
+    before = os.environ.get("DAIS_CACHE_DIR")
+    with TemporaryDirectory(prefix="dais-bench-") as name:
+        try:
+            yield Path(name)
+        finally:
+            if before is None:
+                os.environ.pop("DAIS_CACHE_DIR", None)
+            else:
+                os.environ["DAIS_CACHE_DIR"] = before
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,69 @@
+"""Looking after the stored contents from the machine itself, while the server runs or not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from dais.app.beside import opened
+from dais.compute.retention.blobs import collect_blobs, needed
+from dais.data import BlobStore, scrub, unsound, versions_with
+
+MOST_NAMED = 1_000
+"""Versions of files that a report names."""
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that became free, or with `dry_run` would."""
+
+    freed: int
+    dry_run: bool
+
+
+class Sufferer(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a file, `org.account:/path:version`, whose content is `damaged` or `missing`."""
+
+    file: str
+    digest: str
+    problem: str
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read, and what is wrong: contents by their digests, those that nothing needs included, and files."""
+
+    contents: int
+    size: int
+    damaged: list[str]
+    missing: list[str]
+    files: list[Sufferer]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing that somebody needs is damaged or missing."""
+        return not self.missing and not self.files and not self.damaged
+
+
+def collect(data_dir: Path, config: Path | None = None, *, dry_run: bool = False) -> Collected:
+    """Free blobs that nothing needs and that are older than a day. Raises as `opened`."""
+    with opened(data_dir, config) as db:
+        blobs = BlobStore(data_dir / "blobs")
+        return Collected(freed=asyncio.run(collect_blobs(db, blobs, dry_run=dry_run)), dry_run=dry_run)
+
+
+def examine(data_dir: Path, config: Path | None = None, tell: Callable[[int, int], None] | None = None) -> Contents:
+    """Read all contents again, and look whether all that is needed is there. Raises as `opened`."""
+    with opened(data_dir, config) as db:
+        blobs = BlobStore(data_dir / "blobs")
+        read = scrub(blobs, tell)
+        wrong = unsound(blobs, asyncio.run(needed(db, blobs)), read.damaged)
+        files: list[tuple[str, str]] = db.read_sync(versions_with, list(wrong), MOST_NAMED)
+        return Contents(
+            contents=read.contents,
+            size=read.size,
+            damaged=sorted(read.damaged),
+            missing=sorted(digest for digest, problem in wrong.items() if problem == "missing"),
+            files=[Sufferer(file=file, digest=digest, problem=wrong[digest]) for file, digest in files],
+        )
