@@ -68,7 +68,8 @@ def test_doctor_names_the_versions_that_suffer(own: Installation, tmp_path: Path
     client = own.client()
     content = tmp_path / "large"
     content.write_bytes(random.randbytes(17 << 20))
-    client.files.upload([(content, "/large"), (tree(tmp_path / "t", 1) / "0/0.bin", "/small")])
+    small = tree(tmp_path / "t", 1) / "0/0.bin"
+    client.files.upload([(content, "/large"), (small, "/small")])
     digest = client.files.get("/small").digest.removeprefix("blake3:")
     blobs = own.data / "blobs"
     (recipe,) = blobs.glob("??/*.recipe")
@@ -87,6 +88,12 @@ def test_doctor_names_the_versions_that_suffer(own: Installation, tmp_path: Path
     }
     with pytest.raises(DaisError, match="damaged"):
         client.files.download([("/large", str(tmp_path / "got"))])
+    shared = own.dais("doctor", "data", "--discard", "--data-dir", str(own.data))
+    assert shared.returncode == 1
+    client.files.upload([(content, "/large"), (small, "/small")])
+    assert examined(own)["sound"] is True
+    client.files.download([("/large:1", str(tmp_path / "got"))])
+    assert (tmp_path / "got").read_bytes() == content.read_bytes()
 
 
 @pytest.mark.slow

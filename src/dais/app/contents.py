@@ -53,13 +53,24 @@ def collect(data_dir: Path, config: Path | None = None, *, dry_run: bool = False
         return Collected(freed=asyncio.run(collect_blobs(db, blobs, dry_run=dry_run)), dry_run=dry_run)
 
 
-def examine(data_dir: Path, config: Path | None = None, tell: Callable[[int, int], None] | None = None) -> Contents:
-    """Read all contents again, and look whether all that is needed is there. Raises as `opened`."""
+def examine(
+    data_dir: Path,
+    config: Path | None = None,
+    tell: Callable[[int, int], None] | None = None,
+    *,
+    discard: bool = False,
+) -> Contents:
+    """Read all contents again, and look whether all that is needed is there. Raises as `opened`.
+
+    With `discard` damaged contents are taken away: then they are missing, and can be sent again.
+    """
     with opened(data_dir, config) as db:
         blobs = BlobStore(data_dir / "blobs")
         read = scrub(blobs, tell)
         wrong = unsound(blobs, asyncio.run(needed(db, blobs)), read.damaged)
         files: list[tuple[str, str]] = db.read_sync(versions_with, list(wrong), MOST_NAMED)
+        for digest in read.damaged if discard else ():
+            blobs.discard_damaged(digest)
         return Contents(
             contents=read.contents,
             size=read.size,

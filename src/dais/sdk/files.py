@@ -147,17 +147,28 @@ class FilesApi(Resource):
         meter = Meter(progress)
         meter.expect(len(found), sum(file.size for file in found))
         sender = ContentSender(self, "/v1/contents", meter, DigestCache())
-        for attempt in range(ATTEMPTS):
-            new = yield from sender.send(found, anew=attempt > 0)
-            body = msgspec.json.encode(Commit(files=new, account=account, always=always))
+        new = yield from sender.unchanged(found)
+        for attempt in range(ATTEMPTS + 1):
+            told = new is not None
+            if new is None:
+                new = yield from sender.send(found, anew=attempt > 1)
             try:
-                # Committed twice, the second time nothing is new; what is asked for `always` may not be repeated.
-                request = Request("POST", "/v1/files", {}, body, repeatable=not always, timeout=PATIENCE)
-                return (yield from self.call(request, Page[Committed])).items
+                done = yield from self._commit(Commit(files=new, account=account, always=always))
             except Conflict as error:
-                if error.code != "blobs-missing" or attempt + 1 == ATTEMPTS:
+                if error.code != "blobs-missing" or attempt == ATTEMPTS:
                     raise
+                new = None
+            else:
+                if told:
+                    meter.skip(len(found), sum(file.size for file in new))
+                return done
         raise AssertionError("unreachable")
+
+    def _commit(self, commit: Commit) -> Flow[list[Committed]]:
+        # Committed twice, the second time nothing is new; what is asked for `always` may not be repeated.
+        body, again = msgspec.json.encode(commit), not commit.always
+        request = Request("POST", "/v1/files", {}, body, repeatable=again, timeout=PATIENCE)
+        return (yield from self.call(request, Page[Committed])).items
 
     def _resolve(self, files: list[str], account: str | None) -> Flow[list[FileVersion]]:
         body = msgspec.json.encode(Wanted(files=files, account=account or self._client.account))

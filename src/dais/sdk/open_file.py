@@ -45,6 +45,9 @@ class OpenFile:
 
     def read_at(self, offset: int, size: int) -> bytes:
         """The bytes from an offset on. Raises Invalid `file-changed` when there are fewer."""
+        whole = os.pread(self.file.fileno(), size, offset)
+        if len(whole) == size:
+            return whole
         data = bytearray()
         while len(data) < size and (piece := os.pread(self.file.fileno(), size - len(data), offset + len(data))):
             data += piece

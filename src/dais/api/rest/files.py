@@ -21,6 +21,7 @@ from dais.data import (
     open_content,
     pack_contents,
     remove_file,
+    same_files,
 )
 from dais.identity import listed
 from dais.kit.clock import to_rfc3339
@@ -75,8 +76,13 @@ async def commit(ctx: Context, body: Commit) -> answers.Page[Committed]:
     if len(body.files) > MAX_COMMIT:
         raise Invalid(f"{len(body.files):,} files are too many; commit at most {MAX_COMMIT:,}", code="bad-commit")
     await ctx.db.glance(listed, ctx.actor, "file:new")
-    await disk(check_contents, ctx.services.blobs, body.files)
-    done = await ctx.db.write(commit_files, ctx.actor, body.account, body.files, always=body.always)
+    same = {} if body.always else await ctx.db.read(same_files, ctx.actor, body.account, body.files)
+    digests = [file.digest for file in body.files]
+    if len(same) == len(digests) and not await disk(ctx.services.blobs.absent, digests):  # nothing to write
+        done = list(same.values())
+    else:
+        await disk(check_contents, ctx.services.blobs, body.files)
+        done = await ctx.db.write(commit_files, ctx.actor, body.account, body.files, always=body.always)
     items = [
         Committed(path=one.path, version=one.version, state="new" if one.new else "same", id=one.id) for one in done
     ]

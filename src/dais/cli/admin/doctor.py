@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from dais.cli.admin.doctor_data import data
+from dais.cli.admin.doctor_data import examine_data
 from dais.cli.admin.place import data_dir_of, data_dir_option, platform_missing
 from dais.cli.findings import finding_lines
 from dais.cli.problems import complain
@@ -21,25 +21,33 @@ UNSOUND = 1
 """Exit code when something matters that is not as it should be."""
 
 
-@click.group("doctor", invoke_without_command=True)
+@click.command("doctor")
+@click.argument("what", type=click.Choice(["data"]), metavar="[data]", required=False)
 @data_dir_option
 @click.option(
     "--config", type=click.Path(path_type=Path), metavar="FILE", help="The dais.toml with the settings (DAIS_CONFIG)."
 )
+@click.option("--discard", is_flag=True, help="With data: take damaged contents away, so that they can be sent again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document: level, sound, and every finding.")
-def doctor(data_dir: Path | None, config: Path | None, as_json: bool) -> int:
+def doctor(what: str | None, data_dir: Path | None, config: Path | None, discard: bool, as_json: bool) -> int:
     """Tell what this machine can isolate and do, what follows, and how to mend it.
 
     Before the first `dais up` it tries everything itself; later it asks what the running supervisor has found. The
     exit code is 0 when jobs are isolated and bounded, 1 when something is marked ✕.
 
+    With `data` it reads every stored content again instead, and names what is damaged or missing, and the versions of
+    files that suffer. With --discard what is damaged is taken away; uploading these files again mends them.
+
     \b
     Examples:
       dais doctor
       dais doctor --json
+      dais doctor data
     """
-    if click.get_current_context().invoked_subcommand is not None:
-        return 0
+    if what == "data":
+        return examine_data(data_dir, config, discard=discard, as_json=as_json)
+    if discard:
+        raise click.UsageError("--discard goes with `dais doctor data`")
     try:
         from dais.app import DaisError
         from dais.app.doctor import examine
@@ -52,9 +60,6 @@ def doctor(data_dir: Path | None, config: Path | None, as_json: bool) -> int:
         return UNSOUND
     click.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if as_json else _page(report))
     return 0 if report.sound else UNSOUND
-
-
-doctor.add_command(data)
 
 
 def _page(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""`dais doctor data`."""
+"""`dais doctor data`: stored contents, read again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from dais.cli.admin.place import config_option, data_dir_of, data_dir_option, platform, print_json
+from dais.cli.admin.place import data_dir_of, platform, print_json
 from dais.cli.progress import bar
 from dais.wire.units import short_size
 
@@ -21,20 +21,8 @@ UNSOUND = 1
 SHOWN = 20
 
 
-@click.command("data")
-@data_dir_option
-@config_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: damaged, missing, and the files.")
-def data(data_dir: Path | None, config: Path | None, as_json: bool) -> int:
-    """Read every stored content again, and name what is damaged or missing, and the versions of files that suffer.
-
-    Nothing is changed. Uploading a file again mends its content. The exit code is 1 when something is wrong.
-
-    \b
-    Examples:
-      dais doctor data
-      dais doctor data --json
-    """
+def examine_data(data_dir: Path | None, config: Path | None, *, discard: bool, as_json: bool) -> int:
+    """Read every stored content again and print what is wrong; the exit code."""
     with platform(), bar("reading", not as_json) as show:
         from dais.app.contents import examine
 
@@ -42,7 +30,7 @@ def data(data_dir: Path | None, config: Path | None, as_json: bool) -> int:
             if show is not None:
                 show(1, 2, f"{contents:,} contents, {short_size(size)}")
 
-        found = examine(data_dir_of(data_dir), config, tell)
+        found = examine(data_dir_of(data_dir), config, tell, discard=discard)
     if as_json:
         print_json({**msgspec.to_builtins(found), "sound": found.sound})
     else:
@@ -60,5 +48,7 @@ def _page(found: Contents) -> str:
         lines.append(f"  and {len(found.files) - SHOWN:,} more versions of files; --json lists them")
     if not found.files:
         lines += [f"  {digest}" for digest in [*found.damaged, *found.missing][:SHOWN]]
-    lines.append("  upload the files again, or restore them from a backup")
+    if found.damaged:
+        lines.append("  take damaged contents away with --discard")
+    lines.append("  then upload these files again, or restore them from a backup")
     return "\n".join(lines)

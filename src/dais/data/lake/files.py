@@ -42,6 +42,7 @@ _lock = Statement(
 )
 _newest = Statement(
     select(
+        files.c.path,
         file_versions.c.id,
         file_versions.c.file_id,
         file_versions.c.version,
@@ -148,6 +149,24 @@ def commit_files(
     if made:
         uow.emit(Event("file.new", "account", where.id, where.id, {"files": len(made), "path": paths[0]}))
     return [done[path] for path in by_path]
+
+
+def same_files(
+    uow: UnitOfWork, actor: Actor, account: str | None, wanted: Sequence[NewVersion]
+) -> dict[str, CommittedFile]:
+    """Those whose latest version is the same already, by path: a commit would do nothing with them. Changes nothing.
+
+    Raises as `commit_files`.
+    """
+    where = resolve_account(uow, actor, account)
+    by_path = _checked(wanted)
+    require_all(uow, actor, "file:new", where, list(by_path), audited=False)
+    rows = {row.path: row for row in uow.all(_newest, account_id=where.id, paths=list(by_path))}
+    return {
+        path: CommittedFile(id=row.id, path=path, version=row.version, new=False)
+        for path, new in by_path.items()
+        if (row := rows.get(path)) is not None and (row.digest, bool(row.executable)) == (new.digest, new.executable)
+    }
 
 
 def remove_file(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> int:
