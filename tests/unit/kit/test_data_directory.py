@@ -78,7 +78,7 @@ def test_a_dead_holder_whose_child_is_still_dying_is_waited_for(
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
         monkeypatch.setattr(data_directory, "_LOCK_SECONDS", 0.0)
-        monkeypatch.setattr("time.sleep", lambda _: process.communicate("\n", 30))
+        monkeypatch.setattr("time.sleep", lambda _: process.communicate("\n"))  # a limit would sleep, too
         with DirectoryLock(tmp_path):
             assert process.returncode == 0
 

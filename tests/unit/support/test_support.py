@@ -73,7 +73,7 @@ def test_a_database_that_is_taken_again_has_no_rows_and_counts_from_one(postgres
 
 def test_no_test_sees_the_users_installation() -> None:
     seen = {name for name in os.environ if name.startswith("DAIS_")}
-    assert seen == {"DAIS_DATA_DIR", "DAIS_CONFIG_DIR"}
+    assert seen == {"DAIS_CACHE_DIR", "DAIS_CONFIG_DIR", "DAIS_DATA_DIR"}
     assert not Path(os.environ["DAIS_DATA_DIR"]).exists()
 
 
