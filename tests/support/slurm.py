@@ -145,8 +145,9 @@ class Cluster:
         """Whether allocations have a control group that bounds their memory."""
         return os.access("/sys/fs/cgroup/memory", os.W_OK)
 
-    def begin_controller(self) -> None:
-        self._start("slurmctld", "slurmctld", "-D")
+    def begin_controller(self, *, forgetful: bool = False) -> None:
+        """Start it; `forgetful`, it has lost all that it knew of jobs and nodes."""
+        self._start("slurmctld", "slurmctld", "-D", *(["-c"] if forgetful else []))
 
     def kill_controller(self) -> None:
         """KILL it once it has written down what it knows now: it would lose its newest jobs else."""

@@ -113,6 +113,28 @@ async def test_a_controller_that_dies_loses_and_doubles_nothing(
     await eventually(lambda: _is(engine.connected), "an engine that knows that Slurm is back")
 
 
+async def test_jobs_that_the_controller_forgets_are_handed_over_again_or_lost(
+    harness: SlurmHarness, engine: SlurmEngine, watcher: Watcher
+) -> None:
+    """It comes back with nothing, kills what it does not know, and gives the same numbers to others."""
+    cluster, tally = harness.cluster, Tally(harness)
+    runs = tally.spec("exec sleep 1000")
+    await engine.launch([runs])
+    await watcher.running(runs.attempt_id)
+    cluster.run("scontrol", "update", f"nodename={','.join(cluster.nodes)}", "state=drain", "reason=a pause")
+    waits = [tally.spec("exit 6") for _ in range(3)]
+    handles = await engine.launch(waits)
+    for handle in handles:
+        await eventually(lambda handle=handle: _waits_for(engine, handle, "waits in Slurm"), "it in the queue")  # type: ignore[misc]
+    cluster.kill("slurmctld")
+    cluster.begin_controller(forgetful=True)
+    assert await all_over(watcher, waits) == [("exit-code", 6)] * 3
+    end = await watcher.over(runs.attempt_id)
+    assert (end.phase, end.reason) == (Phase.LOST, "node-lost")
+    assert tally.runs([runs, *waits]) == [1] * 4
+    await eventually(lambda: _all_there(engine), "all nodes")
+
+
 async def test_a_node_that_dies_loses_its_jobs_alone(
     harness: SlurmHarness, engine: SlurmEngine, watcher: Watcher
 ) -> None:

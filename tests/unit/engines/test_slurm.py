@@ -158,6 +158,15 @@ def test_where_both_may_be_right_slurm_is_asked(told: dict[str, Any], state: str
     assert status.stop_reason != ENDED_FROM_OUTSIDE
 
 
+@pytest.mark.parametrize("state", ["", "NODE_FAIL"])
+def test_what_slurm_has_forgotten_or_lost_is_lost(state: str) -> None:
+    attempts = Attempts()
+    attempt = attempts.add(LaunchSpec(attempt_id="a", argv=("true",), env={}))
+    attempts.tell(attempt, [record(reason="stopped", stop_reason=ENDED_FROM_OUTSIDE, signal=15)])
+    status = attempts.conclude(attempt, **verdict(attempt, state, 9))
+    assert (status.phase, status.reason, status.stop_reason) == (Phase.LOST, "node-lost", None)
+
+
 def test_what_a_node_alone_can_know_is_not_doubted() -> None:
     for told in (record(), record(reason="signal", signal=11), record(reason="stopped", stop_reason="user-request")):
         assert not doubtful(told)

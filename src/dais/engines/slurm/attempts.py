@@ -117,9 +117,9 @@ class Attempts:
         """The end as the node told it, but for what is known better."""
         record = known.record
         assert record is not None
-        fields: dict[str, Any] = {name: record.get(name) for name in _fields}
+        fields: dict[str, Any] = {"phase": Phase.ENDED, **{name: record.get(name) for name in _fields}}
         fields |= {"reason": record["reason"], "detail": record.get("detail") or None, "ended_at": record["at"]}
-        return known.set(phase=Phase.ENDED, **(fields | instead))
+        return known.set(**(fields | instead))
 
 
 def doubtful(record: dict[str, Any]) -> bool:
@@ -149,6 +149,9 @@ def verdict(known: Known, state: str, now: int) -> dict[str, Any]:
     record = known.record
     if record is not None:
         if record.get("stop_reason") == ENDED_FROM_OUTSIDE:
+            if state in ("", "NODE_FAIL", "BOOT_FAIL"):
+                lost = {"stop_reason": None, "exit_code": None, "signal": None, "detail": lost_words(known, state)}
+                return {"phase": Phase.LOST, "reason": "node-lost", **lost}
             found = {"stop_reason": None, "detail": "something ended Slurm's job from outside"} | found
         return found
     common = {"ended_at": now, "exit_code": None, "signal": None}

@@ -29,7 +29,7 @@ from dais.engines.contract import (
 from dais.engines.mailbox import Mailbox
 from dais.engines.slurm import program
 from dais.engines.slurm.attempts import Attempts, Known
-from dais.engines.slurm.commands import Commands
+from dais.engines.slurm.commands import Commands, Failed, Unreachable
 from dais.engines.slurm.host import NodeFacts, host_tools, look_at_a_node
 from dais.engines.slurm.nodes import Nodes
 from dais.engines.slurm.options import SlurmOptions
@@ -161,7 +161,14 @@ class SlurmEngine:
     async def nodes(self) -> list[NodeInfo]:
         """Slurm's nodes of the partition. Raises Unreachable."""
         facts = await self._node_facts()
-        return await self._nodes.look([known.seen for known in self._attempts.live() if known.seen], facts)
+        own = [known.seen for known in self._attempts.live() if known.seen]
+        try:
+            found = await self._nodes.look(own, facts)
+        except (Unreachable, Failed) as error:
+            self._watch.problem = str(error)
+            raise Unreachable(str(error)) from error
+        self._watch.problem = None
+        return found
 
     async def host_tools(self) -> HostTools:
         return host_tools(await self._node_facts(), self._options, self._commands.owner)

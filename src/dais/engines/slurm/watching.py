@@ -50,7 +50,7 @@ class Watch:
         self._mailbox = mailbox
         self._asked = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.problem: str | None = "it has not been asked yet"
+        self.problem: str | None = None
         self.submitter = Submitter(
             commands, options, store, reach, on_refused=self._refused, on_unknown=lambda _: self.ask()
         )
@@ -74,8 +74,9 @@ class Watch:
 
     async def _hear(self) -> None:
         """Read what nodes have left word of."""
-        for attempt_id in await asyncio.to_thread(self._store.news):
-            await self._read(attempt_id)
+        if self._attempts.live():
+            for attempt_id in await asyncio.to_thread(self._store.news):
+                await self._read(attempt_id)
         await asyncio.sleep(NEWS_SECONDS)
 
     async def _read(self, attempt_id: str) -> None:
@@ -180,7 +181,7 @@ class Watch:
             if state is not None:
                 await self._finish(known, state, settled=False, why="")
             elif await asyncio.to_thread(self._store.was_taken, known.attempt_id):
-                if not await self._lives(known):
+                if known.record is not None or not await self._lives(known):
                     await self._finish(known, "", settled=False, why="")
             else:
                 known.job = known.seen = None
