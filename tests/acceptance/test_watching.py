@@ -111,6 +111,7 @@ def test_ready_says_what_is_not(own: Installation) -> None:
     assert good.json == {
         "status": "ready",
         "checks": {"database": "ok", "schema": "ok", "engines": "ok", "server": "ok"},
+        "away": [],
     }
     supervisor = own.supervisor()
     os.kill(supervisor, signal.SIGSTOP)  # it keeps its lock, and answers nobody

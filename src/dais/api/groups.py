@@ -11,6 +11,7 @@ import msgspec
 from dais.api.context import Services
 from dais.compute import (
     check_new_group,
+    check_removal,
     find_group,
     find_kind,
     forget_group,
@@ -82,8 +83,10 @@ async def change_group(services: Services, actor: Actor, name: str, change: Grou
 
 async def detach_group(services: Services, actor: Actor, name: str) -> None:
     """Forget a group. Raises NotFound, Forbidden, Conflict `in-use` while a job of it has not ended."""
-    await services.db.write(remove_group, actor, name)
-    await services.compute.openings.close(name)
+    await services.db.read(check_removal, actor, name)
+    # Closed first: what its loops write about it rests on its row.
+    async with services.compute.openings.closed(name):
+        await services.db.write(remove_group, actor, name)
 
 
 async def _check(

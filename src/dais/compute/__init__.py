@@ -5,6 +5,7 @@ from dais.compute.environments.queries import environment_row, get_environment, 
 from dais.compute.figures import Figures, figures
 from dais.compute.groups.attached import (
     check_new_group,
+    check_removal,
     find_group,
     forget_group,
     get_group,
@@ -55,6 +56,7 @@ __all__ = [
     "forget_group",
     "find_group",
     "check_new_group",
+    "check_removal",
     "SAMPLE_SECONDS",
     "Sample",
     "Shipped",

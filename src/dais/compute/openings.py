@@ -7,7 +7,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -91,9 +92,18 @@ class Openings:
 
     async def close(self, name: str) -> None:
         """Close a group, if it is open here; its containers go on."""
+        async with self.closed(name):
+            pass
+
+    @asynccontextmanager
+    async def closed(self, name: str) -> AsyncIterator[None]:
+        """Keep a group closed in this process meanwhile; if it is still there afterwards, it is opened again."""
         opening = self._groups.setdefault(name, _Opening())
         async with opening.lock:
-            await self._close(name, opening)
+            if opening.told is not None:
+                opening.told = None
+                await self._compute.close_group(name)
+            yield
 
     # -- the loop --------------------------------------------------------------------------------------------
 
@@ -158,11 +168,6 @@ class Openings:
     def _make(self, row: Row) -> Engine:
         kind = find_kind(self._kinds, row.engine)
         return kind.make(read_options(row.engine, kind, msgspec.json.decode(row.options)), row.name)
-
-    async def _close(self, name: str, opening: _Opening) -> None:
-        if opening.told is not None:
-            opening.told = None
-            await self._compute.close_group(name)
 
     async def _write_problem(self, name: str, problem: str | None) -> None:
         if problem is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from dais.compute.groups.commands import register_group
+from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
 from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.jobs.queries import find_job
@@ -83,7 +85,7 @@ class Compute:
             await asyncio.to_thread(give_to_jobs, host, folders, data_dir)
             # Before the first request: whoever submits at once must find the group there.
             await db.write(register_group, name, engine.name, "host")
-            self._serve(name, engine, host)
+            self._serve(self._group(name, engine, host))
         self._opening = asyncio.create_task(self.openings.run(), name="resource groups")
         self._opening.add_done_callback(_report)
 
@@ -95,14 +97,16 @@ class Compute:
         try:
             await engine.start()
             host = await engine.host_tools()
+            own = self.groups[DEFAULT_GROUP].host
+            # What jobs use is shared by all groups, so it belongs to whom the machine's own engine says.
+            group = self._group(name, engine, msgspec.structs.replace(host, uid=own.uid, gid=own.gid))
+            with contextlib.suppress(OSError):  # its dispatcher asks again
+                await group.tell_nodes(look_at(group.data_dir, group.settings))
         except BaseException:
             await engine.close()
             raise
-        own = self.groups[DEFAULT_GROUP].host
-        # What jobs use is shared by all groups, so it belongs to whom the machine's own engine says.
-        host = msgspec.structs.replace(host, uid=own.uid, gid=own.gid)
         self._engines[name] = engine
-        self._serve(name, engine, host)
+        self._serve(group)
 
     async def close_group(self, name: str) -> None:
         """Stop the loops of a group and let go of its engine; its containers go on."""
@@ -112,13 +116,15 @@ class Compute:
         del self.groups[name]
         await self._engines.pop(name).close()
 
-    def _serve(self, name: str, engine: Engine, host: HostTools) -> None:
+    def _group(self, name: str, engine: Engine, host: HostTools) -> Group:
         db, blobs, folders, data_dir, vault = self._parts
-        group = Group(name, engine, db, blobs, folders, self.settings, data_dir, host, vault)
-        self.groups[name] = group
-        task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {name}")
+        return Group(name, engine, db, blobs, folders, self.settings, data_dir, host, vault)
+
+    def _serve(self, group: Group) -> None:
+        self.groups[group.name] = group
+        task = asyncio.create_task(Dispatcher(group).run(), name=f"dispatcher {group.name}")
         task.add_done_callback(_report)
-        self._tasks[name] = task
+        self._tasks[group.name] = task
 
     async def stop(self) -> None:
         """Stop the loops and disconnect. Containers go on."""

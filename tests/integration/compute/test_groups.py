@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from dais.compute import Compute, openings
+from dais.compute.groups.choice import choose_group
 from dais.compute.groups.topics import GROUPS
 from dais.engines.contract import NodeInfo
 from dais.engines.contract.status import Others
 from dais.engines.fake import FakeEngine, StartsAfter
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
+from dais.kit.errors import DaisError
 from dais.sdk import AsyncClient
 from dais.sdk.errors import Conflict, Forbidden, Invalid, NotFound
 from dais.wire.answers import JobDetail
-from dais.wire.spec import Resources
+from dais.wire.spec import JobSpec, Resources
 from tests.support.people import People
 from tests.support.site import Site, running_site
 from tests.support.world import GROUP, World
@@ -145,6 +147,7 @@ async def test_only_administrators_attach_and_see_options(site: Site, client: As
 async def test_other_options_open_the_engine_anew_and_jobs_go_on(world: World, client: AsyncClient) -> None:
     await attached(world, client, "more")
     world.machines.add("other", NodeInfo(name="other", cpu=8.0, memory=1 << 30))
+    await world.finished(await world.submit("exit", "0", group="more"))
     world.clock.advance(1)  # nodes that are not named any more are older than those that are
     changed = await client.groups.set("more", options={"machine": "other"}, default_image="debian")
     assert (changed.options, changed.default_image) == ({"machine": "other"}, "debian")
@@ -273,6 +276,21 @@ async def test_a_job_goes_to_the_first_group_in_which_it_fits(world: World, clie
     job = await world.submit("exit", "0", resources=Resources(cpu=16, mem=1 << 20))
     assert (await world.finished(job)).runs[0].node == "l", "one whose engine answers comes first"
     await world.kill(stuck)
+
+
+async def test_a_group_that_one_may_not_use_is_not_chosen(world: World, client: AsyncClient) -> None:
+    await attached(world, client, "big", NodeInfo(name="b", cpu=64.0, memory=64 << 30))
+    urn = (await client.groups.get("big")).urn
+    people = People.__new__(People)
+    people.db, people.root = world.db, world.actor
+    spec = JobSpec(command=("x",), resources=Resources(cpu=1, mem=1 << 20))
+    narrowed = people.narrowed(world.actor, f"group:get@{urn}")
+    assert (await world.db.read(choose_group, narrowed, spec)).group.name == "big"
+    assert (await world.db.read(choose_group, world.actor, spec)).group.name == GROUP
+    nowhere = people.narrowed(world.actor, "job:get@*")
+    with pytest.raises(DaisError) as refused:
+        await world.db.read(choose_group, nowhere, spec)
+    assert refused.value.family == "forbidden"
 
 
 # -- machines of several groups, and queues of their own ---------------------------------------------------------------

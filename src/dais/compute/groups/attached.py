@@ -143,7 +143,13 @@ def set_group(
 
 
 def remove_group(uow: UnitOfWork, actor: Actor, name: str) -> None:
-    """Forget a group, its nodes and its images; jobs that have ended keep its name.
+    """Forget a group, its nodes and its images; jobs that have ended keep its name. Raises as `check_removal`."""
+    check_removal(uow, actor, name)
+    forget_group(uow, name)
+
+
+def check_removal(uow: UnitOfWork, actor: Actor, name: str) -> None:
+    """Whether a group could be removed.
 
     Raises NotFound, Forbidden, Conflict `in-use` while a job of it has not ended, `is-default`.
     """
@@ -157,7 +163,6 @@ def remove_group(uow: UnitOfWork, actor: Actor, name: str) -> None:
             code="in-use",
             job=user,
         )
-    forget_group(uow, name)
 
 
 def forget_group(uow: UnitOfWork, name: str) -> None:

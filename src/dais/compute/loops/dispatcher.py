@@ -16,7 +16,6 @@ from functools import partial
 
 import msgspec
 
-from dais.compute.groups.commands import update_nodes
 from dais.compute.groups.disk import Disk, look_at
 from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
@@ -59,6 +58,8 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 5.0
 """How long a tick waits for something to happen before it looks anyway."""
+AWAY_SECONDS = 0.5
+"""The same while the engine cannot be reached: when it is back, it need not say so."""
 RECONCILE_SECONDS = 30.0
 """How often the engine is asked about everything that runs, in case it told and nobody heard."""
 STOP_AGAIN_SECONDS = 30.0
@@ -255,17 +256,12 @@ class Dispatcher:
             begun = time.perf_counter()
             await self._decide()
             self._group.ticks.note(time.perf_counter() - begun)
-        await hint.wait(IDLE_SECONDS)
+        await hint.wait(IDLE_SECONDS if self._group.away is None else AWAY_SECONDS)
 
     async def _tell_nodes(self, disk: Disk | None) -> None:
         """Write what machines there are, and what is free on the disk that jobs are staged on."""
         group = self._group
-        # Engines of whole machines tell it of each; where it is the group's, all have it, or none.
-        shared = {"internet": group.host.internet}
-        nodes = [
-            msgspec.structs.replace(node, isolation=shared | node.isolation) for node in await group.engine.nodes()
-        ]
-        await group.db.write(update_nodes, group.name, nodes, disk)
+        await group.tell_nodes(disk)
         short, before = disk.short if disk else None, self._short
         self._short = short
         if (short is None) != (before is None):
@@ -287,7 +283,7 @@ class Dispatcher:
             backfills = isinstance(group.engine, Backfills) and group.engine.backfills
             lookahead = group.engine.lookahead if isinstance(group.engine, Queues) else None
             outcome: Outcome = await group.db.write(
-                tick, group.name, statuses, handles, backfills=backfills, lookahead=lookahead, away=group.problem
+                tick, group.name, statuses, handles, backfills=backfills, lookahead=lookahead, away=group.away
             )
         except BaseException:
             self._inbox = batches + self._inbox

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
+from dais.compute.groups.commands import update_nodes
+from dais.compute.groups.disk import Disk
+from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.loops.spares import Spares
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
@@ -39,6 +44,13 @@ class Group:
     def __post_init__(self) -> None:
         self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
 
+    async def tell_nodes(self, disk: Disk | None) -> None:
+        """Write what machines there are, and what is free on the disk that jobs are staged on. Raises OSError."""
+        # Engines of whole machines tell it of each; where it is the group's, all have it, or none.
+        shared = {"internet": self.host.internet}
+        nodes = [msgspec.structs.replace(node, isolation=shared | node.isolation) for node in await self.engine.nodes()]
+        await self.db.write(update_nodes, self.name, nodes, disk)
+
     def run_directory(self, run_id: str) -> Path:
         """Where a run's source is staged."""
         return self.data_dir / "jobs" / run_id
@@ -56,5 +68,6 @@ class Group:
 
     @property
     def tools(self) -> Path:
-        """The directory with `python` and `python3` of the host image."""
-        return self.data_dir / "host" / "bin"
+        """The directory with `python` and `python3` of the host image, which each group has of its own."""
+        own = () if self.name == DEFAULT_GROUP else (self.name,)
+        return self.data_dir.joinpath("host", *own, "bin")

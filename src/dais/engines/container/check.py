@@ -65,7 +65,8 @@ def _unreachable(socket: str, error: Exception) -> CheckFinding:
         name="socket",
         ok=False,
         detail=str(error),
-        remedy="let the server's user join the socket's group (Docker: usermod -aG docker USER), and start Dais again"
+        # A server that gave up root has no further groups: to join the socket's would not let it in.
+        remedy=f"setfacl -m u:{os.geteuid()}:rw {socket} (docs/engines.md says how to let it stay so)"
         if denied
         else "start the daemon, and look at its log",
     )

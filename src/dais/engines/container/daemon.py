@@ -131,6 +131,6 @@ def unreachable(socket: str) -> str:
     if not os.access(socket, os.R_OK | os.W_OK):
         return (
             f"{socket} may not be used by the user of this server ({os.geteuid()}): {os.strerror(errno.EACCES)}; "
-            "add that user to the socket's group (for Docker: usermod -aG docker USER) and start Dais again"
+            f"let that user in: setfacl -m u:{os.geteuid()}:rw {socket} (docs/engines.md says how to let it stay so)"
         )
     return f"nothing answers at {socket}: is the container daemon running?"
