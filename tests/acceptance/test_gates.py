@@ -8,7 +8,6 @@ are narrowed to the same. What is refused changes nothing, and what is not there
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,66 +16,25 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
-from sqlalchemy import Table, func, select
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from dais.api import all_routes, make_folder
-from dais.compute import add_image, new_group, set_secret, submit_job
-from dais.compute.environments.commands import claim_environment
-from dais.data import commit_files, create_file_set
-from dais.data.hashing import digest_of
-from dais.engines.contract import RootFacts
+from dais.api import all_routes
 from dais.identity import (
     ACTIONS,
-    INSTALLATION,
-    Actor,
-    NewToken,
-    add_role_member,
-    authenticate,
-    create_account,
-    create_organization,
-    create_policy,
-    create_role,
-    create_role_key,
-    create_team,
-    create_token,
-    create_user,
-    resolve_role,
 )
-from dais.identity.signing_in.invitations import invite
 from dais.kit.clock import ManualClock
-from dais.kit.database import Database, Statement, UnitOfWork, metadata
+from dais.kit.database import Database
 from dais.kit.ids import new_id
 from dais.web import ALL
-from dais.wire.lake import NewVersion
-from dais.wire.spec import JobSpec, Resources
-from dais.wire.transfers import NewFolder
 from tests.support.gates import CALLS, EVERYTHING, PAGES, Call
-from tests.support.site import Site, running_site
-from tests.support.sso import only_provider
+from tests.support.site import running_site
+from tests.support.walking import Walk
 from tests.support.world import World
 
 pytestmark = pytest.mark.anyio
 
 DENIED = (401, 403, 404)
-DIGEST = digest_of(b"x")
-CHANGES = (
-    *("organizations", "accounts", "users", "teams", "team_users", "roles", "role_users", "policies", "tokens"),
-    *(
-        "folders",
-        "secrets",
-        "images",
-        "resource_groups",
-        "environments",
-        "invitations",
-        "log_limits",
-        "notify_settings",
-    ),
-    *("identity_providers", "files", "file_versions", "file_sets", "file_set_versions"),
-)
-"""Tables that no refused request may touch."""
-_counted: dict[str, Statement] = {}
 _kinds = {
     "accounts": "account",
     "jobs": "job",
@@ -98,116 +56,6 @@ _kinds = {
     "uploads": "upload",
 }
 """What a placeholder means, by the word before it."""
-
-
-class Walk:
-    """The walkers, and the things that they come to."""
-
-    def __init__(self, site: Site, root: Actor, client: httpx2.AsyncClient) -> None:
-        self.site, self.db, self.root, self.client = site, site.world.db, root, client
-        self.org = root.organization_id
-        self._numbers = itertools.count(1)
-
-    def prepare(self) -> None:
-        """The account where everything lies, and the administrator of another organization."""
-        self.lab = self.db.write_sync(create_account, self.root, "lab")
-        other = self.db.write_sync(create_organization, self.root, "other")
-        self.foe = self.member([], organization_id=other.id)
-        role = self.db.read_sync(resolve_role, self.root, "other.admin")
-        self.db.write_sync(add_role_member, self.root, role, user_id=self.db.read_sync(authenticate, self.foe).actor.id)
-
-    def member(self, actions: list[str], *, organization_id: str | None = None) -> str:
-        """The token of a new user who may do these everywhere in the organization, and in the installation."""
-        user = self.db.write_sync(create_user, self.root, f"u{next(self._numbers)}", organization_id=organization_id)
-        if actions:
-            self.db.write_sync(create_policy, self.root, "user", user.id, self.statements(actions))
-        return self.secret(self.db.write_sync(create_token, self.root, user_id=user.id))
-
-    def user_of(self, token: str) -> str:
-        """The id of the user whose token it is."""
-        found: str = self.db.read_sync(authenticate, token).actor.id
-        return found
-
-    def narrowed(self, actions: list[str]) -> str:
-        """A token of the installation's administrator that may do these alone."""
-        return self.secret(self.db.write_sync(create_token, self.root, narrowed=self.statements(actions)))
-
-    def statements(self, actions: list[str]) -> list[str]:
-        places = f"{self.org}+{self.org}:*+{INSTALLATION}+{INSTALLATION}:*"
-        if set(actions) == ACTIONS:  # within one statement, as those who grant must have it
-            return [f"*@{places}"]
-        return [f"{'+'.join(actions[at : at + 60])}@{places}" for at in range(0, len(actions), 60)]
-
-    @staticmethod
-    def secret(token: NewToken) -> str:
-        return token.secret
-
-    async def things(self, address: str) -> dict[str, str]:
-        """One of everything, in the account `local.lab` and in the organization; a group where the address has one."""
-        n = next(self._numbers)
-        db, root, account = self.db, self.root, self.lab.id
-        folder = await make_folder(self.site.services, root, NewFolder(name=f"f{n}", account=account), new_id())
-        (self.site.world.folders.root / folder.id / "a.txt").write_text("a")
-        spec = JobSpec(command=("true",), account=account, resources=Resources(cpu=0.1, mem=1 << 20))
-        folder_id = folder.id
-        self.site.services.blobs.put(b"x")
-        vault, settings = self.site.world.vault, self.site.world.settings
-
-        def make(uow: UnitOfWork) -> dict[str, str]:
-            user, team = create_user(uow, root, f"t{n}"), create_team(uow, root, f"t{n}")
-            role = create_role(uow, root, "organization", self.org, f"r{n}")
-            harmless = [f"team:get@{self.org}:team:*"]
-            set_secret(uow, root, vault, f"S{n}", b"v", account=account)
-            commit_files(uow, root, account, [NewVersion(path=f"/{d}{n}/a", digest=DIGEST, size=1) for d in ("d", "e")])
-            kinds = {"kind": "pip", "requirements": "x", "interpreter": "p", "run_id": new_id()}
-            return {
-                "n": str(n),
-                "org": self.org,
-                "account": account,
-                "folder": folder_id,
-                "folder_name": f"f{n}",
-                "secret": f"S{n}",
-                "provider": only_provider(uow, root, vault, n),
-                "user": user.id,
-                "team": team.id,
-                "role": role.id,
-                "digest": DIGEST,
-                "fileset": create_file_set(uow, root, f"f{n}", [f"/d{n}/a"], account=account).name,
-                "upload": "u",
-                "job": submit_job(uow, root, spec, settings).id,
-                "group": attached(uow, root, f"g{n}") if "/groups" in address else "none",
-                "image": add_image(uow, root, "default", f"i{n}", f"/srv/{n}", RootFacts()).name,
-                "environment": claim_environment(uow, self.org, f"k{n}", **kinds).id,
-                "policy": create_policy(uow, root, "user", user.id, harmless).id,
-                "role_policy": create_policy(uow, root, "role", role.id, harmless).id,
-                "user_key": create_token(uow, root, user_id=user.id).id,
-                "role_key": create_role_key(uow, root, role).id,
-                "invitation": invite(uow, root, f"i{n}@example.org", []).invitation.id,
-            }
-
-        made: dict[str, str] = await db.write(make)
-        return made
-
-    def changes(self) -> dict[str, int]:
-        """How many rows there are of what may change, and how many changes were allowed."""
-        return self.db.read_sync(_count)  # type: ignore[no-any-return]
-
-
-def attached(uow: UnitOfWork, root: Actor, name: str) -> str:
-    """A group of a machine that is there; its name."""
-    new_group(uow, root, name, "fake", {"machine": "far"}, "host")
-    return name
-
-
-def _count(uow: UnitOfWork) -> dict[str, int]:
-    if not _counted:
-        for name in CHANGES:
-            table: Table = metadata.tables[name]
-            _counted[name] = Statement(select(func.count()).select_from(table))
-        audit = metadata.tables["audit"].c
-        allowed = select(func.count()).where(audit.allowed == 1, audit.action.not_like("session:%"))
-        _counted["audit"] = Statement(allowed)
-    return {name: uow.scalar(statement) for name, statement in _counted.items()}
 
 
 def filled(value: Any, things: dict[str, str]) -> Any:
