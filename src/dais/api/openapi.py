@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Union, get_args, get_origin
 
@@ -27,8 +28,11 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
     )
     by_type = dict(zip(kinds, schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}
+    names = Counter(route.name for route in listed)
     for route in listed:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type)
+        # A name that several have, such as `remove`, says of what.
+        name = route.name if names[route.name] == 1 else f"{_tag(route)}_{route.name}"
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, name, by_type)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -78,11 +82,15 @@ def _answers(route: Route) -> list[Any]:
     return [kind for kind in kinds if kind is not type(None)]
 
 
-def _operation(route: Route, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
+def _tag(route: Route) -> str:
+    return route.path.removeprefix("/v1").split("/")[1]
+
+
+def _operation(route: Route, name: str, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": route.name,
+        "operationId": name,
         "summary": route.summary,
-        "tags": [route.path.removeprefix("/v1").split("/")[1]],
+        "tags": [_tag(route)],
         "responses": {**_success(route, schemas), "default": {"$ref": "#/components/responses/Problem"}},
     }
     if route.description:
