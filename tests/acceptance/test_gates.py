@@ -54,6 +54,8 @@ _kinds = {
     **dict.fromkeys(("blobs", "contents"), "digest"),
     "filesets": "fileset",
     "uploads": "upload",
+    "aliases": "alias",
+    "registries": "registry",
 }
 """What a placeholder means, by the word before it."""
 

@@ -31,7 +31,7 @@ def commits(tree: Tree) -> list[str]:
         for source in tree.sources
         if part_of(source.module) not in COMMITTERS and not part_of(source.module).startswith("engines")
         for call in _calls(source.tree)
-        if _method(call) == "commit"
+        if _method(call) == "commit" and not call.args  # an engine makes an image of a container by that name
     ]
 
 

@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ class ContainerDaemon(ABC):
     """A daemon that the tests own: may be killed and started again."""
 
     kind: Any
+    insecure: Sequence[str] = ()
+    """Registries that are spoken to by plain HTTP; for Docker all of 127.0.0.0/8 are."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -221,7 +224,10 @@ class PodmanService(ContainerDaemon):
     def _environment(self) -> dict[str, str]:
         config = self.directory / "containers.conf"
         config.write_text('[engine]\nruntime="runc"\ncgroup_manager="cgroupfs"\nevents_logger="file"\n')
-        return {**os.environ, "CONTAINERS_CONF": str(config)}
+        registries = self.directory / "registries.conf"
+        plain = "".join(f'[[registry]]\nlocation="{host}"\ninsecure=true\n' for host in self.insecure)
+        registries.write_text(plain)
+        return {**os.environ, "CONTAINERS_CONF": str(config), "CONTAINERS_REGISTRIES_CONF": str(registries)}
 
     def _processes(self) -> list[int]:
         return _processes_with(f"{self.directory}/run")
@@ -269,7 +275,7 @@ class Daemons:
             found = self._started[kind] = self.make(kind)
         return found
 
-    def make(self, kind: str, *flags: str) -> ContainerDaemon:
+    def make(self, kind: str, *flags: str, insecure: Sequence[str] = ()) -> ContainerDaemon:
         """A daemon of one's own; it ends with the session at the latest."""
         needs_root()
         needs_program("runc")
@@ -279,6 +285,7 @@ class Daemons:
         directory = Path(tempfile.mkdtemp(prefix=f"dais-{kind}-", dir="/var/tmp"))
         self._directories.append(str(directory))
         made = Dockerd(directory, *flags) if kind == "docker" else PodmanService(directory)
+        made.insecure = insecure
         self._started[f"{kind} {directory}"] = made
         made.start()
         made.load_image(archive)

@@ -42,6 +42,8 @@ class Call:
 SPEC = {"command": ["true"], "account": "{account}", "resources": {"cpu": 0.1, "mem": 1 << 20}}
 ACCOUNT = "?account={account}"
 NAMED = "account:get"
+BOX = "?group=boxes&account={account}"
+SEEN_BOX = "account:get image:get"
 GRANT = {"statements": ["{action}@{org}:team:*"]}
 
 
@@ -130,6 +132,16 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/images": Call(body={"name": "n{n}", "path": "/nowhere"}),
     "GET /v1/images/{name}": Call(own=True),
     "DELETE /v1/images/{name}": Call(seen=True),
+    "POST /v1/images/rescan": Call(query="?group=boxes"),
+    "POST /v1/images/build": Call(
+        body={"name": "n{n}", "source": "{digest}", "group": "boxes", "account": "{account}"}, needs=NAMED
+    ),
+    "POST /v1/images/{name}/pull": Call(of="box", query=BOX, needs=SEEN_BOX),
+    "GET /v1/images/{name}/progress": Call(of="box", query=BOX, needs=NAMED),
+    "GET /v1/images/{name}/log": Call(of="box", query=BOX, needs=NAMED),
+    "POST /v1/images/{name}/aliases": Call(of="box", query=BOX, body={"alias": "a{n}"}, needs=SEEN_BOX),
+    "DELETE /v1/images/{name}/aliases/{alias}": Call(of="box", query=BOX, needs=SEEN_BOX),
+    "POST /v1/images/{name}/import": Call(of="box", query=BOX, body={"name": "m{n}"}, needs=SEEN_BOX),
     "GET /v1/invitations": Call(),
     "POST /v1/invitations": Call(body={"email": "n{n}@example.org", "organization": "{org}"}, needs="organization:get"),
     "DELETE /v1/invitations/{id}": Call(),
@@ -138,6 +150,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}": Call(),
     "PATCH /v1/jobs/{ref}": Call(body={"tags": {"a": "b"}}, needs="job:get"),
     "DELETE /v1/jobs/{ref}": Call(),
+    "POST /v1/jobs/{ref}/commit": Call(body={"name": "n{n}"}),
     "GET /v1/jobs/{ref}/events": Call(),
     "WEBSOCKET /v1/jobs/{ref}/exec": Call(),
     "POST /v1/jobs/{ref}/kill": Call(needs="job:get"),
@@ -154,6 +167,12 @@ CALLS: dict[str, Call | list[Call]] = {
     "PUT /v1/notify": Call(own=True, body={"targets": []}),
     "POST /v1/notify/secret": Call(own=True),
     "GET /v1/organizations": Call(inside=True),
+    "GET /v1/organizations/{name}/registries": Call(inside=True),
+    "PUT /v1/organizations/{name}/registries": Call(body={"hosts": []}, needs="organization:get"),
+    "GET /v1/registries": Call(),
+    "POST /v1/registries": Call(body={"host": "n{n}.example.org"}),
+    "PATCH /v1/registries/{host}": Call(body={"insecure": True}, seen=True),
+    "DELETE /v1/registries/{host}": Call(seen=True),
     "POST /v1/organizations": Call(body={"name": "n{n}"}),
     "GET /v1/organizations/{ref}": Call(inside=True),
     "PATCH /v1/organizations/{ref}": Call(body={"name": "local"}, needs="organization:get"),

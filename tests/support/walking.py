@@ -8,8 +8,10 @@ import httpx2
 from sqlalchemy import Table, func, select
 
 from dais.api import make_folder
-from dais.compute import add_image, new_group, set_secret, submit_job
+from dais.compute import RegistryChange, add_image, new_group, set_alias, set_registry, set_secret, submit_job
 from dais.compute.environments.commands import claim_environment
+from dais.compute.groups.commands import register_group
+from dais.compute.images.changes import enter_image
 from dais.data import commit_files, create_file_set
 from dais.data.hashing import digest_of
 from dais.engines.contract import RootFacts
@@ -46,6 +48,8 @@ CHANGES = (
         "folders",
         "secrets",
         "images",
+        "container_images",
+        "registries",
         "resource_groups",
         "environments",
         "invitations",
@@ -135,6 +139,9 @@ class Walk:
                 "job": submit_job(uow, root, spec, settings).id,
                 "group": attached(uow, root, f"g{n}") if "/groups" in address else "none",
                 "image": add_image(uow, root, "default", f"i{n}", f"/srv/{n}", RootFacts()).name,
+                "box": self.box(uow, account, n),
+                "alias": f"a{n}",
+                "registry": set_registry(uow, root, vault, f"r{n}.example.org", RegistryChange(), new=True).host,
                 "environment": claim_environment(uow, self.org, f"k{n}", **kinds).id,
                 "policy": create_policy(uow, root, "user", user.id, harmless).id,
                 "role_policy": create_policy(uow, root, "role", role.id, harmless).id,
@@ -145,6 +152,14 @@ class Walk:
 
         made: dict[str, str] = await db.write(make)
         return made
+
+    def box(self, uow: UnitOfWork, account: str, n: int) -> str:
+        """A container image of the account, with an alias, in a group whose engine is away."""
+        register_group(uow, "boxes", "docker", "")
+        reference = f"docker.io/library/b{n}:1"
+        made = enter_image(uow, "boxes", account, reference, self.root.id, origin="registered", name=f"b{n}")
+        set_alias(uow, self.root, "boxes", account, made.id, f"a{n}")
+        return str(made.id)
 
     def changes(self) -> dict[str, int]:
         """How many rows there are of what may change, and how many changes were allowed."""

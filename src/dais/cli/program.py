@@ -36,7 +36,8 @@ COMMANDS: dict[str, Entry] = {
     "fileset": Entry("dais.cli.fileset:fileset", "Make, list, compare and download file sets."),
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
-    "image": Entry("dais.cli.image:image", "Register, list and remove the images that jobs start from."),
+    "image": Entry("dais.cli.image:image", "List, fetch, build and share the images that jobs start from."),
+    "registry": Entry("dais.cli.registry:registry", "Say which registries images come from (administrators)."),
     "notify": Entry("dais.cli.notify:notify", "Tell people and programs when your jobs end."),
     "organization": Entry(
         "dais.cli.identity.organization:organization", "Make, list and change organizations, and who administers them."

@@ -16,12 +16,37 @@ from dais.compute.groups.attached import (
 )
 from dais.compute.groups.kinds import EngineKind, Kinds, find_kind, read_options, written_options
 from dais.compute.groups.queries import DEFAULT_GROUP, group_problems, list_nodes
+from dais.compute.images.changes import add_container_image, forget_image, owner_of, remove_alias, set_alias
 from dais.compute.images.commands import add_image, check_new_image, remove_image, store_image_size
+from dais.compute.images.keeper import ImageKeeper
+from dais.compute.images.maker import ImageMaker
+from dais.compute.images.making import (
+    NewBuild,
+    begin_build,
+    begin_commit,
+    begin_import,
+    image_log,
+    is_root_group,
+    rescan_store,
+    see_image,
+    source_image,
+    store_group,
+)
 from dais.compute.images.queries import get_image, image_row, list_images
+from dais.compute.images.registries import (
+    RegistryChange,
+    get_allowed,
+    list_registries,
+    remove_registry,
+    reseal_registries,
+    set_allowed,
+    set_registry,
+)
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.mounts import jobs_mounting, remove_unused_folder
 from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
+from dais.compute.jobs.running import running_work
 from dais.compute.jobs.submit import check_spec, submit_job
 from dais.compute.jobs.types import Work
 from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
@@ -34,90 +59,115 @@ from dais.compute.notify.settings import NotifySettings
 from dais.compute.retention.blobs import collect_blobs
 from dais.compute.retention.logs import LogLimits, LogLimitsChange, get_log_limits, list_log_limits, set_log_limits
 from dais.compute.retention.loop import Retention
-from dais.compute.runtime import Compute, running_work
+from dais.compute.runtime import Compute
 from dais.compute.secrets.commands import remove_secret, reseal_secrets, set_secret
-from dais.compute.secrets.queries import get_secret, list_secrets
+from dais.compute.secrets.queries import get_secret, list_secrets, secret_values
 from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
 
 __all__ = [
-    "group_problems",
     "DEFAULT_GROUP",
-    "written_options",
-    "read_options",
-    "find_kind",
-    "Kinds",
-    "EngineKind",
-    "set_group",
-    "remove_group",
-    "new_group",
-    "list_groups",
-    "get_group",
-    "forget_group",
-    "find_group",
-    "check_new_group",
-    "check_removal",
-    "SAMPLE_SECONDS",
-    "Sample",
-    "Shipped",
     "FINAL",
+    "SAMPLE_SECONDS",
     "Compute",
     "ComputeSettings",
+    "EngineKind",
     "Figures",
+    "ImageKeeper",
+    "ImageMaker",
     "JobChange",
     "JobFilter",
     "JobLog",
+    "Kinds",
     "LogLimits",
     "LogLimitsChange",
     "Logbook",
+    "NewBuild",
     "Notifier",
     "NotifySettings",
     "Position",
+    "RegistryChange",
     "Retention",
+    "Sample",
     "Secret",
+    "Shipped",
     "Slice",
     "Wishes",
     "Work",
+    "add_container_image",
     "add_image",
+    "begin_build",
+    "begin_commit",
+    "begin_import",
+    "check_new_group",
     "check_new_image",
+    "check_removal",
     "check_spec",
     "collect_blobs",
     "decode_segments",
     "environment_row",
     "figures",
+    "find_group",
     "find_job",
+    "find_kind",
+    "forget_group",
+    "forget_image",
+    "get_allowed",
     "get_environment",
+    "get_group",
     "get_image",
     "get_job",
     "get_log_limits",
     "get_secret",
     "get_wishes",
+    "group_problems",
+    "image_log",
     "image_row",
+    "is_root_group",
     "job_log",
     "jobs_mounting",
     "kill_job",
     "list_environments",
+    "list_groups",
     "list_images",
     "list_jobs",
     "list_log_limits",
     "list_nodes",
+    "list_registries",
     "list_secrets",
+    "new_group",
     "new_signing",
+    "owner_of",
     "position_from",
+    "read_options",
+    "remove_alias",
     "remove_environment",
+    "remove_group",
     "remove_image",
     "remove_job",
+    "remove_registry",
     "remove_secret",
     "remove_unused_folder",
+    "rescan_store",
+    "reseal_registries",
     "reseal_secrets",
     "reseal_signing",
     "retry_job",
     "running_work",
+    "secret_values",
+    "see_image",
+    "set_alias",
+    "set_allowed",
+    "set_group",
     "set_job",
     "set_log_limits",
+    "set_registry",
     "set_secret",
     "set_targets",
+    "source_image",
+    "store_group",
     "store_image_size",
     "submit_job",
     "tree_size",
+    "written_options",
 ]

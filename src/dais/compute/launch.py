@@ -117,7 +117,7 @@ def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, st
     resources = work.spec.resources
     threads = str(max(1, math.ceil(resources.cpu)))
     variables = {
-        "PATH": f"{tools}:{_system_path}" if work.root is None and has_host_image(host) else _system_path,
+        "PATH": f"{tools}:{_system_path}" if work.root is None and has_host_image(host) else _path_of(work),
         "HOME": home,
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color" if work.spec.pty else "dumb",
@@ -149,4 +149,10 @@ def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, st
         "DAIS_ACCOUNT": work.account,
         "DAIS_GROUP": work.group,
     }
-    return variables | work.spec.environment
+    counted = dict.fromkeys(work.pin.counted, threads) if work.pin else {}
+    return variables | counted | work.spec.environment
+
+
+def _path_of(work: Work) -> str:
+    """An image knows best where its programs are."""
+    return (work.pin.path if work.pin else None) or _system_path

@@ -9,15 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import bindparam, select
 
 from dais.compute.groups.commands import register_group
 from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
 from dais.compute.groups.queries import DEFAULT_GROUP
-from dais.compute.jobs.queries import find_job
-from dais.compute.jobs.records import works
-from dais.compute.jobs.tables import runs
 from dais.compute.jobs.types import Work
 from dais.compute.launch import WORK, is_contained, job_environment
 from dais.compute.logbook import Logbook
@@ -41,14 +37,11 @@ from dais.engines.contract import (
     Terminal,
     Usage,
 )
-from dais.identity import Actor
-from dais.kit.database import Database, Statement, UnitOfWork
+from dais.kit.database import Database
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.kit.vault import Vault
 
 log = logging.getLogger(__name__)
-
-_latest = Statement(select(runs.c.id).where(runs.c.job_id == bindparam("job_id"), runs.c.idx == bindparam("run_index")))
 
 
 class Compute:
@@ -113,7 +106,7 @@ class Compute:
         task = self._tasks.pop(name)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        del self.groups[name]
+        await self.groups.pop(name).close_images()
         await self._engines.pop(name).close()
 
     def _group(self, name: str, engine: Engine, host: HostTools) -> Group:
@@ -134,6 +127,8 @@ class Compute:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for group in self.groups.values():
+            await group.close_images()
         self._tasks.clear()
         for engine in self._engines.values():
             await engine.retire()
@@ -148,7 +143,7 @@ class Compute:
         self, work: Work, argv: Sequence[str], *, env: Mapping[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
         """Run a command inside a run's container, with the job's own environment. Raises Conflict, Invalid."""
-        group, handle = self._running(work)
+        group, handle = self.running(work)
         if not isinstance(group.engine, Exec):
             raise Unavailable(f"the engine of group {group.name} cannot run commands in jobs", code="no-exec")
         environment = group.environment_directory(work.environment_id) if work.environment_id else None
@@ -168,7 +163,7 @@ class Compute:
 
     async def dial(self, work: Work, port: int) -> ByteStream:
         """Connect to a port of a run's container. Raises Conflict `not-running`, `nothing-listens`, Unavailable."""
-        group, handle = self._running(work)
+        group, handle = self.running(work)
         if not isinstance(group.engine, Dial):
             raise Unavailable(f"the engine of group {group.name} cannot connect to ports of jobs", code="no-dial")
         try:
@@ -186,26 +181,18 @@ class Compute:
 
     async def usage(self, work: Work) -> Usage | None:
         """What a running job uses now; None where the engine cannot tell."""
-        group, handle = self._running(work)
+        group, handle = self.running(work)
         if not isinstance(group.engine, Metered):
             return None
         return (await group.engine.usage([handle]))[0]
 
-    def _running(self, work: Work) -> tuple[Group, dict[str, object]]:
+    def running(self, work: Work) -> tuple[Group, dict[str, object]]:
+        """The group and the handle of a run. Raises Conflict `not-running`."""
         group = self.groups.get(work.group)
         handle = work.handle or (group.handles.get(work.run_id) if group else None)
         if group is None or handle is None or work.state != "RUNNING":
             raise Conflict(f"job {work.job_id} is {work.state}, not RUNNING", code="not-running", state=work.state)
         return group, handle
-
-
-def running_work(uow: UnitOfWork, actor: Actor, ref: str, action: str, account: str | None = None) -> Work:
-    """The latest run of a job, for doing something inside it. Raises NotFound, Forbidden, Conflict `not-running`."""
-    row = find_job(uow, actor, ref, account=account, action=action)
-    run_id = uow.scalar(_latest, job_id=row.id, run_index=row.run_index)
-    if run_id is None or row.state != "RUNNING":
-        raise Conflict(f"job {row.id} is {row.state}, not RUNNING", code="not-running", state=row.state)
-    return works(uow, [run_id])[0]
 
 
 def _report(task: asyncio.Task[None]) -> None:

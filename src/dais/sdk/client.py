@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dais.sdk.folders import AsyncFolders, Folders
     from dais.sdk.groups import AsyncGroups, Groups
     from dais.sdk.identity_providers import AsyncIdentityProviders, IdentityProviders
-    from dais.sdk.images import AsyncImages, Images
+    from dais.sdk.images import AsyncImages, AsyncRegistries, Images, Registries
     from dais.sdk.invitations import AsyncInvitations, Invitations
     from dais.sdk.jobs import AsyncJobs, Jobs
     from dais.sdk.keys import AsyncKeys, Keys
@@ -96,6 +96,7 @@ class Client(ClientApi, Blocking):
     groups: Groups = resource("dais.sdk.groups:Groups")
     identity_providers: IdentityProviders = resource("dais.sdk.identity_providers:IdentityProviders")
     images: Images = resource("dais.sdk.images:Images")
+    registries: Registries = resource("dais.sdk.images:Registries")
     invitations: Invitations = resource("dais.sdk.invitations:Invitations")
     jobs: Jobs = resource("dais.sdk.jobs:Jobs")
     keys: Keys = resource("dais.sdk.keys:Keys")
@@ -159,6 +160,7 @@ class AsyncClient(ClientApi, Asynchronous):
     groups: AsyncGroups = resource("dais.sdk.groups:AsyncGroups")
     identity_providers: AsyncIdentityProviders = resource("dais.sdk.identity_providers:AsyncIdentityProviders")
     images: AsyncImages = resource("dais.sdk.images:AsyncImages")
+    registries: AsyncRegistries = resource("dais.sdk.images:AsyncRegistries")
     invitations: AsyncInvitations = resource("dais.sdk.invitations:AsyncInvitations")
     jobs: AsyncJobs = resource("dais.sdk.jobs:AsyncJobs")
     keys: AsyncKeys = resource("dais.sdk.keys:AsyncKeys")

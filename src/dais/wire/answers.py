@@ -177,18 +177,88 @@ class Secret(Answer, frozen=True, kw_only=True):
     set_at: str
 
 
+class ImageProgress(Answer, frozen=True, kw_only=True):
+    """What fetching or building an image says now, and bytes of bytes where they are counted."""
+
+    text: str | None = None
+    done: int | None = None
+    total: int | None = None
+
+
 class Image(Answer, frozen=True, kw_only=True):
-    """A root directory that jobs can start from. `path` is told to administrators; `size` once it was counted."""
+    """What jobs can start from: a root directory (`kind` root), or an image in its engine's store (container).
+
+    `path` is told to administrators. A container image has an `id`, a `reference`, and a `state`: missing (it is
+    fetched when it is first used), pulling, building, there or failed (`reason`, and `problem` in words). `account` is
+    None for the installation's. `least_…` and `ports` are what its labels say.
+    """
 
     name: str
     urn: str
     group: str
+    kind: str = "root"
     path: str | None = None
+    id: str | None = None
+    account: str | None = None
+    reference: str | None = None
+    digest: str | None = None
+    engine_id: str | None = None
+    architecture: str | None = None
+    labels: dict[str, str] = {}
+    aliases: list[str] = []
+    state: str = "there"
+    reason: str | None = None
+    problem: str | None = None
+    progress: ImageProgress | None = None
+    least_cpu: float = 0.0
+    least_mem: int = 0
+    least_gpu: int = 0
+    ports: list[str] = []
+    origin: str = "registered"
     system: str | None = None
     python: str | None = None
     size: int | None = None
     registered_by: str
     created_at: str
+
+
+class ImageLog(Answer, frozen=True, kw_only=True):
+    """A piece of what a build printed, from the character `offset` on; `next` is where the following begins.
+
+    `complete`: the build has ended, and this is the last piece.
+    """
+
+    text: str
+    offset: int
+    next: int
+    complete: bool
+
+
+class Rescanned(Answer, frozen=True, kw_only=True):
+    """What a rescan found: images that are new in the catalogue, those seen again, and those that are gone."""
+
+    new: list[str]
+    seen: int
+    gone: list[str]
+
+
+class Registry(Answer, frozen=True, kw_only=True):
+    """A registry of images. Its password is never told; `insecure` is plain HTTP."""
+
+    host: str
+    kind: str
+    insecure: bool
+    username: str | None = None
+    organization_id: str | None = None
+    created_at: str
+
+
+class AllowedRegistries(Answer, frozen=True, kw_only=True):
+    """An organization's `own` list of registries ([]: it has none), and those that its jobs may use (`usable`)."""
+
+    organization: str
+    own: list[str]
+    usable: list[str]
 
 
 class Notify(Answer, frozen=True, kw_only=True):

@@ -10,7 +10,16 @@ import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.compute import Secret, get_secret, list_secrets, remove_secret, reseal_secrets, reseal_signing, set_secret
+from dais.compute import (
+    Secret,
+    get_secret,
+    list_secrets,
+    remove_secret,
+    reseal_registries,
+    reseal_secrets,
+    reseal_signing,
+    set_secret,
+)
 from dais.identity import require, reseal_devices, reseal_keypairs, reseal_providers, urn
 from dais.kit.clock import to_rfc3339
 from dais.kit.errors import Invalid
@@ -67,6 +76,7 @@ async def rotate_key(ctx: Context) -> Resealed:
     await ctx.db.read(require, ctx.actor, "installation:set")
     await asyncio.to_thread(vault.rotate)
     secrets: int = await ctx.db.write(reseal_secrets, ctx.actor, vault)
+    secrets += await ctx.db.write(reseal_registries, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_signing, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_devices, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_providers, ctx.actor, vault)

@@ -26,7 +26,11 @@ PIP = "/opt/dais/pip"
 _passed_on = re.compile(
     r"(PIP|UV)_\w+|(HTTPS?|NO|ALL)_PROXY|(https?|no|all)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE"
 )
-_script = """set -e
+NO_PYTHON = "there is no Python in the image"
+"""What a build says where it is so."""
+
+_script = f"""set -e
+command -v "$PYTHON" >/dev/null || {{ echo "{NO_PYTHON} (no $PYTHON on $PATH)"; exit 1; }}
 rm -rf "$TARGET"/* "$TARGET"/.[!.]* 2>/dev/null || true
 cd "$FROM"
 if [ -n "$UV" ]; then
@@ -34,13 +38,24 @@ if [ -n "$UV" ]; then
   exec "$UV" pip install --no-config --python "$TARGET/bin/python" -r "$MAIN"
 elif [ -n "$PIP" ]; then
   "$PYTHON" -m venv --without-pip "$TARGET"
-  PYTHONPATH="$PIP" exec "$TARGET/bin/python" -m pip install --disable-pip-version-check --no-input \
+  PYTHONPATH="$PIP" exec "$TARGET/bin/python" -m pip install --disable-pip-version-check --no-input \\
     --progress-bar off --root-user-action ignore -r "$MAIN"
 else
   "$PYTHON" -m venv "$TARGET"
   exec "$TARGET/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off -r "$MAIN"
 fi
 """
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build starts from: the host image, a root directory, or an image of the engine's store and its PATH."""
+
+    root: str | None = None
+    image: str | None = None
+    path: str | None = None
+
+
+HOST = Base()
 
 
 def image_tools(host: HostTools, image: str, python: str) -> HostTools:
@@ -55,11 +70,11 @@ def build_spec(
     main: str,
     host: HostTools,
     settings: ComputeSettings,
-    root: str | None = None,
+    base: Base = HOST,
 ) -> LaunchSpec:
     """The container that builds into `directory` from the requirement files in `source`.
 
-    `root` is the root directory of an image; `host` are its tools then.
+    `host` are the tools of the base.
     """
     contained = is_contained(host)
     uv = shutil.which("uv")
@@ -74,7 +89,7 @@ def build_spec(
         binds.append(Bind(source=str(pip), target=f"{PIP}/pip"))
     passed_on = {name: value for name, value in os.environ.items() if _passed_on.fullmatch(name)}
     variables = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": base.path or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/tmp",  # noqa: S108 (the sandbox's own)
         "LANG": "C.UTF-8",
         "TARGET": ENVIRONMENT if contained else str(directory),
@@ -86,14 +101,19 @@ def build_spec(
         "UV": (UV if contained else uv) if uv else "",
         "PIP": (PIP if contained else str(pip.parent)) if pip and not uv else "",
     }
+    outside = (*host.paths, *_configuration_paths(passed_on, image=base != HOST)) if contained else ()
+    if base.image is not None:  # an engine with images of its own knows no host paths, and binds what it is told
+        binds += [Bind(source=os.path.realpath(path), target=path) for path in outside]
+        outside = ()
     return LaunchSpec(
         attempt_id=attempt_id,
         argv=("/bin/sh", "-c", _script),
         env=passed_on | variables,
         workdir=SOURCE if contained else str(source),
         binds=tuple(binds) if contained else (),
-        root=root or "host",
-        ro_host=(*host.paths, *_configuration_paths(passed_on, image=root is not None)) if contained else (),
+        root=base.root or "host",
+        image=base.image,
+        ro_host=outside,
         network=build_network(host, settings, configured=bool(passed_on) or Path("/etc/pip.conf").exists()),
         hostname="dais-environment",
         uid=None if host.lease else host.uid,
@@ -106,6 +126,8 @@ def build_spec(
 
 def build_network(host: HostTools, settings: ComputeSettings, *, configured: bool) -> str:
     """The network for a build. What is `configured` for packages on the machine may lie in its own network."""
+    if host.isolation == "container":  # the only one that containers can have
+        return "internet"
     if settings.build_network != "auto":
         return settings.build_network
     return "internet" if host.internet and not configured else "host"

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 from dais.compute.groups.queries import DEFAULT_GROUP, free_nodes, group_names, group_row
 from dais.compute.groups.tables import nodes, resource_groups
 from dais.compute.groups.topics import GROUPS, NODES
-from dais.compute.images.tables import images
+from dais.compute.images.tables import container_images, images
 from dais.compute.jobs.tables import jobs
 from dais.identity import INSTALLATION, Actor, conditions, listed, may, require, resource_at, urn
 from dais.kit.clock import to_rfc3339
@@ -34,6 +34,9 @@ _change = Statement(
 _delete = Statement(delete(resource_groups).where(resource_groups.c.name == bindparam("group")))
 _delete_nodes = Statement(delete(nodes).where(nodes.c.group_name == bindparam("group")))
 _delete_images = Statement(delete(images).where(images.c.group_name == bindparam("group")))
+_delete_container_images = Statement(
+    delete(container_images).where(container_images.c.group_name == bindparam("group"))
+)
 _live = Statement(
     select(jobs.c.id)
     .where(jobs.c.group_name == bindparam("group"), jobs.c.ended_at.is_(None))
@@ -169,6 +172,7 @@ def forget_group(uow: UnitOfWork, name: str) -> None:
     """Take away everything that is written of a group itself."""
     uow.run(_delete_nodes, group=name)
     uow.run(_delete_images, group=name)
+    uow.run(_delete_container_images, group=name)
     uow.run(_delete, group=name)
     uow.hint(GROUPS)
     uow.hint(NODES)

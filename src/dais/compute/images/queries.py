@@ -8,8 +8,22 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import bindparam, literal, select
 
+from dais.compute.images.catalogue import keeps_images, list_container_images
+from dais.compute.images.resolving import resolve_image
 from dais.compute.images.tables import images
-from dais.identity import INSTALLATION, Actor, conditions, listed, may, require, resource_at, urn, user_names
+from dais.identity import (
+    INSTALLATION,
+    Actor,
+    conditions,
+    listed,
+    may,
+    require,
+    resolve_account,
+    resource_at,
+    urn,
+    user_names,
+    visible,
+)
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid, NotFound
@@ -40,11 +54,17 @@ def image_id(group: str, name: str) -> str:
 
 def list_images(uow: UnitOfWork, actor: Actor) -> list[answers.Image]:
     """The registered images that the actor may see. Where they lie, is shown to who may look into the installation."""
-    seen = listed(uow, actor, "image:list", holder=None)
-    rows = uow.all(_all(seen.shape), **seen.values)
+    own = visible(uow, actor, "image:list")
+    seen = (
+        visible(uow, actor, "image:list", holder=None)
+        if not own.nothing
+        else listed(uow, actor, "image:list", holder=None)
+    )
+    rows = [] if seen.nothing else uow.all(_all(seen.shape), **seen.values)
     names = user_names(uow, {row.created_by for row in rows})
     with_path = _shows_paths(uow, actor)
-    return [_answer(row, names.get(row.created_by, ""), with_path) for row in rows]
+    roots = [_answer(row, names.get(row.created_by, ""), with_path) for row in rows]
+    return [*roots, *list_container_images(uow, actor)]
 
 
 def get_image(uow: UnitOfWork, actor: Actor, group: str, name: str) -> answers.Image:
@@ -80,6 +100,8 @@ def image_names(uow: UnitOfWork, group: str) -> list[str]:
 
 def check_image(uow: UnitOfWork, actor: Actor, spec: JobSpec, group: Row, nodes: Sequence[Row]) -> tuple[str, ...]:
     """Refuse an image that is not known or cannot be used here; what the job's owner should know of a good one."""
+    if keeps_images(group):
+        return resolve_image(uow, actor, spec, group, resolve_account(uow, actor, spec.account)).warnings
     if spec.image is None or spec.image == group.default_image:
         return ()
     found = uow.one(_one, group=group.name, name=spec.image)

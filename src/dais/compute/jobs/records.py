@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from dais.compute.images.tables import images
+from dais.compute.images.types import Pin
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import FolderMount, Work
 from dais.engines.contract import Handle
@@ -23,6 +24,8 @@ JOB_COLUMNS = (
     jobs.c.spec,
     jobs.c.mounts,
     jobs.c.image,
+    jobs.c.image_id,
+    jobs.c.image_pin,
     jobs.c.account_id,
     jobs.c.owner_id,
     jobs.c.cancel_reason,
@@ -51,6 +54,7 @@ _placed = Statement(
     .order_by(runs.c.id)
 )
 _spec = msgspec.json.Decoder(JobSpec)
+_pin = msgspec.json.Decoder(Pin)
 _mounts = msgspec.json.Decoder(tuple[FolderMount, ...])
 
 
@@ -106,6 +110,7 @@ def new_work(
 ) -> Work:
     """A run of the job in `row`, which has JOB_COLUMNS."""
     account = people.accounts[row.account_id]
+    pin = _pin.decode(row.image_pin) if row.image_pin else None
     return Work(
         run_id=run_id,
         run_index=run_index,
@@ -118,9 +123,11 @@ def new_work(
         state=state,
         spec=_spec.decode(row.spec),
         mounts=_mounts.decode(row.mounts),
-        image=row.image,
+        image=(pin.id if pin else None) or row.image,
         root=row.root,
-        python=row.python,
+        python=pin.python if pin else row.python,
+        image_id=row.image_id,
+        pin=pin,
         organization_id=account.organization_id,
         account_id=row.account_id,
         account=account.full_name,

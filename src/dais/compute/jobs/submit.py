@@ -9,6 +9,9 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, literal, select
 
 from dais.compute.groups.choice import check_group, choose_group, named_group
+from dais.compute.images.catalogue import keeps_images
+from dais.compute.images.resolving import enter, resolve_image
+from dais.compute.images.types import Resolved
 from dais.compute.jobs import apply
 from dais.compute.jobs.queries import get_job, new_job
 from dais.compute.jobs.tables import SHORT_ID, idempotency_keys, job_tags, jobs
@@ -62,6 +65,7 @@ class Checked(msgspec.Struct, frozen=True):
     group: Row
     mounts: tuple[FolderMount, ...]
     warnings: tuple[str, ...]
+    image: Resolved | None = None
 
 
 def submit_job(
@@ -144,7 +148,9 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
         for mount in spec.data
         for found in (find_mount(uow, actor, mount, account.id),)
     )
-    return Checked(account, chosen.group, mounts, chosen.warnings)
+    group = chosen.group
+    image = resolve_image(uow, actor, spec, group, account) if keeps_images(group) else None
+    return Checked(account, group, mounts, chosen.warnings, image)
 
 
 def check_again(uow: UnitOfWork, actor: Actor, row: Row) -> None:
@@ -159,6 +165,7 @@ def check_again(uow: UnitOfWork, actor: Actor, row: Row) -> None:
 
 
 def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id: str) -> dict[str, object]:
+    image = checked.image
     return {
         "id": job_id,
         "short_id": job_id[-SHORT_ID:],
@@ -174,6 +181,8 @@ def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id:
         "warnings": msgspec.json.encode(checked.warnings).decode(),
         "mounts": msgspec.json.encode(checked.mounts).decode(),
         "image": spec.image or checked.group.default_image,
+        "image_id": image and enter(uow, actor, image, checked.group.name, checked.account),
+        "image_pin": image and msgspec.json.encode(image.pin).decode(),
         "cpu_millis": int(spec.resources.cpu * 1000),
         "mem": spec.resources.mem,
         "gpu": spec.resources.gpu,

@@ -47,6 +47,9 @@ jobs = Table(
     # The folders that the spec's names meant when it was submitted: [{folder_id, path, target, read_only}].
     Column("mounts", Document, nullable=False),
     Column("image", String(255), nullable=False),
+    # In a group with an image store: the image in the catalogue, and the content that it meant (`images.types.Pin`).
+    Column("image_id", Id),
+    Column("image_pin", Document),
     Column("cpu_millis", BigInteger, nullable=False),
     Column("mem", BigInteger, nullable=False),
     Column("gpu", Integer, nullable=False),

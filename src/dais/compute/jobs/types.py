@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dais.compute.images.types import Pin
 from dais.compute.jobs.lifecycle import Action
 from dais.wire.spec import JobSpec
 
@@ -43,6 +44,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """The root directory of a registered image; None for the group's own."""
     python: str | None
     """The path of that image's Python, if it has one."""
+    image_id: str | None = None
+    """The image in the catalogue, where the group's engine has an image store; `image` is what the engine starts."""
+    pin: Pin | None = None
+    """The content that it meant."""
     organization_id: str
     account_id: str
     account: str

@@ -9,7 +9,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from dais.compute.environments.build import build_spec, image_tools
+from dais.compute.environments.build import NO_PYTHON, Base, build_spec, image_tools
 from dais.compute.environments.commands import (
     Claim,
     build_again,
@@ -34,7 +34,11 @@ POLL_SECONDS = 5.0
 
 
 class BuildFailed(Exception):
-    """The builder could not make the environment; the message holds its own words."""
+    """The builder could not make the environment; the message holds its own words. `no_python`: there is none."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.no_python = NO_PYTHON in message
 
 
 class Builder:
@@ -61,10 +65,13 @@ class Builder:
     async def ensure(self, work: Work, requirements: Requirements) -> Path:
         """The directory of the environment, once it is built. Raises BuildFailed."""
         group = self._group
-        host, root = group.host, work.root
-        context: tuple[str, ...] = ()
-        if root is not None and work.python is not None:
-            host, context = image_tools(host, work.image, work.python), (root,)
+        host, base = group.host, Base(root=work.root)
+        if work.pin is not None:
+            base = Base(image=work.image, path=work.pin.path)
+            host = image_tools(host, work.pin.reference, work.pin.python or "python3")
+        elif work.root is not None and work.python is not None:
+            host = image_tools(host, work.image, work.python)
+        context = tuple(one for one in (base.root, base.image) if one is not None)
         key = requirements.digest(host.interpreter, host.version, platform.machine(), host.isolation, *context)
         claim: Claim = await group.db.write(
             claim_environment,
@@ -78,7 +85,7 @@ class Builder:
         await group.db.write(store_environment, work.run_id, claim.id)
         with group.db.hints.subscribe("environments") as hint:
             while claim.state == "BUILDING":
-                self._go_on(claim, requirements, host, root)
+                self._go_on(claim, requirements, host, base)
                 await hint.wait(POLL_SECONDS)
                 now: Claim | None = await group.db.read(read_claim, claim.id)
                 if now is None:
@@ -88,14 +95,14 @@ class Builder:
             raise BuildFailed(claim.detail or "the builder said nothing")
         return group.environment_directory(claim.id)
 
-    def _go_on(self, claim: Claim, requirements: Requirements, host: HostTools, root: str | None) -> None:
+    def _go_on(self, claim: Claim, requirements: Requirements, host: HostTools, base: Base) -> None:
         """See to it that somebody builds; a build that was interrupted is taken up again."""
         if claim.id not in self._builds:
-            task = asyncio.create_task(self._build(claim, requirements, host, root), name=f"build {claim.id}")
+            task = asyncio.create_task(self._build(claim, requirements, host, base), name=f"build {claim.id}")
             self._builds[claim.id] = task
             task.add_done_callback(lambda _: self._builds.pop(claim.id, None))
 
-    async def _build(self, claim: Claim, requirements: Requirements, host: HostTools, root: str | None) -> None:
+    async def _build(self, claim: Claim, requirements: Requirements, host: HostTools, base: Base) -> None:
         group = self._group
         directory = group.environment_directory(claim.id)
         source = group.data_dir / "envs" / f".{claim.id}.requirements"
@@ -103,7 +110,7 @@ class Builder:
         self._ended[claim.attempt_id] = ended
         try:
             await asyncio.to_thread(_lay_out, directory, source, requirements, group.host.uid, group.host.gid)
-            spec = build_spec(claim.attempt_id, directory, source, requirements.main, host, group.settings, root)
+            spec = build_spec(claim.attempt_id, directory, source, requirements.main, host, group.settings, base)
             (handle,) = await group.engine.launch([spec])
             group.handles[claim.attempt_id] = handle
             await group.db.write(store_build_handle, claim.id, handle)

@@ -17,6 +17,7 @@ from functools import partial
 import msgspec
 
 from dais.compute.groups.disk import Disk, look_at
+from dais.compute.images.making import end_interrupted
 from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
 from dais.compute.launch import NOTHING, launch_spec
@@ -154,6 +155,8 @@ class Dispatcher:
         """Find again what runs, and remove what a crash left."""
         group = self._group
         await asyncio.to_thread(make_tools, group)
+        if group.images is not None:
+            await group.db.write(end_interrupted, group.name)
         await self._reconcile()
         await self._sweep()
 

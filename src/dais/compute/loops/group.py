@@ -10,10 +10,12 @@ import msgspec
 from dais.compute.groups.commands import update_nodes
 from dais.compute.groups.disk import Disk
 from dais.compute.groups.queries import DEFAULT_GROUP
+from dais.compute.images.keeper import ImageKeeper
+from dais.compute.images.maker import ImageMaker
 from dais.compute.loops.spares import Spares
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
-from dais.engines.contract import Connected, Engine, Handle, HostTools
+from dais.engines.contract import Connected, Engine, Handle, HostTools, ImageStore
 from dais.kit.database import Database
 from dais.kit.meters import Histogram
 from dais.kit.vault import Vault
@@ -40,9 +42,21 @@ class Group:
     """Why the engine could not be asked the last time; None when it answered."""
     spares: Spares = field(init=False)
     """Directories for the next runs."""
+    images: ImageKeeper | None = field(init=False, default=None)
+    """Where the engine has an image store; and `maker`."""
+    maker: ImageMaker | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
+        if isinstance(self.engine, ImageStore):
+            self.images = ImageKeeper(self.name, self.engine, self.db, self.vault)
+            self.maker = ImageMaker(self.images, self.blobs, self.data_dir / "builds")
+
+    async def close_images(self) -> None:
+        """Give up fetching and making images."""
+        if self.images is not None and self.maker is not None:
+            await self.maker.close()
+            await self.images.close()
 
     async def tell_nodes(self, disk: Disk | None) -> None:
         """Write what machines there are, and what is free on the disk that jobs are staged on. Raises OSError."""

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
+
+import msgspec
 
 from dais.compute.environments.requirements import Requirements, find_requirements
+from dais.compute.images.changes import store_no_python, store_pin
 from dais.compute.jobs.runs import fail_preparation, mark_prepared
 from dais.compute.jobs.types import Work
 from dais.compute.loops.builder import Builder, BuildFailed
 from dais.compute.loops.group import Group
 from dais.compute.loops.staging import clean_up, stage
 from dais.data import source_file
+from dais.engines.contract import ImageProblem
 from dais.kit.errors import DaisError
 
 log = logging.getLogger(__name__)
@@ -48,14 +53,18 @@ class Preparer:
         group = self._group
         try:
             async with asyncio.timeout(group.settings.preparation_limit):
+                if work.image_id is not None:
+                    work = await self._with_image(work)
                 requirements = await asyncio.to_thread(_requirements, group, work)
                 environment = None
                 if requirements is not None:
-                    environment = await self._builder.ensure(work, requirements)
+                    environment = await self._environment(work, requirements)
                 async with self._slots:
                     await asyncio.to_thread(stage, group, work, environment)
         except BuildFailed as error:
             await self._fail(work, "environment-failed", str(error))
+        except ImageProblem as error:
+            await self._fail(work, error.code, str(error))
         except TimeoutError:
             await self._fail(
                 work, "preparation-timeout", f"preparing took longer than {group.settings.preparation_limit:g} s"
@@ -71,6 +80,29 @@ class Preparer:
             if not await group.db.write(mark_prepared, work.run_id):
                 await asyncio.to_thread(clean_up, group, [work.run_id])
 
+    async def _environment(self, work: Work, requirements: Requirements) -> Path | None:
+        """None where nobody asked for what was found in the source, and the image has no Python. Raises BuildFailed."""
+        try:
+            return await self._builder.ensure(work, requirements)
+        except BuildFailed as error:
+            if not error.no_python or work.image_id is None:
+                raise
+            await self._group.db.write(store_no_python, work.image_id)
+            if work.spec.requirements:
+                raise
+            return None
+
+    async def _with_image(self, work: Work) -> Work:
+        """The run with its image's content, which is there now. Raises ImageProblem, Invalid, OSError."""
+        group = self._group
+        assert work.image_id is not None
+        assert work.pin is not None
+        if group.images is None:
+            raise ImageProblem("image-failed", f"the engine of group {group.name} keeps no images")
+        pin = await group.images.ensure(work.image_id, work.pin, work.spec.resources)
+        await group.db.write(store_pin, work.job_id, pin)
+        return msgspec.structs.replace(work, pin=pin, image=pin.id or work.image, python=pin.python)
+
     async def _fail(self, work: Work, reason: str, detail: str) -> None:
         await self._group.db.write(fail_preparation, work.run_id, reason[:32], detail)
         await asyncio.to_thread(clean_up, self._group, [work.run_id])
@@ -78,7 +110,10 @@ class Preparer:
 
 def _requirements(group: Group, work: Work) -> Requirements | None:
     source = work.spec.source
-    assert source is not None
+    if source is None:
+        return None
+    if work.pin is not None and work.pin.python == "":  # as below
+        return None
     if work.root is not None and work.python is None:  # the submit has refused requirements, and warned of found ones
         return None
     return find_requirements(lambda path: source_file(group.blobs, source, path), work.spec.requirements)

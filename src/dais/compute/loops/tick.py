@@ -127,13 +127,13 @@ def tick(
 
 
 def needs_preparation(work: Work) -> bool:
-    """Whether something takes time before the launch: a source to stage, an environment to build."""
-    return work.spec.source is not None
+    """Whether something takes time before the launch: an image to look for, a source to stage, an environment."""
+    return work.spec.source is not None or work.image_id is not None
 
 
-def _has_source(row: Row) -> bool:
+def _needs_preparation(row: Row) -> bool:
     """The same of a waiting job, whose spec need not be decoded for it: what is not set is not written."""
-    return '"source":' in row.spec
+    return '"source":' in row.spec or row.image_id is not None
 
 
 def _apply_statuses(uow: UnitOfWork, statuses: Sequence[Status], outcome: Outcome) -> None:
@@ -305,7 +305,7 @@ def _start(uow: UnitOfWork, seen: Seen, decided: Plan, outcome: Outcome) -> None
         return
     rows = [seen.rows[start.job_id] for start in decided.starts]
     begun = {start.job_id: (lifecycle.Placed(start.node), lifecycle.PreparationStarted()) for start in decided.starts}
-    applied_to = apply_all(uow, begun, launched={row.job_id for row in rows if not _has_source(row)})
+    applied_to = apply_all(uow, begun, launched={row.job_id for row in rows if not _needs_preparation(row)})
     people = People(uow, rows)
     wanted = {job.job_id: job.gpu for job in seen.snapshot.queue if job.gpu}
     for start, row in zip(decided.starts, rows, strict=True):

@@ -118,6 +118,16 @@ def open_secrets(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[s
     return {work.run_id: _open(vault, work, sealed) for work in wanted}
 
 
+def secret_values(
+    uow: UnitOfWork, actor: Actor, vault: Vault, account: Account, names: Sequence[str]
+) -> dict[str, bytes]:
+    """The values of an account's secrets, for steps of an image's build alone. Raises Invalid, Forbidden."""
+    check_uses(uow, actor, account, [SecretUse(name=name) for name in names])
+    sealed = {row.name: row.sealed for row in uow.all(_sealed, accounts=[account.id])}
+    context = (account.organization_id, account.id)
+    return {name: vault.open(sealed[name], *bound_to(*context, name)) for name in names}
+
+
 def bound_to(organization_id: str, account_id: str, name: str) -> tuple[str, ...]:
     """What a sealed value is bound to: in another organization, account or name it cannot be opened."""
     return ("secret", organization_id, account_id, name)

@@ -85,7 +85,8 @@ class ContainerEngine(ContainerImages):
             info = await self._daemon.get("info")
         except Said as error:
             raise OSError(f"the container daemon at {socket} says: {error}") from error
-        super().__init__(self._daemon.client)  # only now there is one
+        # Only now there is a client. Steps of builds run what their users say: they get the network that jobs get.
+        super().__init__(self._daemon.client, build_network=self._options.internet_network or "none")
         installation = await asyncio.to_thread(self._store.installation)
         self._attempts = Attempts(self._store, Memory(installation), self._mailbox, self._node)
         await asyncio.to_thread(self._attempts.memory.root)

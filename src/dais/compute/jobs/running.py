@@ -1,0 +1,24 @@
+"""A job's run while it runs, for doing something inside it."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, select
+
+from dais.compute.jobs.queries import find_job
+from dais.compute.jobs.records import works
+from dais.compute.jobs.tables import runs
+from dais.compute.jobs.types import Work
+from dais.identity import Actor
+from dais.kit.database import Statement, UnitOfWork
+from dais.kit.errors import Conflict
+
+_latest = Statement(select(runs.c.id).where(runs.c.job_id == bindparam("job_id"), runs.c.idx == bindparam("run_index")))
+
+
+def running_work(uow: UnitOfWork, actor: Actor, ref: str, action: str, account: str | None = None) -> Work:
+    """The latest run of a job, for doing something inside it. Raises NotFound, Forbidden, Conflict `not-running`."""
+    row = find_job(uow, actor, ref, account=account, action=action)
+    run_id = uow.scalar(_latest, job_id=row.id, run_index=row.run_index)
+    if run_id is None or row.state != "RUNNING":
+        raise Conflict(f"job {row.id} is {row.state}, not RUNNING", code="not-running", state=row.state)
+    return works(uow, [run_id])[0]
