@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +152,27 @@ def plan_of(uow: UnitOfWork, statement: Statement, **values: Any) -> list[str]:
         row[3]
         for row in uow._connection.execute(f"EXPLAIN QUERY PLAN {compiled.sql}", {**compiled.constants, **values})
     ]
+
+
+async def test_two_groups_that_decide_at_once_never_give_a_shared_machine_twice(world: World) -> None:
+    groups = ("one", "two")
+    for name in groups:
+        await world.db.write(register_group, name, "fake", "host")
+        await world.db.write(update_nodes, name, [NodeInfo(name="same", cpu=1.0, memory=1 << 30)])
+    jobs_of = [await world.submit("x", group=name, resources=Resources(cpu=1, mem=1 << 20)) for name in groups]
+    decided, other = threading.Event(), threading.Event()
+
+    def first(uow: UnitOfWork) -> None:
+        tick(uow, "one", [], [])
+        decided.set()
+        other.wait(0.5)  # it must not come to this: the other waits for this one's end
+
+    def second(uow: UnitOfWork) -> None:
+        tick(uow, "two", [], [])
+        other.set()
+
+    deciding = asyncio.create_task(world.db.write(first))
+    await asyncio.to_thread(decided.wait, 20)  # what is written together would be one after the other
+    await world.db.write(second)
+    await deciding
+    assert [(await world.job(job)).state for job in jobs_of] == ["PREPARING", "PENDING"]
