@@ -259,8 +259,14 @@ async def test_nothing_is_lost_when_the_server_restarts(world: World) -> None:
 
 
 async def test_launches_that_did_not_arrive_are_sent_again(world: World) -> None:
+    async def forgotten() -> bool:
+        return not world.machine.ended()
+
     async with running(world):
         await world.finished(await world.submit("exit", "0"))  # from then on its dispatcher is at work
+        await world.until_true(
+            forgotten, "the first is forgotten"
+        )  # else the engine is seen to be away before a launch
         with Unreachable(world.machine):
             job_id = await world.submit("exit", "0")
             await world.state(job_id, "PREPARING")
