@@ -13,7 +13,7 @@ QUICK = (
     "jobs", "queues", "read", "submit", "postgres", "transfers", "lake", "follow", "idle", "cli_times", "many_jobs",
     "decisions", "install_size", "dial",
 )  # fmt: skip
-SLOW = ("slurm", "slurm_jobs", "ray_jobs")
+SLOW = ("containers", "slurm", "slurm_jobs", "ray_jobs")
 """Benches whose peers take minutes; they run when they are named."""
 
 

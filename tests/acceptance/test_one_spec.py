@@ -59,16 +59,6 @@ def with_folder() -> Iterator[Installation]:
         yield own
 
 
-@pytest.fixture(scope="module")
-def daemons() -> Iterator[Daemons]:
-    """Docker and Podman of these tests' own."""
-    made = Daemons()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
 def test_local(with_folder: Installation, tmp_path: Path) -> None:
     runs_it(with_folder, "default", tmp_path)
 

@@ -227,7 +227,10 @@ class PodmanService(ContainerDaemon):
         registries = self.directory / "registries.conf"
         plain = "".join(f'[[registry]]\nlocation="{host}"\ninsecure=true\n' for host in self.insecure)
         registries.write_text(plain)
-        return {**os.environ, "CONTAINERS_CONF": str(config), "CONTAINERS_REGISTRIES_CONF": str(registries)}
+        scratch = self.directory / "scratch"
+        scratch.mkdir(exist_ok=True)
+        files = {"CONTAINERS_CONF": str(config), "CONTAINERS_REGISTRIES_CONF": str(registries)}
+        return {**os.environ, **files, "TMPDIR": str(scratch)}
 
     def _processes(self) -> list[int]:
         return _processes_with(f"{self.directory}/run")
@@ -292,8 +295,9 @@ class Daemons:
         return made
 
     def close(self) -> None:
-        for daemon in set(self._started.values()):
-            daemon.stop()
+        with contextlib.ExitStack() as stack:  # each, whatever becomes of the others
+            for daemon in set(self._started.values()):
+                stack.callback(daemon.stop)
         for directory in self._directories:
             unmount_below(Path(directory))
             shutil.rmtree(directory, ignore_errors=True)

@@ -108,6 +108,7 @@ class ContainerEngine(ContainerImages):
         self._closed = True
         if hasattr(self, "_lives"):
             await self._lives.close()
+            await asyncio.to_thread(self._attempts.memory.close)
         if hasattr(self, "_daemon"):
             await self._daemon.close()
         self._mailbox.interrupt()

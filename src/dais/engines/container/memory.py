@@ -7,6 +7,7 @@ the container has ended.
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import shutil
@@ -79,6 +80,13 @@ class Memory:
         """Nothing of it is left; absent is fine."""
         if self._root is not None:
             shutil.rmtree(self._root / attempt_id, ignore_errors=True)
+
+    def close(self) -> None:
+        """Leave nothing behind where nothing runs."""
+        if self._root is not None:
+            with contextlib.suppress(OSError):
+                self._root.rmdir()
+            self._root = None
 
     def names(self) -> list[str]:
         """The attempts that have a directory."""
