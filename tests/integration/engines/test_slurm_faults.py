@@ -303,6 +303,7 @@ async def test_two_hundred_jobs_in_a_burst(harness: SlurmHarness, engine: SlurmE
             assert (end.reason, end.exit_code) == ("exit-code", number % 50)
     assert tally.runs(specs) == [1] * 200
     calls = engine.commands.calls
+    assert calls["sbatch"] == len(specs)  # none was taken for lost, and handed over again
     assert sum(calls.values()) <= 2 * len(specs), calls
 
 

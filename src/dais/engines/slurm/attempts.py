@@ -22,6 +22,7 @@ _fields = ("stop_reason", "exit_code", "signal", "memory_peak", "cpu_seconds", "
 class Known:
     """One attempt. `spec` is kept until it starts, to hand it over once more; `unsure`: it may have been, or not.
 
+    `handed_at` is when its handover last ended, one way or the other: an older look at the queue tells nothing of it.
     `record` is an end that the node has told, and that Slurm may know better. `gone_at` is when Slurm was first seen
     to have ended it, or to have forgotten it, and `sign` the last sign of life of its node since (with when it came).
     """
@@ -33,6 +34,7 @@ class Known:
     unsure: bool = False
     stop_reason: str | None = None
     stop_by: float | None = None
+    handed_at: float = 0.0
     record: dict[str, Any] | None = None
     seen: Job | None = None
     gone_at: float | None = None

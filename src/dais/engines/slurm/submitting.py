@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from dais.engines.contract import LaunchSpec
@@ -85,7 +86,7 @@ class Submitter:
                 continue
             except Unreachable as error:
                 # Perhaps it was taken: the next look at the queue tells, before it is handed over again.
-                known.unsure = True
+                known.unsure, known.handed_at = True, time.monotonic()
                 known.set(detail=str(error))
                 self._on_unknown(known)
             except (Failed, OSError) as error:
@@ -94,6 +95,10 @@ class Submitter:
                     continue
                 known.set(detail=f"Slurm does not take it yet: {error}")
                 self._waiting[known.attempt_id] = known
+            except Exception as error:  # whatever is wrong with one launch, the others are handed over
+                _log.exception("attempt %s cannot be handed to Slurm", known.attempt_id)
+                self._on_refused(known, repr(error))
+                continue
             finally:
                 self._in_flight.discard(known.attempt_id)
             if not self._closing:
@@ -102,11 +107,13 @@ class Submitter:
 
     async def _submit(self, known: Known) -> None:
         spec, store = known.spec, self._store
-        assert spec is not None
+        if spec is None or known.over:
+            return  # it has begun, or ended, meanwhile
         key = await asyncio.to_thread(self._prepare, spec)
         place = store.place(spec.attempt_id)
         text = script(self.python, self.program, place, store.directory, key)
         said = await self._commands.run("sbatch", *words(spec, self._options, place), given=text)
+        known.handed_at = time.monotonic()
         known.job = said.strip().splitlines()[-1].partition(";")[0]
         self._refusals.pop(known.attempt_id, None)
         await asyncio.to_thread(store.submitted, spec.attempt_id, known.job)

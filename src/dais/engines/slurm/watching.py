@@ -130,6 +130,8 @@ class Watch:
             found = by_attempt.get(known.attempt_id)
             if found is not None:
                 await self._seen(known, found)
+            elif known.handed_at >= began:
+                continue  # handed over while the queue was looked at
             elif known.unsure:
                 await self._never_taken(known)
             elif known.job is not None:
