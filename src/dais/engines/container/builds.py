@@ -148,7 +148,10 @@ async def _posted(docker: aiodocker.Docker, asked: dict[str, str], sent: Sent) -
     async with docker._query(
         "build", "POST", params=asked, data=sent.stream(), headers=headers, timeout=None
     ) as response:
-        yield response
+        try:
+            yield response
+        finally:
+            response.close()  # a build that nobody waits for ends with its connection
 
 
 def _text(message: Mapping[str, Any]) -> str:
