@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from dais.engines.container import ContainerEngine, ContainerOptions
+from dais.engines.container.kit import RUNNER
 from dais.engines.contract import Bind, Engine, LaunchSpec
 from tests.support.engines import PATIENCE, Harness, Step, shell
 from tests.support.needs import needs_program, needs_root
@@ -303,10 +304,24 @@ class Daemons:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+ECHO = """
+import os, socket, sys, threading
+def answer(one):
+    while data := one.recv(65536):
+        one.sendall(data)
+    one.close()
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=128)
+if os.fork():
+    os._exit(0)
+while True:
+    threading.Thread(target=answer, args=(server.accept()[0],)).start()
+"""
+"""Listens, and goes on in the background: what is sent comes back. For the Python of the runner kit."""
+PYTHON = (f"{RUNNER}/ld.so", "--library-path", f"{RUNNER}/lib/shared", f"{RUNNER}/bin/python3", "-I", "-S", "-c")
+
+
 def echo(port: str) -> Step:
-    """Listens, and goes on in the background: what is sent comes back. In busybox's words."""
-    there = f"grep -q ':{int(port):04X} .* 0A ' /proc/net/tcp /proc/net/tcp6"
-    return ("sh", "-c", f"nc -ll -p {port} -e cat & until {there}; do sleep 0.01; done")
+    return (*PYTHON, ECHO, port)
 
 
 class ContainerHarness(Harness):
