@@ -14,6 +14,7 @@ from dais.compute.groups.commands import register_group
 from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
 from dais.compute.groups.queries import DEFAULT_GROUP
+from dais.compute.images.registries import register_first
 from dais.compute.jobs.types import Work
 from dais.compute.launch import WORK, is_contained, job_environment
 from dais.compute.logbook import Logbook
@@ -37,7 +38,7 @@ from dais.engines.contract import (
     Terminal,
     Usage,
 )
-from dais.kit.database import Database
+from dais.kit.database import Database, UnitOfWork
 from dais.kit.errors import Conflict, Invalid, Unavailable
 from dais.kit.vault import Vault
 
@@ -77,7 +78,7 @@ class Compute:
             host = await engine.host_tools()
             await asyncio.to_thread(give_to_jobs, host, folders, data_dir)
             # Before the first request: whoever submits at once must find the group there.
-            await db.write(register_group, name, engine.name, "host")
+            await db.write(_register, name, engine.name)
             self._serve(self._group(name, engine, host))
         self._opening = asyncio.create_task(self.openings.run(), name="resource groups")
         self._opening.add_done_callback(_report)
@@ -193,6 +194,12 @@ class Compute:
         if group is None or handle is None or work.state != "RUNNING":
             raise Conflict(f"job {work.job_id} is {work.state}, not RUNNING", code="not-running", state=work.state)
         return group, handle
+
+
+def _register(uow: UnitOfWork, name: str, engine: str) -> None:
+    """See to it that an own group is there. A new installation knows one registry, which may be removed for good."""
+    if register_group(uow, name, engine, "host") and name == DEFAULT_GROUP:
+        register_first(uow)
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from dais.api.context import Context
+from dais.api.decoding import BodyDecoder
 from dais.api.downloads import attachment, send_file, send_pieces
 from dais.api.files import disk
 from dais.api.rest.blobs import contents_at
@@ -47,7 +46,7 @@ contents_at(routes, "/v1/contents", "file:new", "of files")
 
 MAX_COMMIT_BODY = 64 << 20
 MAX_WANTED = 16 << 20
-_decode_wanted = msgspec.json.Decoder(Wanted).decode
+_decode_wanted = BodyDecoder(Wanted)
 
 
 @routes.post(

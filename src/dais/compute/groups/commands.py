@@ -28,8 +28,8 @@ _others_down = Statement(
 )
 
 
-def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) -> None:
-    """Make the group if it is not there."""
+def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) -> bool:
+    """Make the group; whether it was not there."""
     made = uow.run(
         _insert_group,
         name=name,
@@ -41,6 +41,7 @@ def register_group(uow: UnitOfWork, name: str, engine: str, default_image: str) 
     )
     if made:
         uow.hint(GROUPS)
+    return bool(made)
 
 
 def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo], disk: Disk | None = None) -> None:

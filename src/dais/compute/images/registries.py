@@ -21,7 +21,7 @@ from dais.kit.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from dais.kit.vault import Vault
 from dais.wire import answers
 from dais.wire.problems import nearest
-from dais.wire.references import LOCAL, check_registry
+from dais.wire.references import DOCKER_HUB, LOCAL, check_registry
 
 MOST = 500
 
@@ -32,6 +32,7 @@ _set = Statement(
     suffix="ON CONFLICT (host) DO UPDATE SET kind = excluded.kind, insecure = excluded.insecure, "
     "username = excluded.username, password = excluded.password, organization_id = excluded.organization_id",
 )
+_first = Statement(insert(registries), suffix="ON CONFLICT (host) DO NOTHING")
 _remove = Statement(delete(registries).where(registries.c.host == bindparam("host_")))
 _reseal = Statement(
     update(registries).where(registries.c.host == bindparam("host_")).values(password=bindparam("again"))
@@ -95,6 +96,20 @@ def set_registry(
     )
     uow.emit(Event("registry.set", "installation", "", None, {"host": host}))
     return _answer(registry_row(uow, host))
+
+
+def register_first(uow: UnitOfWork) -> None:
+    """Docker Hub, which images without a registry in their name come from."""
+    uow.run(
+        _first,
+        host=DOCKER_HUB,
+        kind="docker-v2",
+        insecure=0,
+        username=None,
+        password=None,
+        organization_id=None,
+        created_at=uow.now,
+    )
 
 
 def list_registries(uow: UnitOfWork, actor: Actor) -> list[answers.Registry]:

@@ -92,10 +92,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("host", name=op.f("pk_registries")),
     )
-    op.bulk_insert(
-        registries,
-        [{"host": "docker.io", "kind": "docker-v2", "insecure": 0, "created_at": time.time_ns() // 1000}],
-    )
+    # A new installation gets it at its first start: an empty database stays empty.
+    if op.get_bind().execute(sa.text("SELECT 1 FROM resource_groups LIMIT 1")).first() is not None:
+        op.bulk_insert(
+            registries,
+            [{"host": "docker.io", "kind": "docker-v2", "insecure": 0, "created_at": time.time_ns() // 1000}],
+        )
     op.create_table(
         "allowed_registries",
         sa.Column("organization_id", sa.String(length=36), nullable=False),
