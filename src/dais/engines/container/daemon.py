@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ API = "v1.41"
 """Docker 20.10 and Podman 4 speak it, and all later ones."""
 CALL_SECONDS = 60.0
 """How long one call may take; a daemon with a slow disk may need long to create a container."""
+_CALL = aiohttp.ClientTimeout(total=CALL_SECONDS)
+_ENDLESS = aiohttp.ClientTimeout(sock_connect=CALL_SECONDS)
 
 
 class Said(Exception):
@@ -42,9 +44,8 @@ class Daemon:
         """The aiodocker client; for the running event loop."""
         if self._client is None:
             connector = aiohttp.UnixConnector(self.socket, limit=64)
-            timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
-            session = aiohttp.ClientSession(connector=connector, timeout=timeout)
-            self._client = Docker("unix://localhost", connector, session, timeout, api_version=API)
+            session = aiohttp.ClientSession(connector=connector, timeout=_CALL)
+            self._client = Docker("unix://localhost", connector, session, _CALL, api_version=API)
         return self._client
 
     async def close(self) -> None:
@@ -66,20 +67,30 @@ class Daemon:
     async def text(self, path: str, limit: int = 1 << 16, **params: Any) -> bytes:
         """The first bytes that a GET answers."""
         with reached(self.socket):
-            async with self.client._query(path, params=_params(params)) as response:
+            async with self._answered(path, params) as response:
                 return await response.content.read(limit)
 
-    async def lines(self, path: str, **params: Any) -> AsyncIterator[dict[str, Any]]:
+    async def lines(self, path: str, **params: Any) -> AsyncGenerator[dict[str, Any]]:
         """One JSON document after the other, until the daemon ends them."""
-        endless = aiohttp.ClientTimeout(sock_connect=CALL_SECONDS)
         with reached(self.socket):
-            async with self.client._query(path, params=_params(params), timeout=endless) as response:
+            async with self._answered(path, params, _ENDLESS) as response:
                 buffer = b""
                 async for piece in response.content.iter_any():
                     *whole, buffer = (buffer + piece).split(b"\n")
                     for line in whole:
                         if line.strip():
                             yield msgspec.json.decode(line)
+
+    @contextlib.asynccontextmanager
+    async def _answered(
+        self, path: str, params: Mapping[str, Any], limits: aiohttp.ClientTimeout = _CALL
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """An answer that is read in parts; the client's own way leaves the connection of one that is not read out."""
+        async with self.client._query(path, params=_params(params), timeout=limits) as response:
+            try:
+                yield response
+            finally:
+                response.close()
 
     async def hijack(self, path: str, body: Mapping[str, Any]) -> Hijacked:
         """A connection that becomes a stream of bytes both ways."""

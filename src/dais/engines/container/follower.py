@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -75,8 +76,10 @@ class Follower:
             began = time.time()
             try:
                 filters = {"type": ["container"], "label": [self._label], "event": ["die", "died", "oom", "destroy"]}
-                async for event in self._daemon.lines("events", filters=filters, since=f"{since - 1:.0f}"):
-                    await self._hear(event)
+                events = self._daemon.lines("events", filters=filters, since=f"{since - 1:.0f}")
+                async with contextlib.aclosing(events):
+                    async for event in events:
+                        await self._hear(event)
             except (OSError, Said) as error:
                 _log.info("the events of the container daemon ended: %s", error)
             except Exception:
