@@ -177,7 +177,8 @@ class Cluster:
         self.run("scontrol", "update", names, "state=down", "reason=lost power")
         for node in nodes:
             self.begin_node(node)
-        self.run("scontrol", "update", names, "state=resume")
+        with contextlib.suppress(AssertionError):  # one that has come back by itself has no state to resume from
+            self.run("scontrol", "update", names, "state=resume")
         until(self._all_idle, "all nodes")
 
     def kill_all(self, *nodes: str) -> None:

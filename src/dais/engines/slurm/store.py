@@ -87,9 +87,11 @@ class Store:
     def ask_bridge(self, attempt_id: str) -> bool:
         """Write down that a bridge is wanted; False where somebody has before. Raises OSError."""
         place = self.place(attempt_id) / BRIDGE
-        if place.exists():
+        try:
+            place.touch(mode=0o600, exist_ok=False)  # by one of many who connect at once
+        except FileExistsError:
             return False
-        self._write(place, b"")
+        self.give(place)
         return True
 
     def usage(self, attempt_id: str) -> Usage | None:
