@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from tests.support.needs import needs_postgres
 if TYPE_CHECKING:
     from tests.support.containers import Daemons
 from tests.support.slurm import Cluster, slurm_cluster
+
+# Whoever runs the tests in the background of a shell has it ignored, and what they start would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("dais")

@@ -60,7 +60,7 @@ def test_what_cannot_be_an_image_is_refused_with_the_remedy(shared: Installation
         ("/", b"running system"),
         (str(shared.data), b"data directory"),
         (str(root / "etc"), b"no root file system"),
-        ("small", b"no absolute path"),
+        ("small", b"no group has an image store"),
     ):
         refused = shared.dais("image", "add", "other", directory)
         assert refused.returncode == 1

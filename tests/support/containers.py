@@ -83,7 +83,12 @@ class ContainerDaemon(ABC):
         """Start it, and wait until it answers."""
         self.socket.unlink(missing_ok=True)
         self._process = subprocess.Popen(
-            self._command(), stdout=self._log, stderr=self._log, env=self._environment(), start_new_session=True
+            self._command(),
+            stdout=self._log,
+            stderr=self._log,
+            env=self._environment(),
+            cwd=self.directory,  # Podman leaves a file where it works when memory runs out
+            start_new_session=True,
         )
         deadline = time.monotonic() + PATIENCE
         while True:

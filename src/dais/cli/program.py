@@ -37,7 +37,10 @@ COMMANDS: dict[str, Entry] = {
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "List, fetch, build and share the images that jobs start from."),
-    "registry": Entry("dais.cli.registry:registry", "Say which registries images come from (administrators)."),
+    "registry": Entry(
+        "dais.cli.registry:registry",
+        "Name the registries of images, and who may use them (administrators).",
+    ),
     "notify": Entry("dais.cli.notify:notify", "Tell people and programs when your jobs end."),
     "organization": Entry(
         "dais.cli.identity.organization:organization", "Make, list and change organizations, and who administers them."

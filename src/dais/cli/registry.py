@@ -24,7 +24,7 @@ for_one = click.option("--organization", metavar="NAME", help='For this organiza
 
 @click.group()
 def registry() -> None:
-    """Say which registries images come from, and which an organization may use (administrators).
+    """Name the registries of images, and who may use them (administrators).
 
     \b
     Examples:

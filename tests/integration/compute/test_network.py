@@ -43,7 +43,7 @@ async def test_the_internet_is_given_where_it_works(world: World) -> None:
     [
         ({"mode": "sandbox", "internet": "pasta is not installed"}, "one .*pasta is not installed.*dais doctor"),
         ({"mode": "process", "internet": True}, "no sandbox"),
-        ({"mode": "sandbox"}, "older than this server"),
+        ({"mode": "sandbox"}, "given no network for that"),
     ],
 )
 async def test_the_internet_is_refused_with_what_is_missing(

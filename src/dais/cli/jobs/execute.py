@@ -102,7 +102,7 @@ def _feed(session: ExecSession, attach: bool, wake: int) -> None:
         ready, _, _ = select.select(watched, [], [])
         if wake in ready:
             os.read(wake, CHUNK)
-            size = shutil.get_terminal_size()
+            size = _window()
             session.resize(size.lines, size.columns)
         if 0 in ready:
             data = os.read(0, CHUNK)
@@ -156,10 +156,18 @@ def _told_of_resizing(waker: int | None) -> Iterator[None]:
         signal.signal(signal.SIGWINCH, before)
 
 
+def _window() -> os.terminal_size:
+    """The size of the terminal itself: LINES and COLUMNS, which a shell may have exported, do not follow it."""
+    try:
+        return os.get_terminal_size(0)
+    except OSError:
+        return shutil.get_terminal_size()
+
+
 def _terminal() -> Terminal:
     from dais.sdk.execution import Terminal
 
-    size = shutil.get_terminal_size()
+    size = _window()
     return Terminal(size.lines, size.columns, os.environ.get("TERM", "xterm-256color"))
 
 
