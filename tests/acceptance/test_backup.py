@@ -91,6 +91,7 @@ def test_what_is_backed_up_while_it_runs_is_there_after_the_restore(
     settings: Any = {"DAIS_DATABASE_URL": source.database_url} if source.database_url else {}
     if settings:
         assert b"the running server uses postgresql" in source.dais("backup", str(backup)).stderr
+    (source.data / "nodes-ca.pem").write_text("a certificate")  # its key is of no use without
     made = document(source.dais("backup", str(backup), "--json", **settings))
     assert made["secrets"] == ["secrets.key"]
     assert [note for note in made["notes"] if "pipe" in note]
@@ -110,6 +111,7 @@ def test_what_is_backed_up_while_it_runs_is_there_after_the_restore(
         assert (place / "link").readlink() == Path("deep/program")
         assert stat.S_IMODE((place / "empty").stat().st_mode) == 0o700
         assert (copy.data / "secrets.key").read_bytes() == (source.data / "secrets.key").read_bytes()
+        assert (copy.data / "nodes-ca.pem").read_text() == "a certificate"
         assert stat.S_IMODE((copy.data / "secrets.key").stat().st_mode) == 0o600
         assert copy.output(done.id) == source.output(done.id)
         lost = copy.wait(running.id)

@@ -18,6 +18,7 @@ import msgspec
 
 import dais
 from dais.app.access import TOKEN_FILE
+from dais.app.authority import CERTIFICATE_FILE
 from dais.app.backup import database
 from dais.app.backup.manifest import (
     DATABASE,
@@ -166,10 +167,11 @@ class _Run:
         """The configuration, and what the installation's secrets are encrypted with."""
         with safe_paths.opened(source) as fd:
             for name in sorted(path.name for path in source.iterdir()):
-                if name == "dais.toml" or name.endswith(".key") or name == TOKEN_FILE:
+                secret = name.endswith(".key") or name == TOKEN_FILE
+                if secret or name in ("dais.toml", CERTIFICATE_FILE):
                     info = os.stat(name, dir_fd=fd, follow_symlinks=False)
                     self._file(fd, name, entry_of(name.encode(), info, "f"))
-                    if name != "dais.toml":
+                    if secret:
                         self.secrets.append(name)
 
     def _blob(self, fd: int, name: str, entry: Entry) -> None:
