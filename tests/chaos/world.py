@@ -342,13 +342,13 @@ def fill(world: World) -> None:
     world.installed.live(world.chance.uniform(0.0, 0.4))
     world.filled = True
     filler = world.disk / "filler"
-    with filler.open("wb") as file:
-        try:
+    try:
+        with filler.open("wb") as file:
             while True:
                 file.write(bytes(1 << 16))
                 file.flush()
-        except OSError:
-            pass
+    except OSError:  # what was pushed may have filled it before, so that not even the file can be made
+        pass
     world.installed.live(world.chance.uniform(0.2, 0.8))
     world.installed.kill()
     filler.unlink(missing_ok=True)

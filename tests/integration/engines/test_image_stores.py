@@ -247,11 +247,6 @@ async def test_a_commit_has_what_was_written_and_nothing_that_was_given(
         assert facts.labels.get("dais.job", "") == ""
         assert facts.environment.get("KEY", "") == ""
         assert (facts.command, facts.entrypoint) == ((), ())
-        base = await store.image(BASE)
-        assert base is not None
-        with pytest.raises(ImageProblem) as raised:
-            await store.remove_image(base.id)  # whatever names it has
-        assert raised.value.code == "in-use"
         check = ["/bin/sh", "-c", "cat /written; ls /mounted"]
         request: dict[str, Any] = {
             "Image": facts.id,
@@ -262,6 +257,9 @@ async def test_a_commit_has_what_was_written_and_nothing_that_was_given(
         await other.start()
         await other.wait()
         assert [line.strip() for line in await other.log(stdout=True, stderr=True)] == ["written"]
+        with pytest.raises(ImageProblem) as raised:
+            await store.remove_image("localhost/dais/kept:latest")  # its only name
+        assert raised.value.code == "in-use"
         await other.delete(force=True)
         await container.kill()
         await container.wait()

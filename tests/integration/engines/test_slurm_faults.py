@@ -141,7 +141,9 @@ async def test_a_node_that_dies_loses_its_jobs_alone(
     cluster = harness.cluster
     specs = [harness.spec(("print", "here"), ("sleep-forever",), slots=Slots(cpu_millis=16_000)) for _ in range(2)]
     handles = await engine.launch(specs)
-    one, other = [(await watcher.running(spec.attempt_id)).node or "" for spec in specs]
+    for spec in specs:
+        await watcher.running(spec.attempt_id)
+    one, other = [await _node_of(engine, handle) for handle in handles]
     assert one != other
     await printed(engine, handles[0], b"here\n")
     cluster.kill_all(one)
@@ -318,3 +320,13 @@ async def _all_there(engine: SlurmEngine) -> bool:
 async def _waits_for(engine: SlurmEngine, handle: Handle, why: str) -> bool:
     [status] = await engine.poll([handle])
     return status.phase is Phase.QUEUED and why in (status.detail or "")
+
+
+async def _node_of(engine: SlurmEngine, handle: Handle) -> str:
+    """Where it runs; its supervisor may have told of it before Slurm did."""
+
+    async def known() -> bool:
+        return (await engine.poll([handle]))[0].node is not None
+
+    await eventually(known, "the node")
+    return (await engine.poll([handle]))[0].node or ""
