@@ -132,12 +132,14 @@ async def test_jobs_wait_in_order_with_reason_and_place(world: World) -> None:
         third = await world.submit("exit", "0")
 
         async def told() -> bool:
-            return (await world.job(third)).pending_reason == "waits for the jobs before it"
+            return (await world.job(second)).pending_reason == "needs 8 cpu, 0 of 8 free on fake-1"
 
-        await world.until_true(told, "the third job is told why it waits")
+        # One that was not looked at yet is said to wait for others, too: so the second is waited for.
+        await world.until_true(told, "the second job is told why it waits")
         job = await world.job(second)
-        assert (job.state, job.place, job.pending_reason) == ("PENDING", 0, "needs 8 cpu, 0 of 8 free on fake-1")
-        assert (await world.job(third)).place == 1
+        assert (job.state, job.place) == ("PENDING", 0)
+        last = await world.job(third)
+        assert (last.place, last.pending_reason) == (1, "waits for the jobs before it")
         await world.kill(first)
         assert (await world.finished(third)).state == "SUCCEEDED"
         order = [spec.hostname for spec in world.machine.launched]
