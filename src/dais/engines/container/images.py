@@ -26,7 +26,7 @@ from dais.engines.contract import (
     ImageProblem,
     Progress,
 )
-from dais.wire.references import LOCAL, is_digest, parse_reference
+from dais.wire.references import LOCAL, Reference, is_digest, parse_reference
 
 STALL = 600.0
 """Seconds without a word after which a pull or a push is given up: a large layer takes long to unpack."""
@@ -47,6 +47,7 @@ class ContainerImages:
         self._network = build_network
         self._configurations: dict[str, dict[str, Any]] = {}
         self._about: tuple[bool, str] | None = None
+        self._digests: dict[tuple[str, str], str] = {}  # the one that the registry has, by image and name
 
     async def images(self) -> list[ImageFacts]:
         """Every image that has a name. Raises ImageProblem, OSError."""
@@ -64,19 +65,21 @@ class ContainerImages:
         configuration = await self._inspect(reference)
         if configuration is None:
             return None
-        wanted = None if is_digest(reference) else parse_reference(reference).name
-        return _facts(configuration, configuration["RepoTags"] or (), configuration["RepoDigests"] or (), wanted)
+        wanted = None if is_digest(reference) else parse_reference(reference)
+        facts = _facts(configuration, configuration["RepoTags"] or (), configuration["RepoDigests"] or (), wanted)
+        if wanted is None:
+            return facts
+        known = wanted.digest or self._digests.get((facts.id, wanted.name)) or facts.digest
+        return msgspec.structs.replace(facts, digest=known)
 
     async def pull(self, reference: str, credentials: Credentials | None = None) -> AsyncIterator[Progress]:
         """Fetch an image, telling the bytes of its layers where the engine does. Raises ImageProblem, OSError."""
         wanted = parse_reference(reference)
         _, architecture = await self._engine()
-        layers = _Layers()
-        with told_now(reference, signed_in=credentials is not None):
-            stream = self._docker.images.pull(str(wanted), tag=None, auth=_auth(credentials), stream=True, timeout=None)
-            async with contextlib.aclosing(_watched(stream)) as messages:
-                async for message in messages:
-                    yield layers.note(message)
+        async with contextlib.aclosing(self._pulled(wanted, credentials)) as steps:
+            async for progress in steps:
+                yield progress
+        await self._settle_digest(wanted, credentials)
         facts = await self.image(reference)
         if facts is None:
             raise ImageProblem("image-failed", f"{reference} was fetched, and yet the engine does not have it")
@@ -87,6 +90,35 @@ class ContainerImages:
                 f"{reference} is made for {facts.system}/{facts.architecture}, and the nodes are {architecture}; "
                 f"name an image that is made for {architecture}",
             )
+
+    async def _pulled(self, wanted: Reference, credentials: Credentials | None) -> AsyncGenerator[Progress]:
+        layers = _Layers()
+        with told_now(str(wanted), signed_in=credentials is not None):
+            stream = self._docker.images.pull(str(wanted), tag=None, auth=_auth(credentials), stream=True, timeout=None)
+            async with contextlib.aclosing(_watched(stream)) as messages:
+                async for message in messages:
+                    yield layers.note(message)
+
+    async def _settle_digest(self, wanted: Reference, credentials: Credentials | None) -> None:
+        """Find out which of an image's manifests its registry has.
+
+        Podman lists every manifest that an image ever had, also one of layers packed otherwise, with each of the
+        image's names and in any order. Content that is here already is not fetched again to ask for it.
+        """
+        configuration = await self._inspect(str(wanted))
+        among = _digests((configuration or {}).get("RepoDigests") or ()).get(wanted.name, set())
+        if configuration is None or wanted.digest is not None or len(among) < 2:
+            return
+        for digest in sorted(among):
+            try:
+                async for _ in self._pulled(Reference(wanted.registry, wanted.repository, None, digest), credentials):
+                    pass
+            except ImageProblem as problem:
+                if problem.code != "image-not-found":
+                    raise
+            else:
+                self._digests[configuration["Id"], wanted.name] = digest
+                return
 
     async def push(self, reference: str, credentials: Credentials | None = None) -> AsyncIterator[Progress]:
         """Send an image to its registry. Raises ImageProblem, OSError."""
@@ -99,6 +131,7 @@ class ContainerImages:
             async with contextlib.aclosing(_watched(stream)) as messages:
                 async for message in messages:
                     yield layers.note(message)
+        await self._settle_digest(wanted, credentials)
 
     async def build(self, request: BuildRequest) -> AsyncIterator[Progress]:
         """Build an image. Raises ImageProblem (`build-failed` with the line of the Dockerfile), OSError."""
@@ -240,23 +273,19 @@ def _auth(credentials: Credentials | None) -> dict[str, str] | None:
     return None if credentials is None else {"username": credentials.username, "password": credentials.password}
 
 
-def _facts(found: Mapping[str, Any], references: Any, digests: Any, wanted: str | None = None) -> ImageFacts:
+def _facts(found: Mapping[str, Any], references: Any, digests: Any, wanted: Reference | None = None) -> ImageFacts:
     config = found.get("Config") or {}
     named = []
     for text in references:
         with contextlib.suppress(ValueError):  # `<none>:<none>`
             named.append(str(parse_reference(text)))
-    known: dict[str, str] = {}
-    for text in digests:
-        with contextlib.suppress(ValueError):
-            one = parse_reference(text)
-            if one.registry != LOCAL and one.digest is not None:
-                known[one.name] = one.digest
+    known = {name: among for name, among in _digests(digests).items() if len(among) == 1}
+    chosen = known.get(wanted.name if wanted else "") or next(iter(known.values()), set())
     environment = dict(pair.partition("=")[::2] for pair in config.get("Env") or ())
     return ImageFacts(
         id=found["Id"],
         references=tuple(sorted(named)),
-        digest=known.get(wanted or "") or next(iter(known.values()), None),
+        digest=next(iter(chosen), None),
         size=found.get("Size") or 0,
         system=found.get("Os") or "linux",
         architecture=_architectures.get(found.get("Architecture", ""), found.get("Architecture", "")),
@@ -268,6 +297,17 @@ def _facts(found: Mapping[str, Any], references: Any, digests: Any, wanted: str 
         environment=environment,
         created_at=_micros(found.get("Created")),
     )
+
+
+def _digests(listed: Any) -> dict[str, set[str]]:
+    """The digests of an image's manifests by the names that it has in registries."""
+    known: dict[str, set[str]] = {}
+    for text in listed:
+        with contextlib.suppress(ValueError):
+            one = parse_reference(text)
+            if one.registry != LOCAL and one.digest is not None:
+                known.setdefault(one.name, set()).add(one.digest)
+    return known
 
 
 def _micros(text: object) -> int | None:
