@@ -10,6 +10,14 @@ from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
 from dais.data.lake.contents import check_contents
 from dais.data.lake.files import commit_files, remove_file, same_files
+from dais.data.lake.graph import (
+    all_set_versions,
+    files_of_set,
+    set_children,
+    set_parents,
+    set_versions,
+    sets_holding,
+)
 from dais.data.lake.needed import lake_digests, versions_with
 from dais.data.lake.reading import get_file, get_files, list_directory_files, list_file_versions
 from dais.data.lake.set_reading import (
@@ -39,6 +47,12 @@ from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
 from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_key, write_pack, write_piece
 
 __all__ = [
+    "all_set_versions",
+    "files_of_set",
+    "set_children",
+    "set_parents",
+    "set_versions",
+    "sets_holding",
     "same_files",
     "Scrubbed",
     "scrub",
