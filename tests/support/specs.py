@@ -7,7 +7,7 @@ import string
 from hypothesis import strategies as st
 
 from dais.wire.names import RESERVED_PREFIXES
-from dais.wire.spec import JobSpec, Mount, Resources, SecretUse
+from dais.wire.spec import Input, JobSpec, Mount, Output, Resources, SecretUse
 
 _names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
 _texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30) | st.sampled_from(
@@ -66,6 +66,16 @@ def _secrets(draw: st.DrawFn) -> tuple[SecretUse, ...]:
     return tuple(uses)
 
 
+@st.composite
+def _inputs(draw: st.DrawFn) -> tuple[Input, ...]:
+    names = draw(st.lists(st.sampled_from(["corpus", "texts.en:3", "A-b_c:12"]), unique=True))
+    bound = draw(st.lists(st.booleans(), min_size=3, max_size=3))
+    return tuple(
+        Input(fileset=name, target=f"/inputs/{at}=:" if target else None)
+        for at, (name, target) in enumerate(zip(names, bound, strict=False))
+    )
+
+
 FIELDS = {
     "command": st.lists(_texts, min_size=1, max_size=5).map(lambda words: ("run", *words)),
     "name": st.none() | _names,
@@ -92,6 +102,10 @@ FIELDS = {
     "pty": st.booleans(),
     "source": st.none() | st.just("blake3:" + "a" * 64),
     "requirements": st.none() | st.just("") | st.just("requirements.txt"),
+    "inputs": _inputs(),
+    "output": st.none()
+    | st.builds(Output, path=st.sampled_from(["out", "my out/ä"]), fileset=st.none() | st.just("m")),
+    "code": st.none() | st.sampled_from(["/code.zip", "/a/b=c.zip:3"]),
     "group": st.none() | st.just("gpu"),
     "notify": st.sampled_from([(), ("none",), ("https://example.org/hook?a=b&c=%20", "mail:joe@example.org")]),
 }

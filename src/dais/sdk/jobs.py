@@ -36,32 +36,13 @@ from dais.sdk.flow import (
     quoted,
 )
 from dais.sdk.following import follow_log, wait_for
+from dais.sdk.job_answers import Checked, Usage
 from dais.sdk.pages import pages
 from dais.sdk.specs import make_spec
-from dais.wire.answers import Answer, Job, JobDetail, LogFrame, LogPage
-from dais.wire.spec import JobSpec, JobType, Mount, NetworkMode, SecretUse
+from dais.wire.answers import Job, JobDetail, LogFrame, LogPage
+from dais.wire.spec import Input, JobSpec, JobType, Mount, NetworkMode, Output, SecretUse
 
 Tags = Mapping[str, str] | Sequence[str]
-
-
-class Checked(Answer, frozen=True, kw_only=True):
-    """What the server says of a spec that was not submitted."""
-
-    spec: JobSpec
-    account: str
-    group: str
-    warnings: tuple[str, ...] = ()
-
-
-class Usage(Answer, frozen=True, kw_only=True):
-    """What a running job uses now: bytes, seconds, processes, the share of time that its GPUs worked; None: unknown."""
-
-    memory: int | None = None
-    memory_peak: int | None = None
-    cpu_seconds: float | None = None
-    pids: int | None = None
-    gpu_memory: int | None = None
-    gpu_utilization: float | None = None
 
 
 class JobsApi(Resource):
@@ -94,6 +75,9 @@ class JobsApi(Resource):
         pty: bool | None = None,
         source: str | None = None,
         requirements: str | None = None,
+        inputs: Sequence[str | Input] | None = None,
+        output: str | Output | None = None,
+        code: str | None = None,
         notify: Sequence[str] | None = None,
         group: str | None = None,
         idempotency_key: str | None = None,
@@ -102,7 +86,7 @@ class JobsApi(Resource):
         """Put a job into the queue; it is there, once, when this returns.
 
         Fields are as in `docs/job-spec.md`: `mem=16` is GiB, "512Mi" a text; `data` takes "NAME[/below]:/mount[:ro]",
-        `secrets` "NAME", "NAME:VARIABLE" or "NAME:/path";
+        `secrets` "NAME", "NAME:VARIABLE" or "NAME:/path", `inputs` "NAME[:N][=/path]", `output` "PATH[=FILESET]";
         what is given beside `spec` wins over it. With `enforce_name`, a name that is taken gets a suffix. The same
         `idempotency_key` (made up when not given) with the same spec makes one job within 24 hours.
 
@@ -128,6 +112,9 @@ class JobsApi(Resource):
             "pty": pty,
             "source": source,
             "requirements": requirements,
+            "inputs": inputs,
+            "output": output,
+            "code": code,
             "notify": notify,
             "group": group,
         }

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dais.wire.read import check, read_fields, read_spec
-from dais.wire.spec import JobSpec, Mount, SecretUse
+from dais.wire.spec import Input, JobSpec, Mount, Output, SecretUse
 
 
 def make_spec(
@@ -34,7 +34,7 @@ def make_spec(
 
 def _plain(value: Any) -> Any:
     """Structs as the mappings that people would write."""
-    if isinstance(value, Mount | SecretUse):
+    if isinstance(value, Mount | SecretUse | Input | Output):
         return msgspec.to_builtins(value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

@@ -23,7 +23,19 @@ from dais.wire.units import format_size
 SHELL = ("sh", "-c")
 """What runs a script: the command is these two words and the script."""
 
-TEXTS = ("name", "account", "image", "workdir", "group", "max_run_time", "bid", "source", "requirements")
+TEXTS = (
+    "name",
+    "account",
+    "image",
+    "workdir",
+    "group",
+    "max_run_time",
+    "bid",
+    "source",
+    "requirements",
+    "code",
+    "output",
+)
 RESOURCES = ("cpu", "mem", "gpu", "shm")
 FLAGS = ("preemptable", "restartable", "pty")
 
@@ -36,6 +48,9 @@ _CODES = {
     "no-such-source": "source",
     "no-such-secret": "secrets",
     "no-such-folder": "data",
+    "no-such-fileset": "inputs",
+    "path-conflict": "inputs",
+    "no-such-file": "code",
     "cannot-mount": "data",
     "never-fits": "resources",
     "network-forbidden": "network",
@@ -119,7 +134,7 @@ def form_of(fields: Mapping[str, Sequence[str]]) -> JobForm:
         run=one("run", "words"),
         type=one("type", "batch"),
         network=one("network", "none"),
-        texts={name: text for name in (*TEXTS, "notify") if (text := one(name).strip())},
+        texts={name: text for name in (*TEXTS, "notify", "inputs") if (text := one(name).strip())},
         resources={name: text for name in RESOURCES if (text := one(name).strip())},
         flags=frozenset(name for name in FLAGS if one(name)),
         data=[row for row in mounts if not row.blank],
@@ -139,7 +154,7 @@ def form_from(spec: JobSpec) -> JobForm:
         type=spec.type,
         network=spec.network,
         texts={name: str(document[name]) for name in TEXTS if name in document}
-        | ({"notify": " ".join(spec.notify)} if spec.notify else {}),
+        | {name: " ".join(document[name]) for name in ("notify", "inputs") if name in document},
         resources={name: str(value) for name, value in document.get("resources", {}).items()},
         flags=frozenset(name for name in FLAGS if getattr(spec, name)),
         data=[
@@ -239,7 +254,7 @@ def _shell_note(text: str) -> str:
 
 def _single(form: JobForm) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [
-        (name, text.split() if name == "notify" else text) for name, text in form.texts.items()
+        (name, text.split() if name in ("notify", "inputs") else text) for name, text in form.texts.items()
     ]
     if form.type != "batch":
         found.append(("type", form.type))

@@ -6,6 +6,7 @@ import math
 import posixpath
 import re
 
+from dais.wire.inputs import WORK_DIRECTORY, check_job_data
 from dais.wire.names import ACCOUNT_NAME, FOLDER_NAME, check_environment_name, check_job_name
 from dais.wire.notify import check_targets
 from dais.wire.problems import SpecError, shown
@@ -55,6 +56,8 @@ def check(spec: JobSpec) -> JobSpec:
     if spec.workdir is not None:
         _check_absolute(spec.workdir, "workdir")
     _check_mounts(spec.data)
+    check_job_data(spec)
+    _check_input_targets(spec)
     _check_environment(spec.environment)
     _check_secrets(spec)
     _check_resources(spec.resources)
@@ -193,6 +196,20 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
         _check_target(mount.target, path)
         for earlier, other in enumerate(mounts[:index]):
             _check_apart(mount.target, other.target, path, f"data[{earlier}]")
+
+
+def _check_input_targets(spec: JobSpec) -> None:
+    """Where inputs are bound there is nothing else, and the output is elsewhere."""
+    taken = [(mount.target, f"data[{index}]") for index, mount in enumerate(spec.data)]
+    if spec.output is not None:
+        taken.append((f"{WORK_DIRECTORY}/{spec.output.path}", "output"))
+    for index, one in enumerate(spec.inputs):
+        if one.target is not None:
+            path = f"inputs[{index}]"
+            _check_target(one.target, path, "a file set")
+            for other, earlier in taken:
+                _check_apart(one.target, other, path, earlier)
+            taken.append((one.target, path))
 
 
 def _check_folder(name: str, path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from dais.wire.inputs import human_input, human_output
 from dais.wire.read import human
 from dais.wire.spec import JobSpec, Mount
 
@@ -17,6 +18,7 @@ _OPTIONS = {
     "network": "--network",
     "source": "--source",
     "requirements": "--requirements",
+    "code": "--code",
     "group": "--group",
 }
 _SWITCHES = {"preemptable": "--preemptable", "restartable": "--restartable", "pty": "--pty"}
@@ -36,6 +38,10 @@ def submit_words(spec: JobSpec) -> list[str]:
         words += _option(f"--{name}", str(amount))
     for mount in spec.data:
         words += _option("--data", mount_text(mount))
+    for one in spec.inputs:
+        words += _option("--input", human_input(one))
+    if spec.output is not None:
+        words += _option("--output", human_output(spec.output))
     for name, value in spec.environment.items():
         words += _option("--env", f"{name}={value}")
     for use in document.get("secrets", []):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from dais.wire.check import check
+from dais.wire.inputs import human_input, human_output, read_code, read_inputs, read_output
 from dais.wire.names import split_folder
 from dais.wire.notify import read_notify
 from dais.wire.problems import SpecError, nearest, shown
@@ -53,6 +54,11 @@ SLIPS = {
     "time_limit": "max_run_time",
     "priority": "bid",
     "cwd": "workdir",
+    "input": "inputs",
+    "input_file_set": "inputs",
+    "filesets": "inputs",
+    "outputs": "output",
+    "output_path": "output",
 }
 """Names that other systems use, for the "did you mean"."""
 
@@ -148,7 +154,11 @@ def human(spec: JobSpec) -> dict[str, Any]:
         document["network"] = spec.network
     if spec.notify:
         document["notify"] = list(spec.notify)
-    for name in ("source", "requirements", "group"):
+    if spec.inputs:
+        document["inputs"] = [human_input(one) for one in spec.inputs]
+    if spec.output is not None:
+        document["output"] = human_output(spec.output)
+    for name in ("source", "requirements", "code", "group"):
         if getattr(spec, name) is not None:
             document[name] = getattr(spec, name)
     return document
@@ -357,6 +367,9 @@ _readers: dict[str, Callable[[Any, str], Any]] = {
     "pty": flag,
     "source": text_of,
     "requirements": text_of,
+    "inputs": read_inputs,
+    "output": read_output,
+    "code": read_code,
     "notify": read_notify,
     "group": text_of,
 }

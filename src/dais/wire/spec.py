@@ -33,6 +33,20 @@ class SecretUse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     file: str | None = None
 
 
+class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A file set (`NAME` or `NAME:N`) that the job reads; `target` None: laid out in the working directory."""
+
+    fileset: str
+    target: str | None = None
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is written below `path` of the working directory becomes a file set (None: `job_<number>_output`)."""
+
+    path: str
+    fileset: str | None = None
+
+
 class Resources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Cores, bytes of memory, whole GPUs, and bytes of `/dev/shm` (None: half of `mem`, at most 2 GiB)."""
 
@@ -48,6 +62,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `max_run_time` is in seconds. `source` is the digest of a source snapshot, staged as the working directory.
     `requirements` is the path, inside the source, of what the environment is built from (`requirements.txt` or
     `pyproject.toml`); "" means none even if the source has one.
+    `code` is a zip in the data lake, `/path` or `/path:N`, unpacked in the working directory.
     `notify` is who is told when it ends (see `wire.notify`); empty: whoever its owner's default names.
     """
 
@@ -70,5 +85,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pty: bool = False
     source: str | None = None
     requirements: str | None = None
+    inputs: tuple[Input, ...] = ()
+    output: Output | None = None
+    code: str | None = None
     notify: tuple[str, ...] = ()
     group: str | None = None

@@ -32,6 +32,9 @@ FLAGS = {
     "tags": "--tag",
     "network": "--network",
     "requirements": "--requirements",
+    "inputs": "--input",
+    "output": "--output",
+    "code": "--code",
     "notify": "--notify",
     "group": "--group",
 }
@@ -87,6 +90,18 @@ _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
         multiple=True,
         help="Give it a secret as a variable, or as a file. Repeatable.",
     ),
+    click.option(
+        *("--input", "inputs"),
+        metavar="NAME[:N][=/PATH]",
+        multiple=True,
+        help="Give it a file set: in the working directory, or read-only at a path. Repeatable.",
+    ),
+    click.option(
+        *("--output", "output_path"),
+        metavar="PATH[=FILESET]",
+        help="Make a file set of what it writes there. [default name: job_<number>_output]",
+    ),
+    click.option("--code", metavar="/PATH[:N]", help="Unpack this zip of the data lake in the working directory."),
     click.option("--workdir", metavar="DIR", help="Start the command in this directory of the container."),
     click.option("--cpu", metavar="CORES", help="Cores, as 2 or 500m. [default: 1]"),
     click.option("--mem", metavar="SIZE", help="Memory, as 16 (GiB), 512Mi or 4g. [default: 1]"),
@@ -137,7 +152,7 @@ def job_options(function: Callable[..., R]) -> Callable[..., R]:
 _names = (
     *("name", "enforce_name", "image", "data", "env", "secret", "workdir", "cpu", "mem", "gpu", "shm", "interactive"),
     *("preemptable", "restartable", "bid", "max_run_time", "tag", "network", "pty", "notify", "group", "requirements"),
-    *("file", "idempotency_key", "dry_run"),
+    *("inputs", "output_path", "code", "file", "idempotency_key", "dry_run"),
 )
 
 
@@ -150,6 +165,9 @@ def document(given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
         "data": list(given["data"]) or None,
         "environment": [_variable(text) for text in given["env"]] or None,
         "secrets": list(given["secret"]) or None,
+        "inputs": list(given["inputs"]) or None,
+        "output": given["output_path"],
+        "code": given["code"],
         "resources": resources or None,
         "type": "interactive" if given["interactive"] else None,
         "tags": list(given["tag"]) or None,

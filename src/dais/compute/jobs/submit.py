@@ -141,6 +141,8 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     """Look up everything that the spec names and refuse what can never run. Changes nothing (`--dry-run`)."""
     account = resolve_account(uow, actor, spec.account)
     require(uow, actor, "job:new", account_id=account.id)
+    if spec.inputs or spec.output or spec.code:
+        raise Invalid("jobs with file sets, output or code of the data lake are not built yet", code="not-built-yet")
     chosen = choose_group(uow, actor, spec)
     check_uses(uow, actor, account, spec.secrets)
     mounts = tuple(
