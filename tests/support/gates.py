@@ -157,6 +157,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}/logs": Call(),
     "GET /v1/jobs/{ref}/logs/stream": Call(),
     "POST /v1/jobs/{ref}/retry": Call(needs="job:get group:get"),
+    "GET /v1/jobs/{ref}/trace": Call(),
     "GET /v1/jobs/{ref}/usage": Call(),
     "DELETE /v1/keys/{id}": [
         Call(action="token:rm", of="user_key", needs=EVERYTHING),
@@ -216,6 +217,10 @@ CALLS: dict[str, Call | list[Call]] = {
     "DELETE /v1/teams/{ref}/members": Call(query="?user={user}", needs="team:get user:get"),
     "GET /v1/teams/{ref}/policies": Call(needs="team:get"),
     "POST /v1/teams/{ref}/policies": Call(body=GRANT, needs="team:get"),
+    "GET /v1/trace": [
+        Call(action="fileset:get", query=f"{ACCOUNT}&ref={{fileset}}", needs=NAMED),
+        Call(action="file:get", query=f"{ACCOUNT}&ref=/d{{n}}/a", needs=NAMED),
+    ],
     "GET /v1/users": Call(inside=True),
     "POST /v1/users": Call(body={"name": "n{n}", "organization": "{org}"}, needs="organization:get"),
     "GET /v1/users/{ref}": Call(inside=True),
@@ -301,6 +306,7 @@ PAGES: dict[str, Call] = {
     "GET /{organization}/{account}/files/content": Call(query="?path=/d{n}/a", needs="account:get"),
     "GET /{organization}/{account}/filesets": Call(needs="account:get"),
     "GET /{organization}/{account}/filesets/{name}": Call(needs="account:get"),
+    "GET /{organization}/{account}/filesets/{name}/lineage": Call(needs="account:get"),
     "GET /{organization}/{account}/folders": Call(needs="account:get"),
     "GET /{organization}/{account}/folders/{name}": Call(needs="account:get"),
     "POST /{organization}/{account}/folders/{name}": Call(
@@ -314,6 +320,7 @@ PAGES: dict[str, Call] = {
     "GET /{organization}/{account}/jobs/{ref}": Call(needs="account:get job:logs"),
     "GET /{organization}/{account}/jobs/{ref}/kill": Call(needs=JOB),
     "POST /{organization}/{account}/jobs/{ref}/kill": Call(needs=JOB),
+    "GET /{organization}/{account}/jobs/{ref}/lineage": Call(needs="account:get"),
     "GET /{organization}/{account}/jobs/{ref}/log": Call(needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/at": Call(query="?time=12:00", needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/lines": Call(needs=JOB),

@@ -11,6 +11,7 @@ import msgspec
 from dais.app.beside import opened
 from dais.compute.retention.blobs import collect_blobs, needed
 from dais.data import BlobStore, scrub, unsound, versions_with
+from dais.provenance import unknown_parents
 
 MOST_NAMED = 1_000
 """Versions of files that a report names."""
@@ -32,18 +33,22 @@ class Sufferer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read, and what is wrong: contents by their digests, those that nothing needs included, and files."""
+    """What was read, and what is wrong: contents by their digests, those that nothing needs included, and files.
+
+    `parents` are versions of file sets of which is not known what made them, or of what; as sentences.
+    """
 
     contents: int
     size: int
     damaged: list[str]
     missing: list[str]
     files: list[Sufferer]
+    parents: list[str]
 
     @property
     def sound(self) -> bool:
-        """Whether nothing that somebody needs is damaged or missing."""
-        return not self.missing and not self.files and not self.damaged
+        """Whether nothing that somebody needs is damaged or missing, and all is known of what made what."""
+        return not (self.missing or self.files or self.damaged or self.parents)
 
 
 def collect(data_dir: Path, config: Path | None = None, *, dry_run: bool = False) -> Collected:
@@ -77,4 +82,5 @@ def examine(
             damaged=sorted(read.damaged),
             missing=sorted(digest for digest, problem in wrong.items() if problem == "missing"),
             files=[Sufferer(file=file, digest=digest, problem=wrong[digest]) for file, digest in files],
+            parents=db.read_sync(unknown_parents),
         )

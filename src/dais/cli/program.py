@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "data": Entry("dais.cli.folder:folder", "The same as `dais folder`.", alias_of="folder"),
     "file": Entry("dais.cli.file:file", "Upload, download and list versioned files."),
     "fileset": Entry("dais.cli.fileset:fileset", "Make, list, compare and download file sets."),
+    "trace": Entry("dais.cli.trace:trace", "Tell what led to a version of a file set or a file, and what came of it."),
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "List, fetch, build and share the images that jobs start from."),

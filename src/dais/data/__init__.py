@@ -12,7 +12,7 @@ from dais.data.lake.contents import check_contents
 from dais.data.lake.files import commit_files, remove_file, same_files
 from dais.data.lake.graph import (
     all_set_versions,
-    files_of_set,
+    file_versions_by_id,
     set_children,
     set_parents,
     set_versions,
@@ -48,7 +48,7 @@ from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_ke
 
 __all__ = [
     "all_set_versions",
-    "files_of_set",
+    "file_versions_by_id",
     "set_children",
     "set_parents",
     "set_versions",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dais.sdk.invitations import AsyncInvitations, Invitations
     from dais.sdk.jobs import AsyncJobs, Jobs
     from dais.sdk.keys import AsyncKeys, Keys
+    from dais.sdk.lineage import AsyncLineage, Lineage
     from dais.sdk.login import AsyncLogin, Login
     from dais.sdk.notify import AsyncNotifications, Notifications
     from dais.sdk.organizations import AsyncOrganizations, Organizations
@@ -100,6 +101,7 @@ class Client(ClientApi, Blocking):
     invitations: Invitations = resource("dais.sdk.invitations:Invitations")
     jobs: Jobs = resource("dais.sdk.jobs:Jobs")
     keys: Keys = resource("dais.sdk.keys:Keys")
+    lineage: Lineage = resource("dais.sdk.lineage:Lineage")
     login: Login = resource("dais.sdk.login:Login")
     notify: Notifications = resource("dais.sdk.notify:Notifications")
     organizations: Organizations = resource("dais.sdk.organizations:Organizations")
@@ -164,6 +166,7 @@ class AsyncClient(ClientApi, Asynchronous):
     invitations: AsyncInvitations = resource("dais.sdk.invitations:AsyncInvitations")
     jobs: AsyncJobs = resource("dais.sdk.jobs:AsyncJobs")
     keys: AsyncKeys = resource("dais.sdk.keys:AsyncKeys")
+    lineage: AsyncLineage = resource("dais.sdk.lineage:AsyncLineage")
     login: AsyncLogin = resource("dais.sdk.login:AsyncLogin")
     notify: AsyncNotifications = resource("dais.sdk.notify:AsyncNotifications")
     organizations: AsyncOrganizations = resource("dais.sdk.organizations:AsyncOrganizations")

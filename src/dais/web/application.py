@@ -30,6 +30,7 @@ from dais.web.pages import (
     jobs,
     keys,
     lake,
+    lineage,
     log,
     palette,
     passkeys,
@@ -197,6 +198,7 @@ PAGES: tuple[Page, ...] = (
     # Last, for they begin with names that users choose: a page's first word is found before it.
     page("GET", f"{JOBS}", jobs.show_jobs, action="job:list"),
     page("GET", f"{JOBS}/{{ref}}", job.show_job, action="job:get"),
+    page("GET", f"{JOBS}/{{ref}}/lineage", lineage.show_job, action="job:get"),
     page("GET", f"{JOBS}/{{ref}}/log", log.download_log, action="job:logs"),
     page("GET", f"{JOBS}/{{ref}}/log/lines", log.lines, action="job:logs"),
     page("GET", f"{JOBS}/{{ref}}/log/search", log.search, action="job:logs"),
@@ -208,6 +210,7 @@ PAGES: tuple[Page, ...] = (
     page("GET", f"{FILES}/content", lake.download, action="file:get"),
     page("GET", f"{FILE_SETS}", lake.show_sets, action="fileset:list"),
     page("GET", f"{FILE_SETS}/{{name}}", lake.show_set, action="fileset:get"),
+    page("GET", f"{FILE_SETS}/{{name}}/lineage", lineage.show_set, action="fileset:get"),
     page("GET", f"{FOLDERS}", folders.show_folders, action="data:list"),
     page("GET", f"{FOLDERS}/{{name}}", files.show, action="data:get"),
     page("POST", f"{FOLDERS}/{{name}}", files.change, action="data:set"),

@@ -20,6 +20,7 @@ from dais.api.rest import (
     invitations,
     jobs,
     keys,
+    lineage,
     login,
     logs,
     nodes,
@@ -71,6 +72,7 @@ PARTS = (
     sources,
     files,
     filesets,
+    lineage,
 )
 
 

@@ -41,14 +41,18 @@ def examine_data(data_dir: Path | None, config: Path | None, *, discard: bool, a
 def _page(found: Contents) -> str:
     read = f"{found.contents:,} contents read ({short_size(found.size)})"
     if found.sound:
-        return f"{click.style('✓', fg='green')} {read}, all are well"
+        return f"{click.style('✓', fg='green')} {read}, all are well; of every file set it is known what made it"
     lines = [f"{click.style('✕', fg='red')} {read}: {len(found.damaged):,} damaged, {len(found.missing):,} missing"]
     lines += [f"  {one.problem}: {one.file}" for one in found.files[:SHOWN]]
     if len(found.files) > SHOWN:
         lines.append(f"  and {len(found.files) - SHOWN:,} more versions of files; --json lists them")
     if not found.files:
         lines += [f"  {digest}" for digest in [*found.damaged, *found.missing][:SHOWN]]
+    lines += [f"  {one}" for one in found.parents[:SHOWN]]
+    if found.parents and not (found.damaged or found.missing):
+        lines.append("  the database lost what a job wrote down: restore it from a backup, or make these sets again")
     if found.damaged:
         lines.append("  take damaged contents away with --discard")
-    lines.append("  then upload these files again, or restore them from a backup")
+    if found.damaged or found.missing:
+        lines.append("  then upload these files again, or restore them from a backup")
     return "\n".join(lines)

@@ -53,24 +53,16 @@ _holding = Statement(
 )
 _files = Statement(
     select(
-        file_set_entries.c.set_version_id,
         file_versions.c.id,
         files.c.account_id,
         files.c.path,
         file_versions.c.version,
-        file_versions.c.digest,
         file_versions.c.size,
         file_versions.c.created_by,
         file_versions.c.created_at,
     )
-    .select_from(
-        file_set_entries.join(file_versions, file_versions.c.id == file_set_entries.c.file_version_id).join(
-            files, files.c.id == file_versions.c.file_id
-        )
-    )
-    .where(file_set_entries.c.set_version_id == bindparam("id"))
-    .order_by(file_set_entries.c.path)
-    .limit(bindparam("limit"))
+    .select_from(file_versions.join(files, files.c.id == file_versions.c.file_id))
+    .where(in_list(file_versions.c.id, "ids"))
 )
 
 
@@ -101,6 +93,6 @@ def sets_holding(uow: UnitOfWork, file_version_id: str, limit: int) -> list[str]
     return [row.set_version_id for row in uow.all(_holding, id=file_version_id, limit=limit)]
 
 
-def files_of_set(uow: UnitOfWork, set_version_id: str, limit: int) -> list[Row]:
-    """The first files of a version of a file set, by path."""
-    return uow.all(_files, id=set_version_id, limit=limit)
+def file_versions_by_id(uow: UnitOfWork, ids: Collection[str]) -> dict[str, Row]:
+    """Those of these versions of files that are there, by id."""
+    return {row.id: row for row in uow.all(_files, ids=sorted(ids))} if ids else {}

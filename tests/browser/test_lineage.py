@@ -1,0 +1,45 @@
+"""The graph of what was made of what, in a browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from dais.kit.database import UnitOfWork
+from dais.kit.ids import new_id
+from tests.support.lineage import output, upload
+from tests.support.screen import screen
+from tests.support.site import Site
+
+pytestmark = pytest.mark.anyio
+
+
+def fill(uow: UnitOfWork, site: Site, job_id: str) -> None:
+    joe = site.world.actor
+    texts = upload(uow, joe, "texts")
+    both = upload(uow, joe, "both", ["@texts", "/texts"])
+    model = output(uow, joe, job_id, "model", [texts, both])
+    for name in ("report", "a-name-of-a-set-that-is-far-too-long-for-its-place", "scores"):
+        output(uow, joe, new_id(), name, [model, both])
+
+
+async def test_the_graph_of_a_set_and_of_a_job(browser: Browser, site: Site) -> None:
+    job_id = await site.world.submit("sleep")
+    await site.world.db.write(fill, site, job_id)
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.goto("/local/joe/filesets/model")
+        await page.get_by_role("link", name="Lineage").click()
+        await expect(page.get_by_role("heading", name="Lineage of model:1")).to_be_visible()
+        await expect(page.locator("svg .part.fileset")).to_have_count(6)
+        await expect(page.locator("svg .part.job")).to_have_count(4)
+        await shown.check_looks("lineage")
+        await page.locator("svg a", has_text="texts:1").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Lineage of texts:1")).to_be_visible()
+        await page.goto(f"/local/joe/jobs/{job_id}/lineage")
+        await expect(page.locator("svg .part.first")).to_have_count(1)
+        await shown.check_looks("lineage-job")
+        await page.goto(f"/local/joe/jobs/{job_id}?tab=overview")
+        await page.get_by_role("link", name="Lineage").click()
+        await expect(page.locator("#parts tbody tr")).to_have_count(12)
