@@ -29,7 +29,7 @@ def output(
     where = resolve_account(uow, actor, None)
     commit_files(uow, actor, None, [NewVersion(path=path, digest=digest_of(data), size=len(data))])
     row = get_file(uow, actor, path)
-    made = make_set_version(uow, actor, where, name, [row], [], ("job", job_id), always=True)
+    made = make_set_version(uow, actor.id, where, name, [row], [], ("job", job_id), always=True)
     if recorded:
         facts = {"command": ["make", name], "number": 7}
         record_derivation(

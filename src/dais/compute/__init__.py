@@ -49,6 +49,7 @@ from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
 from dais.compute.jobs.running import running_work
 from dais.compute.jobs.submit import check_spec, submit_job
 from dais.compute.jobs.types import Work
+from dais.compute.jobs.using import remove_unused_file, remove_unused_file_set
 from dais.compute.logbook import JobLog, Logbook, Slice, job_log, position_from
 from dais.compute.logs import Position, Shipped, decode_segments
 from dais.compute.loops.staging import tree_size
@@ -147,6 +148,8 @@ __all__ = [
     "remove_job",
     "remove_registry",
     "remove_secret",
+    "remove_unused_file",
+    "remove_unused_file_set",
     "remove_unused_folder",
     "rescan_store",
     "reseal_registries",

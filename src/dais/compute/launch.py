@@ -10,9 +10,10 @@ from dais.compute.jobs.types import Work
 from dais.compute.secrets.types import Given
 from dais.compute.settings import ComputeSettings
 from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits, Slots, Terminal
+from dais.wire.inputs import WORK_DIRECTORY
 from dais.wire.spec import Resources
 
-WORK = "/home/work"
+WORK = WORK_DIRECTORY
 """Where the staged source is, and where a job begins, unless it names another directory."""
 ENVIRONMENT = "/opt/dais/env"
 """Where the job's environment is."""

@@ -49,6 +49,19 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
             "with more is ended. 0 is no limit.",
         ),
     ] = 100 << 30
+    code_limit: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="Bytes to which the code of a job, a zip, may be unpacked."),
+    ] = 4 << 30
+    output_limit: Annotated[
+        int, msgspec.Meta(ge=0, description="Bytes that may become the file set of a job; with more the job fails.")
+    ] = 100 << 30
+    partial_limit: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0, description="Bytes that are kept aside of what a job had written that did not succeed. 0: nothing is."
+        ),
+    ] = 1 << 30
     preparation_limit: Annotated[
         float, msgspec.Meta(gt=0, description="Seconds that staging a source and building an environment may take.")
     ] = 3600.0

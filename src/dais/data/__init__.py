@@ -6,6 +6,7 @@ from dais.data.commands import create_folder, expire_staged, publish_folder, rem
 from dais.data.contents import OpenContent, Readable, open_content, pack_contents
 from dais.data.directories import Listing, find_entry, list_directory, make_directory, move_entry
 from dais.data.folder_store import FolderStore
+from dais.data.gathering import Found, look_through, take, words_of
 from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
 from dais.data.lake.contents import check_contents
@@ -19,6 +20,7 @@ from dais.data.lake.graph import (
     sets_holding,
 )
 from dais.data.lake.needed import lake_digests, versions_with
+from dais.data.lake.pins import FixedSet, fix_file_set, make_output_set, require_output, set_files
 from dais.data.lake.reading import get_file, get_files, list_directory_files, list_file_versions
 from dais.data.lake.set_reading import (
     compare_file_sets,
@@ -28,6 +30,7 @@ from dais.data.lake.set_reading import (
     list_file_sets,
 )
 from dais.data.lake.sets import create_file_set, remove_file_set
+from dais.data.lake.trees import TreeWriter
 from dais.data.lake.types import CommittedFile, Directory, LakeFile, SetVersion
 from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, get_folder, list_folders
 from dais.data.reading import (
@@ -44,9 +47,22 @@ from dais.data.scrub import Scrubbed, scrub, unsound
 from dais.data.settings import DataSettings
 from dais.data.sources import materialize, pin_source, read_source, source_file, store_source
 from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
+from dais.data.unpacking import UnpackLimits, unpack
 from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_key, write_pack, write_piece
 
 __all__ = [
+    "Found",
+    "look_through",
+    "take",
+    "words_of",
+    "FixedSet",
+    "TreeWriter",
+    "UnpackLimits",
+    "fix_file_set",
+    "make_output_set",
+    "require_output",
+    "set_files",
+    "unpack",
     "all_set_versions",
     "file_versions_by_id",
     "set_children",

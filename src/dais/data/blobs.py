@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
+from blake3 import blake3
 
-from dais.data.durable import flush_directories, flush_files, write_all
+from dais.data.durable import flush_directories, flush_files, write_all, write_behind
 from dais.data.errors import blobs_missing, digest_mismatch, disk_errors, disk_full
 from dais.data.hashing import PREFIX, check_digest, digest_of
 from dais.data.pieces import Pieces
@@ -152,6 +153,30 @@ class BlobStore:
         for start in range(0, len(new), GROUP):
             self._put_group(new[start : start + GROUP])
         return digests
+
+    def put_stream(self, pieces: Iterable[bytes]) -> tuple[str, int]:
+        """Store a content that comes piece by piece, of whatever length; its digest and its bytes. It is hashed as it
+        comes. What `pieces` raises goes on, with nothing stored. Raises Unavailable `disk-full`."""
+        hasher, size = blake3(), 0
+        aside = self._aside / new_id()
+        with disk_errors("a blob"):
+            fd = os.open(aside, _new, 0o444)
+        try:
+            for piece in pieces:
+                hasher.update(piece)
+                with disk_errors("a blob"):
+                    write_all(fd, piece, size)
+                    write_behind(fd, size, size + len(piece))
+                size += len(piece)
+            digest = PREFIX + str(hasher.hexdigest())
+            if not self._whole(digest, size):
+                with disk_errors("a blob"):
+                    os.fsync(fd)
+                    self._place({digest: aside})
+        finally:
+            os.close(fd)
+            aside.unlink(missing_ok=True)
+        return digest, size
 
     def _put_group(self, new: list[tuple[str, bytes | bytearray | memoryview]]) -> None:
         made: dict[Path, int] = {}

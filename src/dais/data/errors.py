@@ -86,6 +86,16 @@ def digest_mismatch(what: str, wanted: str, found: str) -> Invalid:
     )
 
 
+def in_use(what: str, users: list[str]) -> Conflict:
+    """What is to be removed is needed by others, which are named."""
+    return Conflict(
+        f"{shown(what)} is used by {', '.join(users)}; remove {'them' if len(users) > 1 else 'that'} first, or keep it",
+        code="in-use",
+        name=what[:200],
+        used_by=users,
+    )
+
+
 SHOWN_MISSING = 1_000
 """Digests that a refusal names; a client asks for the rest by sending the same again."""
 

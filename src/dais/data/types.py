@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -36,6 +37,13 @@ class Owner:
 
     uid: int | None = None
     gid: int | None = None
+
+    def give_path(self, path: Path) -> None:
+        """Give what is at a path, and no link, to the owner."""
+        if self.uid is not None or self.gid is not None:
+            os.chown(
+                path, -1 if self.uid is None else self.uid, -1 if self.gid is None else self.gid, follow_symlinks=False
+            )
 
     def give(self, fd: int) -> None:
         """Give an open file or directory to the owner."""

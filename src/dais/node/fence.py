@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dais.node.spec import LaunchSpec
 
 _WRITABLE = ("folders", "jobs", "envs")
-_READABLE = (*_WRITABLE, "blobs", "host/bin")
+_READABLE = (*_WRITABLE, "blobs", "sets", "host/bin")
 
 
 class Fence:

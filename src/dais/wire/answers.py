@@ -9,13 +9,16 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from dais.wire.spec import JobSpec
+from dais.wire.answer import Answer as Answer
+from dais.wire.job_answers import Change as Change
+from dais.wire.job_answers import Delivery as Delivery
+from dais.wire.job_answers import InputSet as InputSet
+from dais.wire.job_answers import Job as Job
+from dais.wire.job_answers import JobDetail as JobDetail
+from dais.wire.job_answers import OutputSet as OutputSet
+from dais.wire.job_answers import Run as Run
 
 T = TypeVar("T")
-
-
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of every answer."""
 
 
 class Page(Answer, Generic[T], frozen=True, kw_only=True):
@@ -33,97 +36,8 @@ class Problem(Answer, frozen=True, kw_only=True):
     status: int
     detail: str
     code: str
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = msgspec.field(default_factory=dict)
     instance: str | None = None
-
-
-class Run(Answer, frozen=True, kw_only=True):
-    """One attempt of a job. `state` is as a job's, or INTERRUPTED; `gpus` are the UUIDs of those that it was given."""
-
-    id: str
-    index: int
-    state: str
-    reason: str | None = None
-    detail: str | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-    node: str | None = None
-    gpus: list[str] = []
-    isolation: list[str] = []
-    missing: list[str] = []
-    created_at: str
-    started_at: str | None = None
-    ended_at: str | None = None
-    memory_peak: int | None = None
-    cpu_seconds: float | None = None
-    log_bytes: int | None = None
-    log_truncated: bool = False
-    log_expired_at: str | None = None
-
-
-class Change(Answer, frozen=True, kw_only=True):
-    """One line of a job's history."""
-
-    at: str
-    run: int
-    state: str
-    reason: str | None = None
-    detail: str | None = None
-
-
-class Job(Answer, frozen=True, kw_only=True):
-    """A job as lists show it. `pending_reason` and `place` tell why a waiting job waits and how many are before it
-    (100 stands for so many or more)."""
-
-    id: str
-    number: int
-    name: str | None
-    urn: str
-    account: str
-    account_id: str
-    owner: str
-    state: str
-    reason: str | None = None
-    detail: str | None = None
-    type: str
-    command: list[str]
-    image: str
-    tags: dict[str, str]
-    cpu: float
-    mem: int
-    gpu: int
-    alive: bool
-    cancel_requested: bool = False
-    pending_reason: str | None = None
-    place: int | None = None
-    exit_code: int | None = None
-    created_at: str
-    started_at: str | None = None
-    ended_at: str | None = None
-    run_index: int = 0
-    runs: list[Run] = []
-
-
-class Delivery(Answer, frozen=True, kw_only=True):
-    """A message that tells of a job's end. `state` is WAITING, DELIVERED or GIVEN_UP; `error` is the last one."""
-
-    id: str
-    target: str
-    state: str
-    tries: int
-    error: str | None = None
-    created_at: str
-    next_at: str | None = None
-    done_at: str | None = None
-
-
-class JobDetail(Job, frozen=True, kw_only=True):
-    """A job with all that is known of it."""
-
-    spec: JobSpec
-    history: list[Change] = []
-    warnings: list[str] = []
-    notifications: list[Delivery] = []
 
 
 class Folder(Answer, frozen=True, kw_only=True):
@@ -204,8 +118,8 @@ class Image(Answer, frozen=True, kw_only=True):
     digest: str | None = None
     engine_id: str | None = None
     architecture: str | None = None
-    labels: dict[str, str] = {}
-    aliases: list[str] = []
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    aliases: list[str] = msgspec.field(default_factory=list)
     state: str = "there"
     reason: str | None = None
     problem: str | None = None
@@ -213,7 +127,7 @@ class Image(Answer, frozen=True, kw_only=True):
     least_cpu: float = 0.0
     least_mem: int = 0
     least_gpu: int = 0
-    ports: list[str] = []
+    ports: list[str] = msgspec.field(default_factory=list)
     origin: str = "registered"
     system: str | None = None
     python: str | None = None
@@ -351,11 +265,11 @@ class Node(Answer, frozen=True, kw_only=True):
     others_cpu: float = 0.0
     others_mem: int = 0
     others_gpu: int = 0
-    gpus: list[str] = []
-    isolation: dict[str, Any] = {}
+    gpus: list[str] = msgspec.field(default_factory=list)
+    isolation: dict[str, Any] = msgspec.field(default_factory=dict)
     disk_free: int | None = None
     disk_size: int | None = None
-    warnings: list[str] = []
+    warnings: list[str] = msgspec.field(default_factory=list)
 
 
 class Version(Answer, frozen=True, kw_only=True):

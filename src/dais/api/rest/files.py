@@ -8,6 +8,7 @@ from dais.api.downloads import attachment, send_file, send_pieces
 from dais.api.files import disk
 from dais.api.rest.blobs import contents_at
 from dais.api.routing import Receive, Routes, Scope, Send, read_body
+from dais.compute import remove_unused_file
 from dais.data import (
     Directory,
     LakeFile,
@@ -19,7 +20,6 @@ from dais.data import (
     list_file_versions,
     open_content,
     pack_contents,
-    remove_file,
     same_files,
 )
 from dais.identity import listed
@@ -107,7 +107,7 @@ async def directory(
 @routes.delete("/v1/files", summary="Remove a file, or a version of it", action="file:rm")
 async def remove(ctx: Context, path: str, account: str | None = None) -> Removed:
     """`path` is a file, or with `:VERSION` one version. What a file set holds is refused with `in-use`."""
-    return Removed(name=path, versions=await ctx.db.write(remove_file, ctx.actor, path, account=account))
+    return Removed(name=path, versions=await ctx.db.write(remove_unused_file, ctx.actor, path, account=account))
 
 
 @routes.get("/v1/files/versions", summary="List the versions of a file", action="file:get")

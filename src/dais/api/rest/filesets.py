@@ -5,6 +5,7 @@ from __future__ import annotations
 from dais.api.context import Context
 from dais.api.rest.files import file_answer
 from dais.api.routing import Reply, Routes
+from dais.compute import remove_unused_file_set
 from dais.data import (
     SetVersion,
     compare_file_sets,
@@ -13,7 +14,6 @@ from dais.data import (
     list_file_set_files,
     list_file_set_versions,
     list_file_sets,
-    remove_file_set,
 )
 from dais.identity import urn
 from dais.kit.clock import to_rfc3339
@@ -93,7 +93,7 @@ async def diff(ctx: Context, name: str, to: str, account: str | None = None) -> 
 @routes.delete("/v1/filesets/{name}", summary="Remove a file set, or a version of it", action="fileset:rm")
 async def remove(ctx: Context, name: str, account: str | None = None) -> Removed:
     """Its files stay. What another set was made of is refused with `in-use`."""
-    return Removed(name=name, versions=await ctx.db.write(remove_file_set, ctx.actor, name, account=account))
+    return Removed(name=name, versions=await ctx.db.write(remove_unused_file_set, ctx.actor, name, account=account))
 
 
 def set_answer(found: SetVersion, *, state: str = "") -> FileSetVersion:

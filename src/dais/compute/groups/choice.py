@@ -145,9 +145,11 @@ def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: Sequen
                 f"ask the administrator to {remedy}",
                 code="not-isolated",
             )
-        if spec.data or any(use.file for use in spec.secrets):
+        bound = any(one.target for one in spec.inputs)
+        if spec.data or bound or any(use.file for use in spec.secrets):
+            what = "folders" if spec.data else "file sets" if bound else "files"
             raise Invalid(
-                f"{node.name} cannot mount {'folders' if spec.data else 'files'} into jobs ({why}); {remedy}",
+                f"{node.name} cannot mount {what} into jobs ({why}); {remedy}",
                 code="cannot-mount",
             )
         warnings.append(f"no file-system isolation on {node.name}: {why}")

@@ -13,7 +13,7 @@ from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job, live_job_named
 from dais.compute.jobs.runs import cancel
 from dais.compute.jobs.submit import check_again
-from dais.compute.jobs.tables import job_history, job_tags, jobs, runs
+from dais.compute.jobs.tables import job_codes, job_history, job_inputs, job_outputs, job_tags, jobs, runs
 from dais.compute.notify.tables import deliveries
 from dais.identity import Actor
 from dais.kit.database import Event, Row, Statement, UnitOfWork
@@ -29,7 +29,7 @@ _drop_tags = Statement(delete(job_tags).where(job_tags.c.job_id == bindparam("jo
 _insert_tag = Statement(insert(job_tags))
 _delete = [
     Statement(delete(table).where(table.c.job_id == bindparam("job_id")))
-    for table in (job_tags, job_history, deliveries, runs)
+    for table in (job_tags, job_history, deliveries, job_inputs, job_codes, job_outputs, runs)
 ] + [Statement(delete(jobs).where(jobs.c.id == bindparam("job_id")))]
 
 

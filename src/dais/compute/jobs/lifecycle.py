@@ -123,13 +123,30 @@ class Shipped(msgspec.Struct, frozen=True):
     at: int
 
 
+class OutputRefused(msgspec.Struct, frozen=True):
+    """What the latest run wrote cannot become a file set."""
+
+    detail: str
+
+
 class Retried(msgspec.Struct, frozen=True):
     """The owner wants a finished job to run again."""
 
     at: int
 
 
-Event = Placed | PreparationStarted | PreparationFailed | Started | Ended | Lost | CancelRequested | Shipped | Retried
+Event = (
+    Placed
+    | PreparationStarted
+    | PreparationFailed
+    | Started
+    | Ended
+    | Lost
+    | CancelRequested
+    | Shipped
+    | OutputRefused
+    | Retried
+)
 
 
 # -- the job, as far as its life is concerned --------------------------------------------------------------
@@ -276,6 +293,13 @@ def _ship(job: Life, event: Shipped) -> tuple[Life, tuple[Action, ...]]:
     return _change(job, state=final_state(job.reason), ended_at=job.ended_at or event.at), ()
 
 
+def _refuse_output(job: Life, event: OutputRefused) -> tuple[Life, tuple[Action, ...]]:
+    """Only of a run that was a success otherwise: whatever else went wrong before is the reason."""
+    if job.reason != "completed":
+        return job, ()
+    return _close_run(_change(job, reason="output-failed", detail=event.detail), "output-failed"), ()
+
+
 def _retry(job: Life, event: Retried) -> tuple[Life, tuple[Action, ...]]:
     return _next_run(_change(job, state=State.PENDING, reason="retry", detail=None)), (Action.QUEUE,)
 
@@ -325,8 +349,9 @@ _table: dict[tuple[State, type], _Rule] = {
     (State.FINISHING, Lost): _ignore,
     (State.FINISHING, CancelRequested): _ignore,
     (State.FINISHING, Shipped): _ship,
+    (State.FINISHING, OutputRefused): _refuse_output,
 }
 for _state in FINAL:
     _table[_state, Retried] = _retry
-    for _late in (Started, Ended, Lost, CancelRequested, Shipped):
+    for _late in (Started, Ended, Lost, CancelRequested, Shipped, OutputRefused):
         _table[_state, _late] = _ignore

@@ -12,6 +12,7 @@ from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select
 
 from dais.compute.groups.queries import group_problems
 from dais.compute.jobs.lifecycle import FINAL
+from dais.compute.jobs.progress import data_of, phase_of
 from dais.compute.jobs.tables import SHORT_ID, is_waiting, job_history, job_tags, jobs, runs
 from dais.compute.notify.queries import deliveries_of
 from dais.compute.scheduler import BEHIND
@@ -167,15 +168,19 @@ def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = No
     if row.state == "PENDING":
         fields["place"] = _place(uow, row)
         fields["pending_reason"] = _away(group_problems(uow), row) or fields["pending_reason"]
+    fields |= phase_of(row, its_runs[-1] if its_runs else None) | data_of(uow, row, its_runs)
     warnings = msgspec.json.decode(row.warnings)
     told = deliveries_of(uow, row.id) if row.ended_at is not None else []
     return answers.JobDetail(**fields, spec=spec, history=history, warnings=warnings, notifications=told)
 
 
-def new_job(row: Row, spec: JobSpec, account: Account, owner: str, warnings: tuple[str, ...]) -> answers.JobDetail:
+def new_job(
+    uow: UnitOfWork, row: Row, spec: JobSpec, account: Account, owner: str, warnings: tuple[str, ...]
+) -> answers.JobDetail:
     """What is known of a job that has just been made, from what it was made of: reading it again would cost as much."""
     fields = _fields(row, spec, account, owner) | {"pending_reason": "waits for the scheduler"}
     born = answers.Change(at=fields["created_at"], run=0, state=row.state)
+    fields |= data_of(uow, row, [])
     return answers.JobDetail(**fields, spec=spec, history=[born], warnings=list(warnings))
 
 
@@ -298,6 +303,7 @@ def _answers(uow: UnitOfWork, rows: list[Row]) -> list[answers.Job]:
         fields = _fields(row, _spec.decode(row.spec), accounts[row.account_id], owners[row.owner_id])
         if row.state == "PENDING":
             fields["pending_reason"] = _away(problems, row) or fields["pending_reason"]
+        fields |= phase_of(row, run)
         found.append(answers.Job(**fields, runs=[run_answer(run)] if run is not None else []))
     return found
 

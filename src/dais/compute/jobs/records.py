@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from dais.compute.images.tables import images
 from dais.compute.images.types import Pin
+from dais.compute.jobs.pins import NOTHING, decode_pins
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import FolderMount, Work
 from dais.engines.contract import Handle
@@ -23,6 +24,7 @@ JOB_COLUMNS = (
     jobs.c.group_name,
     jobs.c.spec,
     jobs.c.mounts,
+    jobs.c.pins,
     jobs.c.image,
     jobs.c.image_id,
     jobs.c.image_pin,
@@ -123,6 +125,7 @@ def new_work(
         state=state,
         spec=_spec.decode(row.spec),
         mounts=_mounts.decode(row.mounts),
+        pins=decode_pins(row.pins) if row.pins else NOTHING,
         image=(pin.id if pin else None) or row.image,
         root=row.root,
         python=pin.python if pin else row.python,

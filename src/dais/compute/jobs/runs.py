@@ -31,6 +31,7 @@ _select = Statement(
         runs.c.shipped_at,
         runs.c.handle,
         jobs.c.run_index,
+        jobs.c.pins,
         jobs.c.state.label("job_state"),
     )
     .select_from(runs.join(jobs, jobs.c.id == runs.c.job_id))

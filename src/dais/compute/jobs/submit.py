@@ -6,13 +6,24 @@ import hashlib
 from types import SimpleNamespace
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, insert, literal, select
+from sqlalchemy import bindparam, delete, func, insert, literal, select, update
 
 from dais.compute.groups.choice import check_group, choose_group, named_group
 from dais.compute.images.catalogue import keeps_images
 from dais.compute.images.resolving import enter, resolve_image
 from dais.compute.images.types import Resolved
 from dais.compute.jobs import apply
+from dais.compute.jobs.pins import (
+    NOTHING,
+    Pins,
+    check_pins,
+    decode_pins,
+    fix,
+    fixed_spec,
+    has_data,
+    named,
+    note_uses,
+)
 from dais.compute.jobs.queries import get_job, new_job
 from dais.compute.jobs.tables import SHORT_ID, idempotency_keys, job_tags, jobs
 from dais.compute.jobs.types import FolderMount
@@ -36,6 +47,7 @@ _insert_job = Statement(
 )
 _insert_tag = Statement(insert(job_tags))
 _insert_key = Statement(insert(idempotency_keys), suffix="ON CONFLICT DO NOTHING")
+_set_pins = Statement(update(jobs).where(jobs.c.number == bindparam("number")).values(pins=bindparam("pins")))
 _find_key = Statement(
     select(idempotency_keys).where(
         idempotency_keys.c.user_id == bindparam("user_id"), idempotency_keys.c.key == bindparam("key")
@@ -66,6 +78,7 @@ class Checked(msgspec.Struct, frozen=True):
     mounts: tuple[FolderMount, ...]
     warnings: tuple[str, ...]
     image: Resolved | None = None
+    pins: Pins = NOTHING
 
 
 def submit_job(
@@ -83,11 +96,14 @@ def submit_job(
         if earlier is not None:
             return get_job(uow, actor, earlier)
     checked = check_spec(uow, actor, spec, settings)
+    pins = checked.pins
+    if has_data(spec):
+        spec = fixed_spec(spec, pins)
     _check_active(uow, actor, settings.max_active_jobs)
     job_id = new_id()
     row = _row(uow, actor, spec, checked, job_id)
-    row["number"] = uow.scalar(_insert_job, **row)
-    if row["number"] is None:
+    row["number"] = number = uow.scalar(_insert_job, **row)
+    if number is None:
         raise Conflict(
             f"a job named {spec.name!r} is waiting or running in {checked.account.full_name}; choose another name, "
             "or use --enforce-name to have a suffix added",
@@ -95,10 +111,15 @@ def submit_job(
             name=spec.name,
         )
     uow.many(_insert_tag, [{"job_id": job_id, "key": k, "value": v} for k, v in spec.tags.items()])
+    if has_data(spec):
+        pins = named(uow, actor, checked.account, pins, number)
+        row["pins"] = msgspec.json.encode(pins).decode()
+        uow.run(_set_pins, number=number, pins=row["pins"])
+        note_uses(uow, job_id, pins)
     if key is not None:
         uow.run(_insert_key, user_id=actor.id, key=key, body_hash=body, job_id=job_id, created_at=uow.now)
     apply.begin(uow, job_id, checked.account.id)
-    return new_job(SimpleNamespace(**row), spec, checked.account, actor.name, checked.warnings)
+    return new_job(uow, SimpleNamespace(**row), spec, checked.account, actor.name, checked.warnings)
 
 
 def _check_active(uow: UnitOfWork, actor: Actor, limit: int) -> None:
@@ -141,8 +162,6 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     """Look up everything that the spec names and refuse what can never run. Changes nothing (`--dry-run`)."""
     account = resolve_account(uow, actor, spec.account)
     require(uow, actor, "job:new", account_id=account.id)
-    if spec.inputs or spec.output or spec.code:
-        raise Invalid("jobs with file sets, output or code of the data lake are not built yet", code="not-built-yet")
     chosen = choose_group(uow, actor, spec)
     check_uses(uow, actor, account, spec.secrets)
     mounts = tuple(
@@ -152,7 +171,8 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     )
     group = chosen.group
     image = resolve_image(uow, actor, spec, group, account) if keeps_images(group) else None
-    return Checked(account, group, mounts, chosen.warnings, image)
+    pins = fix(uow, actor, account, spec) if has_data(spec) else NOTHING
+    return Checked(account, group, mounts, chosen.warnings, image, pins)
 
 
 def check_again(uow: UnitOfWork, actor: Actor, row: Row) -> None:
@@ -164,6 +184,8 @@ def check_again(uow: UnitOfWork, actor: Actor, row: Row) -> None:
     for mount in msgspec.json.decode(row.mounts, type=tuple[FolderMount, ...]):
         again = Mount(name=mount.folder_id, path=mount.path, target=mount.target, read_only=mount.read_only)
         find_mount(uow, actor, again, account.id)
+    if row.pins:
+        check_pins(uow, actor, account, decode_pins(row.pins))
 
 
 def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id: str) -> dict[str, object]:
@@ -182,6 +204,7 @@ def _row(uow: UnitOfWork, actor: Actor, spec: JobSpec, checked: Checked, job_id:
         "spec": msgspec.json.encode(spec).decode(),
         "warnings": msgspec.json.encode(checked.warnings).decode(),
         "mounts": msgspec.json.encode(checked.mounts).decode(),
+        "pins": None,
         "image": spec.image or checked.group.default_image,
         "image_id": image and enter(uow, actor, image, checked.group.name, checked.account),
         "image_pin": image and msgspec.json.encode(image.pin).decode(),

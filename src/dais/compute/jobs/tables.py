@@ -46,6 +46,8 @@ jobs = Table(
     Column("warnings", Document, nullable=False),
     # The folders that the spec's names meant when it was submitted: [{folder_id, path, target, read_only}].
     Column("mounts", Document, nullable=False),
+    # What of the data lake it reads and makes (`jobs.pins.Pins`); NULL: nothing.
+    Column("pins", Document),
     Column("image", String(255), nullable=False),
     # In a group with an image store: the image in the catalogue, and the content that it meant (`images.types.Pin`).
     Column("image_id", Id),
@@ -123,10 +125,49 @@ runs = Table(
     Column("started_at", Instant),
     Column("ended_at", Instant),
     Column("shipped_at", Instant),
+    # What moves now, `downloading` or `uploading`: bytes that are there, bytes of all, and when that was said.
+    Column("phase", String(16)),
+    Column("phase_done", BigInteger),
+    Column("phase_total", BigInteger),
+    Column("phase_at", Instant),
+    # The manifest of what a run that did not succeed had written below its output.
+    Column("partial", String(71)),
     UniqueConstraint("job_id", "idx"),
     Index("ix_runs_state_group_name", "state", "group_name"),
     partial_index("ix_runs_unshipped", "group_name", "ended_at", where=text("shipped_at IS NULL")),
     partial_index("ix_runs_stored_logs", "shipped_at", where=_stored),
+)
+
+# Which jobs use a version of a file set, or of a file as their code: it is not removed under them.
+job_inputs = Table(
+    "job_inputs",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("set_version_id", Id, ForeignKey("file_set_versions.id"), nullable=False),
+    Column("target", Text),
+    Index("ix_job_inputs_set_version_id", "set_version_id"),
+)
+
+job_codes = Table(
+    "job_codes",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("file_version_id", Id, ForeignKey("file_versions.id"), nullable=False),
+    Index("ix_job_codes_file_version_id", "file_version_id"),
+)
+
+# The file set that a run made. It may be removed; the row says that it was made.
+job_outputs = Table(
+    "job_outputs",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("run_index", Integer, primary_key=True),
+    Column("set_version_id", Id, nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
 )
 
 gpu_holds = Table(

@@ -6,6 +6,7 @@ import msgspec
 
 from dais.compute.images.types import Pin
 from dais.compute.jobs.lifecycle import Action
+from dais.compute.jobs.pins import NOTHING, Pins
 from dais.wire.spec import JobSpec
 
 
@@ -39,6 +40,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     spec: JobSpec
     mounts: tuple[FolderMount, ...]
+    pins: Pins = NOTHING
+    """What it has of the data lake."""
     image: str
     root: str | None
     """The root directory of a registered image; None for the group's own."""

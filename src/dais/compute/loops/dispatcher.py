@@ -37,6 +37,7 @@ from dais.compute.loops.staging import (
     staged_runs,
 )
 from dais.compute.loops.tick import Outcome, needs_preparation, tick
+from dais.compute.loops.trees import trees_in_use
 from dais.compute.secrets.queries import open_secrets
 from dais.compute.secrets.types import Given, Refused
 from dais.engines.contract import (
@@ -167,6 +168,7 @@ class Dispatcher:
         await group.engine.forget([ended[attempt] for attempt in over])
         staged_for = await asyncio.to_thread(staged_runs, group)
         await asyncio.to_thread(clean_up, group, await group.db.read(leftover_attempts, staged_for))
+        await asyncio.to_thread(group.trees.sweep)
         built = await asyncio.to_thread(built_environments, group)
         await asyncio.to_thread(remove_environments, group, await group.db.read(leftover_environments, built))
 
@@ -249,8 +251,17 @@ class Dispatcher:
         await self._launch(lost)
         for run_id in await group.db.read(unshipped, group.name):
             self._shipper.add(run_id)
-        await group.db.write(overdue, group.name, group.settings)
+        await group.db.write(overdue, group.name, group.settings, tuple(self._shipper.sealing))
+        await self._remove_trees()
         group.db.hints.raise_(["scheduler"])
+
+    async def _remove_trees(self) -> None:
+        """Remove trees of file sets that no job has needed for a while."""
+        trees = self._group.trees
+        idle = await asyncio.to_thread(trees.idle)
+        if idle:
+            needed = await self._group.db.read(trees_in_use, idle)
+            await asyncio.to_thread(trees.remove, [one for one in idle if one not in needed])
 
     # -- deciding ------------------------------------------------------------------------------------------
 

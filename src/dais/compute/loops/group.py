@@ -13,6 +13,7 @@ from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.images.keeper import ImageKeeper
 from dais.compute.images.maker import ImageMaker
 from dais.compute.loops.spares import Spares
+from dais.compute.loops.trees import Trees
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import Connected, Engine, Handle, HostTools, ImageStore
@@ -40,6 +41,8 @@ class Group:
     """Seconds that this process's ticks took, with what they did in the world."""
     problem: str | None = None
     """Why the engine could not be asked the last time; None when it answered."""
+    trees: Trees = field(init=False)
+    """Versions of file sets that jobs read."""
     spares: Spares = field(init=False)
     """Directories for the next runs."""
     images: ImageKeeper | None = field(init=False, default=None)
@@ -48,6 +51,7 @@ class Group:
 
     def __post_init__(self) -> None:
         self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
+        self.trees = Trees(self.data_dir / "sets", self.blobs)
         if isinstance(self.engine, ImageStore):
             self.images = ImageKeeper(self.name, self.engine, self.db, self.vault)
             self.maker = ImageMaker(self.images, self.blobs, self.data_dir / "builds")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, or_, select
 
 from dais.compute.environments.tables import environments
+from dais.compute.jobs.outputs import pending_output, refuse_output
 from dais.compute.jobs.runs import close_run, fail_preparation
 from dais.compute.jobs.submit import KEY_LIFE
 from dais.compute.jobs.tables import idempotency_keys, runs
@@ -38,6 +39,7 @@ _late_ships = Statement(
         runs.c.group_name == bindparam("group"),
         runs.c.shipped_at.is_(None),
         runs.c.ended_at < bindparam("before"),
+        or_(runs.c.phase_at.is_(None), runs.c.phase_at < bindparam("before")),
     )
 )
 _kept_runs = Statement(select(runs.c.id).where(in_list(runs.c.id, "ids"), runs.c.shipped_at.is_(None)))
@@ -77,11 +79,18 @@ def leftover_environments(uow: UnitOfWork, environment_ids: Sequence[str]) -> li
     return [one for one in environment_ids if one not in kept]
 
 
-def overdue(uow: UnitOfWork, group: str, settings: ComputeSettings) -> None:
-    """End preparations and give up logs that are past their limit; forget old idempotency keys."""
+def overdue(uow: UnitOfWork, group: str, settings: ComputeSettings, sealing: Collection[str] = ()) -> None:
+    """End preparations, give up logs and outputs that are past their limit; forget old idempotency keys.
+
+    Those whose output is `sealing` now are not late.
+    """
     limit = int((settings.preparation_limit + 60) * SECOND)
     for row in uow.all(_late_preparations, group=group, before=uow.now - limit):
         fail_preparation(uow, row.id, "preparation-timeout", "it was not prepared in time")
     for row in uow.all(_late_ships, group=group, before=uow.now - int(settings.finishing_limit * SECOND)):
+        if row.id in sealing:
+            continue
+        if pending_output(uow, row.id) is not None:
+            refuse_output(uow, row.id, "the output could not be stored in time")
         close_run(uow, row.id, [])
     uow.run(_old_keys, before=uow.now - KEY_LIFE)

@@ -14,10 +14,13 @@ import msgspec
 
 from dais.compute.environments.requirements import Requirements, find_requirements
 from dais.compute.images.changes import store_no_python, store_pin
+from dais.compute.jobs.progress import DOWNLOADING
 from dais.compute.jobs.runs import fail_preparation, mark_prepared
 from dais.compute.jobs.types import Work
 from dais.compute.loops.builder import Builder, BuildFailed
 from dais.compute.loops.group import Group
+from dais.compute.loops.inputs import Bringing, read_inputs
+from dais.compute.loops.moving import Moved, Stopped, told
 from dais.compute.loops.staging import clean_up, stage
 from dais.data import source_file
 from dais.engines.contract import ImageProblem
@@ -60,7 +63,10 @@ class Preparer:
                 if requirements is not None:
                     environment = await self._environment(work, requirements)
                 async with self._slots:
-                    await asyncio.to_thread(stage, group, work, environment)
+                    await self._stage(work, environment)
+        except Stopped:
+            await asyncio.to_thread(clean_up, group, [work.run_id])
+            return
         except BuildFailed as error:
             await self._fail(work, "environment-failed", str(error))
         except ImageProblem as error:
@@ -72,13 +78,24 @@ class Preparer:
         except DaisError as error:
             await self._fail(work, error.code, error.message)
         except OSError as error:
-            await self._fail(work, "staging-failed", f"the source could not be staged: {error}")
+            await self._fail(work, "staging-failed", f"its files could not be staged: {error}")
         except Exception as error:
             log.exception("preparing run %s failed", work.run_id)
             await self._fail(work, "preparation-failed", f"a defect in Dais: {type(error).__name__}: {error}")
         else:
             if not await group.db.write(mark_prepared, work.run_id):
                 await asyncio.to_thread(clean_up, group, [work.run_id])
+
+    async def _stage(self, work: Work, environment: Path | None) -> None:
+        """Raises DaisError, OSError; Stopped when the run has ended while its data came."""
+        group, pins = self._group, work.pins
+        if not pins.staged:
+            await asyncio.to_thread(stage, group, work, environment)
+            return
+        files = await group.db.read(read_inputs, pins)
+        async with told(group.db, work.run_id, DOWNLOADING, Moved(pins.size)) as moved:
+            await asyncio.to_thread(stage, group, work, environment, Bringing(files, moved.add))
+            moved.done = moved.total
 
     async def _environment(self, work: Work, requirements: Requirements) -> Path | None:
         """None where nobody asked for what was found in the source, and the image has no Python. Raises BuildFailed."""

@@ -7,6 +7,7 @@ there is fine.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -14,9 +15,12 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from dais.compute.jobs.types import Work
-from dais.compute.launch import Staged, has_host_image
+from dais.compute.launch import Staged, has_host_image, is_contained
 from dais.compute.loops.group import Group
+from dais.compute.loops.inputs import Bringing, bring
 from dais.compute.loops.spares import WORK
 from dais.data import FolderStore, Owner, materialize
 from dais.engines.contract import Bind, HostTools
@@ -24,6 +28,10 @@ from dais.kit.handover import hand_over
 from dais.kit.ids import is_id, new_id
 
 log = logging.getLogger(__name__)
+
+BINDS = "binds"
+"""The file beside a working directory that says what of file sets is mounted."""
+_binds = msgspec.json.Decoder(tuple[Bind, ...]).decode
 
 _placing = threading.Lock()
 """A run may be staged by two threads at once: what lost contact is launched again."""
@@ -60,15 +68,15 @@ def make_tools(group: Group) -> None:
         fresh.replace(link)
 
 
-def stage(group: Group, work: Work, environment: Path | None) -> Staged:
-    """The working directory with the job's source, and the host paths of its folders.
+def stage(group: Group, work: Work, environment: Path | None, bringing: Bringing | None = None) -> Staged:
+    """The working directory with the job's source and data, and the host paths of its folders.
 
     What is staged already is left as it is: after a crash a run is staged again that may be running, and the directory
     holds what it wrote. Raises DaisError when the source or a folder is gone, OSError when the disk refuses.
     """
     directory = group.run_directory(work.run_id)
     inner = directory / WORK
-    if work.spec.source is None and group.spares.take(directory):
+    if work.spec.source is None and not work.pins.staged and group.spares.take(directory):
         return staged(group, work, environment)
     if not inner.exists():
         directory.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -79,6 +87,10 @@ def stage(group: Group, work: Work, environment: Path | None) -> Staged:
             os.chown(fresh, uid, -1 if gid is None else gid)
         if work.spec.source is not None:
             materialize(group.blobs, work.spec.source, fresh, uid=uid, gid=gid)
+        if work.pins.staged:
+            if bringing is None:
+                raise FileNotFoundError(errno.ENOENT, "what was staged is gone", str(inner))
+            (directory / BINDS).write_bytes(msgspec.json.encode(bring(group, work, fresh, bringing)))
         with _placing:
             if not inner.exists():
                 fresh.rename(inner)
@@ -98,6 +110,8 @@ def staged(group: Group, work: Work, environment: Path | None) -> Staged:
         )
         for mount in work.mounts
     )
+    if work.pins.inputs and is_contained(group.host):
+        mounts += _binds((group.run_directory(work.run_id) / BINDS).read_bytes())
     return Staged(
         work=group.run_directory(work.run_id) / WORK, tools=group.tools, environment=environment, mounts=mounts
     )
@@ -108,6 +122,7 @@ def clean_up(group: Group, run_ids: Iterable[str]) -> None:
     uid = os.geteuid() if group.host.uid is None else group.host.uid
     for run_id in run_ids:
         directory = group.run_directory(run_id)
+        (directory / BINDS).unlink(missing_ok=True)
         if group.spares.keep(directory, uid, group.host.gid) or _removed_empty(directory):
             continue
         shutil.rmtree(directory, ignore_errors=True)

@@ -20,6 +20,7 @@ from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply_all
 from dais.compute.jobs.gpus import held_gpus, hold_gpus, note_gpus
 from dais.compute.jobs.lifecycle import Action, State
+from dais.compute.jobs.pins import decode_pins
 from dais.compute.jobs.records import ITS_IMAGE, JOB_COLUMNS, People, new_work, works
 from dais.compute.jobs.runs import facts_of, run_rows, store_handles, store_launches, store_shipped
 from dais.compute.jobs.tables import is_waiting, jobs, runs
@@ -78,6 +79,15 @@ _cancelled = Statement(
 )
 
 
+class _Sourced(msgspec.Struct):
+    """What of a spec matters here."""
+
+    source: str | None = None
+
+
+_source = msgspec.json.Decoder(_Sourced).decode
+
+
 class Outcome(msgspec.Struct, kw_only=True):
     """What a tick decided: runs to launch and to prepare, runs to stop, runs whose log is to be shipped."""
 
@@ -127,13 +137,15 @@ def tick(
 
 
 def needs_preparation(work: Work) -> bool:
-    """Whether something takes time before the launch: an image to look for, a source to stage, an environment."""
-    return work.spec.source is not None or work.image_id is not None
+    """Whether something takes time before the launch: an image to look for, files to stage, an environment."""
+    return work.spec.source is not None or work.image_id is not None or work.pins.staged
 
 
 def _needs_preparation(row: Row) -> bool:
     """The same of a waiting job, whose spec need not be decoded for it: what is not set is not written."""
-    return '"source":' in row.spec or row.image_id is not None
+    if row.image_id is not None or (row.pins is not None and decode_pins(row.pins).staged):
+        return True
+    return '"source":' in row.spec and _source(row.spec).source is not None
 
 
 def _apply_statuses(uow: UnitOfWork, statuses: Sequence[Status], outcome: Outcome) -> None:
@@ -165,7 +177,7 @@ def _apply_once(uow: UnitOfWork, statuses: Mapping[str, Status], outcome: Outcom
             outcome.returned[row.node] = Slots(
                 cpu_millis=before.cpu_millis + row.cpu_millis, memory=before.memory + row.mem
             )
-        if ended and _has_log(status):
+        if ended and (_has_log(status) or _has_files(row)):
             outcome.ships.append(row.id)
         elif ended:
             outcome.empty.append(row.id)
@@ -181,14 +193,19 @@ def _was_short(row: Row, status: Status) -> bool:
 
 
 def _has_log(status: Status) -> bool:
-    """Whether output may have to be shipped: who lost it does not know what it had printed."""
+    """Whether a log may have to be shipped: who lost it does not know what it had printed."""
     return status.log_bytes > 0 or status.phase == Phase.LOST
+
+
+def _has_files(row: Row) -> bool:
+    """Whether what the run wrote becomes a file set."""
+    return row.pins is not None and decode_pins(row.pins).output is not None
 
 
 def _closes(row: Row, status: Status) -> bool:
     """Whether with this end the run is over and done with: nothing has to be shipped."""
     runs_now = row.idx == row.run_index and row.job_state in (State.PREPARING, State.RUNNING)
-    return runs_now and status.phase == Phase.ENDED and not _has_log(status)
+    return runs_now and status.phase == Phase.ENDED and not _has_log(status) and not _has_files(row)
 
 
 def _events(uow: UnitOfWork, row: Row, status: Status) -> list[lifecycle.Event]:

@@ -40,6 +40,14 @@ _builds = Statement(
 )
 
 
+_partials = Statement(
+    select(runs.c.id, runs.c.partial)
+    .where(runs.c.id > bindparam("after"), runs.c.partial.is_not(None), runs.c.partial != "")
+    .order_by(runs.c.id)
+    .limit(PAGE)
+)
+
+
 class _Sourced(msgspec.Struct):
     """What of a spec matters here."""
 
@@ -75,6 +83,10 @@ async def needed(db: Database, blobs: BlobStore) -> set[str]:
     while rows := await db.read(_page, _jobs, number):
         number = rows[-1].number
         sources.update(found for row in rows if (found := _source.decode(row.spec).source) is not None)
+    run = ""
+    while rows := await db.read(_page, _partials, run):
+        run = rows[-1].id
+        sources.update(row.partial for row in rows)
     version = ""
     while rows := await db.read(lake_digests, version):
         version = rows[-1].id

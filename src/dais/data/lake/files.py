@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
-from dais.data.errors import invalid_path
+from dais.data.errors import in_use, invalid_path
 from dais.data.hashing import check_digest
 from dais.data.lake.permission import require_all
 from dais.data.lake.reading import below, parsed, require_files
@@ -19,7 +19,7 @@ from dais.data.lake.tables import (
     file_versions,
     files,
 )
-from dais.data.lake.types import CommittedFile
+from dais.data.lake.types import CommittedFile, Users
 from dais.identity import Account, Actor, resolve_account, urn
 from dais.kit.database import Event, Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import Conflict, Invalid
@@ -122,11 +122,22 @@ def commit_files(
     """
     where = resolve_account(uow, actor, account)
     by_path = _checked(wanted)
+    require_all(uow, actor, "file:new", where, sorted(by_path))
+    return _commit(uow, actor.id, where, by_path, always=always)
+
+
+def store_files(uow: UnitOfWork, user_id: str, where: Account, wanted: Sequence[NewVersion]) -> list[CommittedFile]:
+    """`commit_files` for what was permitted before, as a job's output was when it was submitted."""
+    return _commit(uow, user_id, where, _checked(wanted), always=False)
+
+
+def _commit(
+    uow: UnitOfWork, user_id: str, where: Account, by_path: Mapping[str, NewVersion], *, always: bool
+) -> list[CommittedFile]:
     paths = sorted(by_path)
-    require_all(uow, actor, "file:new", where, paths)
     directories = _directories_of(paths)
     _refuse_clashes(uow, where, paths, directories)
-    uow.many(_insert_file, (_new_file(uow, actor, where, path) for path in paths))
+    uow.many(_insert_file, (_new_file(uow, user_id, where, path) for path in paths))
     rows = {row.path: row for row in uow.all(_lock, account_id=where.id, paths=paths)}
     newest = {row.file_id: row for row in uow.all(_newest, account_id=where.id, paths=paths)}
     done: dict[str, CommittedFile] = {}
@@ -137,7 +148,7 @@ def commit_files(
         if last is not None and not always and (last.digest, bool(last.executable)) == (new.digest, new.executable):
             done[path] = CommittedFile(id=last.id, path=path, version=last.version, new=False)
             continue
-        values = _new_version(uow, actor, row, new)
+        values = _new_version(uow, user_id, row, new)
         made.append(values)
         done[path] = CommittedFile(id=values["id"], path=path, version=values["version"], new=True)
     uow.many(_count, ({"file_id": one["file_id"], "version": one["version"]} for one in made))
@@ -169,11 +180,13 @@ def same_files(
     }
 
 
-def remove_file(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> int:
+def remove_file(
+    uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None, users: Users | None = None
+) -> int:
     """Remove a version of a file, or without one all of them and the file; how many versions went.
 
     Numbers of removed versions are not given again, unless all are gone. Raises NotFound `no-such-file`, Conflict
-    `in-use` with the file sets that hold it.
+    `in-use` with the file sets that hold it, or whatever `users` names.
     """
     where = resolve_account(uow, actor, account)
     wanted = parsed(ref)
@@ -185,6 +198,8 @@ def remove_file(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None 
     require_all(uow, actor, "file:rm", where, [wanted.path])
     ids = [one.id for one in gone]
     _refuse_used(uow, wanted, ids)
+    if users is not None and (others := users(uow, ids)):
+        raise in_use(str(wanted), others)
     uow.run(_delete_versions, ids=ids)
     left = [one.version for one in versions if one not in gone]
     if left:
@@ -247,7 +262,7 @@ def _refuse_clashes(uow: UnitOfWork, where: Account, paths: list[str], directori
         )
 
 
-def _new_file(uow: UnitOfWork, actor: Actor, where: Account, path: str) -> dict[str, Any]:
+def _new_file(uow: UnitOfWork, user_id: str, where: Account, path: str) -> dict[str, Any]:
     escaped = urn("", type="file", id=path).rpartition(":")[2]
     return {
         "id": new_id(),
@@ -257,12 +272,12 @@ def _new_file(uow: UnitOfWork, actor: Actor, where: Account, path: str) -> dict[
         "escaped": escaped if escaped != path else None,
         "latest": 0,
         "given": 0,
-        "created_by": actor.id,
+        "created_by": user_id,
         "created_at": uow.now,
     }
 
 
-def _new_version(uow: UnitOfWork, actor: Actor, row: Row, new: NewVersion) -> dict[str, Any]:
+def _new_version(uow: UnitOfWork, user_id: str, row: Row, new: NewVersion) -> dict[str, Any]:
     return {
         "id": new_id(),
         "file_id": row.id,
@@ -270,7 +285,7 @@ def _new_version(uow: UnitOfWork, actor: Actor, row: Row, new: NewVersion) -> di
         "digest": new.digest,
         "size": new.size,
         "executable": int(new.executable),
-        "created_by": actor.id,
+        "created_by": user_id,
         "created_at": uow.now,
     }
 

@@ -8,12 +8,12 @@ from typing import Any
 from blake3 import blake3
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from dais.data.errors import invalid_path
+from dais.data.errors import in_use, invalid_path
 from dais.data.lake.permission import require_all
 from dais.data.lake.reading import files_below, find_files, require_files
 from dais.data.lake.set_reading import entries_of, find_set, set_of
 from dais.data.lake.tables import file_set_entries, file_set_parents, file_set_versions, file_sets, file_versions
-from dais.data.lake.types import SetVersion
+from dais.data.lake.types import SetVersion, Users
 from dais.identity import Account, Actor, require, resolve_account
 from dais.kit.database import Event, Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import Conflict, Invalid, NotFound
@@ -96,12 +96,12 @@ def create_file_set(
     chosen, parents = _gather(uow, actor, where, entities, force=force)
     require_all(uow, actor, "file:get", where, sorted(chosen))
     made_by = ("upload", actor.id)
-    return make_set_version(uow, actor, where, ref.name, list(chosen.values()), parents, made_by, always=always)
+    return make_set_version(uow, actor.id, where, ref.name, list(chosen.values()), parents, made_by, always=always)
 
 
 def make_set_version(
     uow: UnitOfWork,
-    actor: Actor,
+    user_id: str,
     where: Account,
     name: str,
     rows: Sequence[Row],
@@ -118,7 +118,7 @@ def make_set_version(
     if len(uow.all(_hold, ids=ids)) != len(ids):
         raise Conflict("a file was removed while the set was made; make it again", code="changed")
     values: dict[str, Any] = {"id": new_id(), "account_id": where.id, "name": name, "latest": 0, "given": 0}
-    uow.run(_insert_set, **values, created_by=actor.id, created_at=uow.now)
+    uow.run(_insert_set, **values, created_by=user_id, created_at=uow.now)
     held = uow.one(_lock, account_id=where.id, name=name)
     assert held is not None
     ordered = sorted(rows, key=lambda row: row.path)
@@ -137,7 +137,7 @@ def make_set_version(
         digest=digest,
         made_by=made_by[0],
         made_by_id=made_by[1],
-        created_by=actor.id,
+        created_by=user_id,
         created_at=uow.now,
     )
     uow.run(_count, set_id=held.id, version=version)
@@ -150,10 +150,12 @@ def make_set_version(
     return set_of(uow, where, find_set(uow, None, where, SetRef(name, version), "fileset:get"), new=True)
 
 
-def remove_file_set(uow: UnitOfWork, actor: Actor, name: str, *, account: str | None = None) -> int:
+def remove_file_set(
+    uow: UnitOfWork, actor: Actor, name: str, *, account: str | None = None, users: Users | None = None
+) -> int:
     """Remove a version of a file set, or without one all of them; how many went. Their files stay.
 
-    Raises NotFound `no-such-fileset`, Conflict `in-use` with the sets that were made of it.
+    Raises NotFound `no-such-fileset`, Conflict `in-use` with the sets that were made of it, or whatever `users` names.
     """
     where = resolve_account(uow, actor, account)
     ref = _parsed_set(name)
@@ -173,6 +175,8 @@ def remove_file_set(uow: UnitOfWork, actor: Actor, name: str, *, account: str | 
             fileset=str(ref),
             used_by=names,
         )
+    if users is not None and (others := users(uow, ids)):
+        raise in_use(str(ref), others)
     for statement in (_delete_entries, _delete_parents, _delete_versions):
         uow.run(statement, ids=ids)
     left = [row.version for row in versions if row.id not in going]

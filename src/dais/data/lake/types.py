@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import msgspec
+
+from dais.kit.database import UnitOfWork
+
+Users = Callable[[UnitOfWork, Sequence[str]], list[str]]
+"""Names of what uses versions, by their ids, beside the file sets; for those who may not be known here."""
 
 
 class LakeFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
