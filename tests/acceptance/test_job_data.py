@@ -113,13 +113,19 @@ def test_what_lies_elsewhere_is_never_taken(place: Installation, tmp_path: Path)
     assert not away.outputs
 
 
-def test_a_job_that_fails_has_no_result(place: Installation) -> None:
-    job = place.run(*script("mkdir out; echo half > out/x; exit 3"), output="out")
+def test_a_job_that_fails_has_no_result(place: Installation, tmp_path: Path) -> None:
+    job = place.run(*script("mkdir out; echo half > out/x; ln -s /etc/passwd out/y; exit 3"), output="out")
     assert (job.state, job.reason, job.exit_code) == ("FAILED", "exit-code", 3), told(place, job)
     assert (job.outputs, job.has_partial) == ([], True)
     names = [one.name for one in place.client().filesets.ls()]
     assert job.output_fileset not in names
     assert not [one for one in place.client().files.ls("/") if one.path == "/out/x"]
+    archive = tmp_path / "partial.zip"
+    assert place.dais("job", "partial", job.id, "--to", str(archive)).returncode == 0
+    with zipfile.ZipFile(archive) as kept:
+        assert [(one, kept.read(one)) for one in kept.namelist()] == [(f"job_{job.number}_partial/out/x", b"half\n")]
+    fine = place.run("true", output="out")
+    assert place.dais("job", "partial", fine.id, "--to", str(archive)).returncode == 1
 
 
 def test_a_job_that_writes_nothing_makes_an_empty_set(place: Installation) -> None:

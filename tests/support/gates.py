@@ -156,6 +156,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/jobs/{ref}/kill": Call(needs="job:get"),
     "GET /v1/jobs/{ref}/logs": Call(),
     "GET /v1/jobs/{ref}/logs/stream": Call(),
+    "GET /v1/jobs/{ref}/partial": Call(),
     "POST /v1/jobs/{ref}/retry": Call(needs="job:get group:get"),
     "GET /v1/jobs/{ref}/trace": Call(),
     "GET /v1/jobs/{ref}/usage": Call(),

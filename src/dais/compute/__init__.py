@@ -45,6 +45,7 @@ from dais.compute.images.registries import (
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.mounts import jobs_mounting, remove_unused_folder
+from dais.compute.jobs.outputs import Partial, find_partial
 from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
 from dais.compute.jobs.running import running_work
 from dais.compute.jobs.submit import check_spec, submit_job
@@ -86,6 +87,7 @@ __all__ = [
     "NewBuild",
     "Notifier",
     "NotifySettings",
+    "Partial",
     "Position",
     "RegistryChange",
     "Retention",
@@ -111,6 +113,7 @@ __all__ = [
     "find_group",
     "find_job",
     "find_kind",
+    "find_partial",
     "forget_group",
     "forget_image",
     "get_allowed",

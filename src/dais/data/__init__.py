@@ -1,6 +1,6 @@
 """Folders, the blob store, and the sources of jobs: what is kept, and what moves in and out."""
 
-from dais.data.archives import archive, check_archivable
+from dais.data.archives import archive, archive_source, check_archivable
 from dais.data.blobs import BlobStore
 from dais.data.commands import create_folder, expire_staged, publish_folder, remove_folder
 from dais.data.contents import OpenContent, Readable, open_content, pack_contents
@@ -110,6 +110,7 @@ __all__ = [
     "OpenFile",
     "Owner",
     "archive",
+    "archive_source",
     "begin_upload",
     "check_archivable",
     "check_digest",

@@ -1,4 +1,4 @@
-"""A directory of a folder as a zip archive, made while it is sent.
+"""A directory of a folder, or a source, as a zip archive, made while it is sent.
 
 Files are stored, not compressed: what is large here is compressed already, and the processor belongs to jobs. Links
 are left out, for they lead people's programs out of the directory that they unpack in; what was left out is listed in
@@ -16,10 +16,12 @@ from collections.abc import Generator, Iterator
 from typing import Any, cast
 
 from dais.data import safe_paths
+from dais.data.blobs import BlobStore
 from dais.data.errors import disk_errors
 from dais.data.folder_store import FolderStore
 from dais.data.hashing import CHUNK
 from dais.data.reading import walk
+from dais.data.sources import read_source
 from dais.data.types import Entry
 from dais.kit.errors import Invalid
 from dais.wire.paths import clean_path
@@ -79,6 +81,28 @@ def archive(store: FolderStore, folder_id: str, path: str, top: str) -> Generato
         if left_out:
             lines = "".join(f"{safe_name(line)}\n" for line in left_out)
             file.writestr(_head(f"{top}/{LEFT_OUT}", None, stat.S_IFREG | 0o644), lines)
+    yield sink.taken()
+
+
+def archive_source(blobs: BlobStore, digest: str | None, top: str) -> Generator[bytes, None, None]:
+    """The archive of the files of a source (None: it has none), piece by piece, all below the name `top`. Blocking.
+
+    Raises NotFound `no-such-blob`, Unavailable `blob-damaged`.
+    """
+    sink = _Sink()
+    files = read_source(blobs, digest).files if digest is not None else []
+    with zipfile.ZipFile(cast(Any, sink), "w", zipfile.ZIP_STORED, allowZip64=True) as file:
+        for one in files:
+            mode = stat.S_IFREG | (0o755 if one.executable else 0o644)
+            head = _head(f"{top}/{one.path}", None, mode)
+            with (
+                blobs.open(one.digest) as content,
+                file.open(head, "w", force_zip64=one.size > CHUNK) as target,
+            ):
+                while piece := content.read(CHUNK):
+                    target.write(piece)
+                    if sink.waiting >= CHUNK:
+                        yield sink.taken()
     yield sink.taken()
 
 

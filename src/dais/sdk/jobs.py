@@ -39,6 +39,7 @@ from dais.sdk.following import follow_log, wait_for
 from dais.sdk.job_answers import Checked, Usage
 from dais.sdk.pages import pages
 from dais.sdk.specs import make_spec
+from dais.sdk.storing import store_answer
 from dais.wire.answers import Job, JobDetail, LogFrame, LogPage
 from dais.wire.spec import Input, JobSpec, JobType, Mount, NetworkMode, Output, SecretUse
 
@@ -218,6 +219,14 @@ class JobsApi(Resource):
     def rm(self, ref: str) -> Flow[None]:
         """Forget a job that has ended, with its history and log. Raises Conflict `still-alive`."""
         yield from self.send(self._request("DELETE", ref))
+
+    @operation
+    def partial(self, ref: str, file: str | Path, *, run: int | None = None) -> Flow[int]:
+        """Store what a run that did not succeed had written, as a zip archive at `file`; its bytes.
+
+        Raises NotFound. An archive with nothing in it says that nothing was kept.
+        """
+        return (yield from store_answer(self._request("GET", ref, "/partial", {"run": run}), Path(file)))
 
     @operation
     def usage(self, ref: str) -> Flow[Usage]:

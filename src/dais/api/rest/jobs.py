@@ -8,12 +8,15 @@ from typing import Annotated
 import msgspec
 
 from dais.api.context import Context, Services
-from dais.api.routing import Header, Reply, Routes
+from dais.api.downloads import attachment, send_pieces
+from dais.api.routing import Header, Receive, Reply, Routes, Scope, Send
 from dais.api.times import instant
 from dais.compute import (
     JobChange,
     JobFilter,
+    Partial,
     check_spec,
+    find_partial,
     get_job,
     kill_job,
     list_jobs,
@@ -23,7 +26,7 @@ from dais.compute import (
     set_job,
     submit_job,
 )
-from dais.data import pin_source
+from dais.data import archive_source, pin_source
 from dais.identity import Actor
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid, NotFound
@@ -181,6 +184,26 @@ async def change(ctx: Context, ref: str, body: JobChange, account: str | None = 
 @routes.delete("/v1/jobs/{ref}", summary="Forget a job that has ended", status=204, action="job:rm")
 async def delete_job(ctx: Context, ref: str, account: str | None = None) -> None:
     await ctx.db.write(remove_job, ctx.actor, ref, account=account)
+
+
+@routes.raw(
+    "GET", "/v1/jobs/{ref}/partial", summary="Download what a run that did not succeed had written", action="job:logs"
+)
+async def partial(
+    ctx: Context,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    ref: str,
+    account: str | None = None,
+    run: int | None = None,
+) -> None:
+    """A zip archive of what is kept aside of its output, with nothing in it where nothing is; `run`: by default the
+    latest."""
+    found: Partial = await ctx.db.read(find_partial, ctx.actor, ref, account=account, run=run)
+    head = [(b"content-type", b"application/zip"), (b"content-disposition", attachment(f"{found.name}.zip"))]
+    pieces = archive_source(ctx.services.blobs, found.digest, found.name)
+    await send_pieces(scope, receive, send, pieces, head)
 
 
 @routes.get("/v1/jobs/{ref}/usage", summary="What a running job uses now", action="job:get")

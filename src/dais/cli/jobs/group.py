@@ -17,6 +17,10 @@ COMMANDS: dict[str, Entry] = {
     "wait": Entry("dais.cli.jobs.steer:wait", "Wait until jobs have ended; exit as the last of them that failed."),
     "exec": Entry("dais.cli.jobs.execute:execute", "Run a command inside a running job."),
     "cp": Entry("dais.cli.jobs.copy:cp", "Copy files into or out of a running job."),
+    "partial": Entry(
+        "dais.cli.jobs.partial:partial",
+        "Download what a job that did not succeed had written below its output, as a zip archive.",
+    ),
     "kill": Entry("dais.cli.jobs.steer:kill", "End jobs."),
     "retry": Entry("dais.cli.jobs.steer:retry", "Run finished jobs again, as their next runs."),
     "set": Entry("dais.cli.jobs.steer:set_", "Change a job's name, tags or bid."),

@@ -13,9 +13,12 @@ from dais.compute.images.types import Pin
 from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply
 from dais.compute.jobs.pins import PinnedOutput, Pins, decode_pins
+from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import job_outputs, jobs, runs
 from dais.data import SetVersion, make_output_set
+from dais.identity import Actor
 from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.errors import NotFound
 from dais.provenance import record_derivation
 from dais.wire.lake import NewVersion
 from dais.wire.spec import JobSpec
@@ -56,6 +59,8 @@ _warn = Statement(update(jobs).where(jobs.c.id == bindparam("job_id")).values(wa
 _set_partial = Statement(update(runs).where(runs.c.id == bindparam("run_id")).values(partial=bindparam("digest")))
 _pin = msgspec.json.Decoder(Pin)
 _spec = msgspec.json.Decoder(JobSpec)
+
+_partial = Statement(select(runs.c.partial).where(runs.c.job_id == bindparam("job_id"), runs.c.idx == bindparam("idx")))
 
 NOTHING_KEPT = ""
 """A run's `partial` where nothing had been written, or is kept."""
@@ -130,6 +135,28 @@ def refuse_output(uow: UnitOfWork, run_id: str, detail: str) -> None:
 def store_partial(uow: UnitOfWork, run_id: str, digest: str) -> None:
     """Remember what a run that did not succeed had written: the manifest of this digest, or NOTHING_KEPT."""
     uow.run(_set_partial, run_id=run_id, digest=digest)
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """What a run had written that did not succeed: a manifest's digest (None: nothing), and a name for it."""
+
+    digest: str | None
+    name: str
+
+
+def find_partial(
+    uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None, run: int | None = None
+) -> Partial:
+    """What is kept aside of a run, by default the latest. `job:logs` is needed, as for what it printed.
+
+    Raises NotFound `no-such-job`, `no-such-run`.
+    """
+    row = find_job(uow, actor, ref, account=account, action="job:logs")
+    index = row.run_index if run is None else run
+    found = uow.one(_partial, job_id=row.id, idx=index)
+    if found is None and run is not None:
+        raise NotFound(f"job {row.number} has no run {run}; `dais job info` lists them", code="no-such-run", run=run)
+    return Partial((found and found.partial) or None, f"job_{row.number}_partial")
 
 
 def _derive(uow: UnitOfWork, row: Row, pins: Pins, made: SetVersion) -> None:

@@ -78,5 +78,5 @@ def data_of(uow: UnitOfWork, row: Row, its_runs: Sequence[Row]) -> dict[str, Any
             )
             for one in outputs
         ],
-        "has_partial": bool(its_runs) and its_runs[-1].partial is not None,
+        "has_partial": bool(its_runs) and bool(its_runs[-1].partial),
     }
