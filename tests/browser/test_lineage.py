@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
+from dais.compute.reports.commands import take_reports
 from dais.kit.database import UnitOfWork
 from dais.kit.ids import new_id
+from dais.wire.reports import Report
 from tests.support.lineage import output, upload
 from tests.support.screen import screen
 from tests.support.site import Site
@@ -43,3 +45,27 @@ async def test_the_graph_of_a_set_and_of_a_job(browser: Browser, site: Site) -> 
         await page.goto(f"/local/joe/jobs/{job_id}?tab=overview")
         await page.get_by_role("link", name="Lineage").click()
         await expect(page.locator("#parts tbody tr")).to_have_count(12)
+
+
+async def test_what_a_job_reports_is_drawn_and_grows(browser: Browser, site: Site) -> None:
+    job_id = await site.world.submit("sleep-forever")
+
+    async def runs() -> bool:
+        return (await site.world.job(job_id)).state == "RUNNING"
+
+    await site.world.until_true(runs, "it runs")
+    run_id = (await site.world.job(job_id)).runs[-1].id
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.goto(f"/local/joe/jobs/{job_id}?tab=metrics")
+        await expect(page.locator("#reported")).to_contain_text("Nothing yet")
+        reports = [
+            Report(metrics={"accuracy": 1 - 1 / (step + 1), "<b>loss</b>": 1 / (step + 1)}, step=step)
+            for step in range(30)
+        ]
+        await site.world.db.write(take_reports, run_id, reports)
+        await expect(page.locator("#reported svg polyline")).to_have_count(2)
+        await site.world.db.write(take_reports, run_id, [Report(metrics={"f1": 0.5}, progress=0.5, message="epoch 3")])
+        await expect(page.locator("#reported figure")).to_have_count(3)
+        await expect(page.locator("#reported progress")).to_be_visible()
+        await shown.check_looks("reported")

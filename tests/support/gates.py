@@ -157,6 +157,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}/logs": Call(),
     "GET /v1/jobs/{ref}/logs/stream": Call(),
     "GET /v1/jobs/{ref}/partial": Call(),
+    "GET /v1/jobs/{ref}/metrics": Call(),
     "POST /v1/jobs/{ref}/retry": Call(needs="job:get group:get"),
     "GET /v1/jobs/{ref}/trace": Call(),
     "GET /v1/jobs/{ref}/usage": Call(),

@@ -58,6 +58,7 @@ from dais.compute.meter import SAMPLE_SECONDS, Sample
 from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal_signing, set_targets
 from dais.compute.notify.notifier import Notifier
 from dais.compute.notify.settings import NotifySettings
+from dais.compute.reports.queries import get_report, latest_metrics
 from dais.compute.retention.blobs import collect_blobs
 from dais.compute.retention.logs import LogLimits, LogLimitsChange, get_log_limits, list_log_limits, set_log_limits
 from dais.compute.retention.loop import Retention
@@ -68,6 +69,8 @@ from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
 
 __all__ = [
+    "get_report",
+    "latest_metrics",
     "DEFAULT_GROUP",
     "FINAL",
     "SAMPLE_SECONDS",

@@ -11,12 +11,15 @@ from dais.compute.secrets.types import Given
 from dais.compute.settings import ComputeSettings
 from dais.engines.contract import Bind, HostTools, LaunchSpec, Limits, Slots, Terminal
 from dais.wire.inputs import WORK_DIRECTORY
+from dais.wire.reports import FILE, SOCKET
 from dais.wire.spec import Resources
 
 WORK = WORK_DIRECTORY
 """Where the staged source is, and where a job begins, unless it names another directory."""
 ENVIRONMENT = "/opt/dais/env"
 """Where the job's environment is."""
+REPORTS = "/opt/dais/reports"
+"""Where the socket is that the job may report to."""
 TOOLS = "/opt/dais/bin"
 """Where `python` and `python3` of the host image are."""
 
@@ -31,6 +34,8 @@ class Staged:
     tools: Path
     environment: Path | None = None
     mounts: tuple[Bind, ...] = ()
+    reports: Path | None = None
+    """The directory with its socket."""
 
 
 NOTHING = Given()
@@ -49,6 +54,7 @@ def launch_spec(
             Bind(source=str(staged.work), target=WORK, read_only=False),
             *((Bind(source=str(staged.tools), target=TOOLS),) if on_host else ()),
             *((Bind(source=str(staged.environment), target=ENVIRONMENT),) if staged.environment else ()),
+            *((Bind(source=str(staged.reports), target=REPORTS),) if staged.reports else ()),
             *staged.mounts,
         )
     time_limit = work.spec.max_run_time or settings.default_max_run_time or None
@@ -150,6 +156,9 @@ def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, st
         "DAIS_ACCOUNT": work.account,
         "DAIS_GROUP": work.group,
     }
+    variables["DAIS_REPORT"] = f"{home}/{FILE}"
+    if staged.reports is not None:
+        variables["DAIS_SOCKET"] = f"{REPORTS if contained else staged.reports}/{SOCKET}"
     counted = dict.fromkeys(work.pin.counted, threads) if work.pin else {}
     return variables | counted | work.spec.environment
 

@@ -18,7 +18,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dais.api import describe
-from dais.compute import SAMPLE_SECONDS, JobLog, get_job, job_log, running_work
+from dais.compute import SAMPLE_SECONDS, JobLog, get_job, get_report, job_log, running_work
 from dais.identity import CHANGED
 from dais.kit.errors import Conflict, DaisError, TooMany, Unauthenticated
 from dais.kit.outbox import NUMBERED
@@ -26,7 +26,7 @@ from dais.web import view
 from dais.web.choices import columns_of
 from dais.web.frame import Frame
 from dais.web.guard import Visitor, check_origin, visitor
-from dais.web.pages.job import parts_of
+from dais.web.pages.job import charts_of, parts_of
 from dais.web.pages.jobs import Wanted, read_jobs
 from dais.web.pages.log import log_message, wire_line
 
@@ -60,7 +60,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     Of a log `run` and `stream` (None: the latest, all), and in `total` how many of its lines the page has.
     """
 
-    watch: Literal["jobs", "job", "log", "usage"]
+    watch: Literal["jobs", "job", "log", "usage", "reports"]
     query: str = ""
     account: str = ""
     ref: str = ""
@@ -169,6 +169,7 @@ class _Tab:
             "job": self._job,
             "log": self._log,
             "usage": self._usage,
+            "reports": self._reports,
         }
         try:
             async with aclosing(watchers[watch.watch](watch)) as messages:  # type: ignore[type-var]
@@ -265,6 +266,19 @@ class _Tab:
                     place = await self._look(job_log, watch.ref)
                 else:
                     place = await self._services.compute.logbook.refresh(place)
+
+    async def _reports(self, watch: Watch) -> AsyncIterator[Message]:
+        """What a job has reported, whenever it is more."""
+        before = None
+        while True:
+            report = await self._look(get_report, watch.ref)
+            if report != before:
+                before = report
+                yield {
+                    "kind": "reports",
+                    "html": self._frame.part("parts/reported.html", "reported", *charts_of(report)),
+                }
+            await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _usage(self, watch: Watch) -> AsyncIterator[Message]:
         """What a job uses: all that is remembered of its latest run, then each sample as it is taken."""

@@ -14,6 +14,9 @@ COMMANDS: dict[str, Entry] = {
     "info": Entry("dais.cli.jobs.show:info", "Print all that is known of a job: spec, runs, history."),
     "logs": Entry("dais.cli.jobs.logs:logs", "Print what a job printed."),
     "log": Entry("dais.cli.jobs.logs:logs", "The same as `dais job logs`.", alias_of="logs"),
+    "metrics": Entry(
+        "dais.cli.jobs.metrics:metrics", "Print the metrics that a job has reported, while it runs or later."
+    ),
     "wait": Entry("dais.cli.jobs.steer:wait", "Wait until jobs have ended; exit as the last of them that failed."),
     "exec": Entry("dais.cli.jobs.execute:execute", "Run a command inside a running job."),
     "cp": Entry("dais.cli.jobs.copy:cp", "Copy files into or out of a running job."),

@@ -31,6 +31,7 @@ class Cleaner:
             while not self._queue.empty():
                 run_ids.append(self._queue.get_nowait())
             try:
+                await self._group.reports.finish(run_ids)
                 await asyncio.to_thread(clean_up, self._group, run_ids)
             except Exception:
                 log.exception("what was staged for runs %s could not be removed", ", ".join(run_ids))

@@ -91,6 +91,8 @@ class Dispatcher:
         self._failures: dict[str, int] = {}
         self._short: str | None = None
         self._lease_name = f"dispatcher:{group.name}"
+        # What an engine with a queue of its own starts is on other machines, which no socket of this one reaches.
+        self._near = not isinstance(group.engine, Queues)
 
     async def run(self) -> None:
         """Work while this process holds the group's lease; wait for it while another process works."""
@@ -151,10 +153,12 @@ class Dispatcher:
             tasks.create_task(self._shipper.run())
             tasks.create_task(self._cleaner.run())
             tasks.create_task(self._disk_use.run())
+            tasks.create_task(self._group.reports.run())
 
     async def _begin(self) -> None:
         """Find again what runs, and remove what a crash left."""
         group = self._group
+        group.reports.begin()
         await asyncio.to_thread(make_tools, group)
         if group.images is not None:
             await group.db.write(end_interrupted, group.name)
@@ -167,7 +171,9 @@ class Dispatcher:
         over = await group.db.read(leftover_attempts, list(ended))
         await group.engine.forget([ended[attempt] for attempt in over])
         staged_for = await asyncio.to_thread(staged_runs, group)
-        await asyncio.to_thread(clean_up, group, await group.db.read(leftover_attempts, staged_for))
+        left = await group.db.read(leftover_attempts, staged_for)
+        await group.reports.finish(left)
+        await asyncio.to_thread(clean_up, group, left)
         await asyncio.to_thread(group.trees.sweep)
         built = await asyncio.to_thread(built_environments, group)
         await asyncio.to_thread(remove_environments, group, await group.db.read(leftover_environments, built))
@@ -235,6 +241,7 @@ class Dispatcher:
         launched = [work for work in works if work.launched_at is not None]
         known = [work for work in launched if work.run_id in group.handles]
         lost = [work for work in launched if work.run_id not in group.handles]
+        await group.reports.keep([work.run_id for work in works], [work.run_id for work in launched], listen=self._near)
         statuses = await group.engine.poll([group.handles[work.run_id] for work in known]) if known else []
         news: list[Status] = []
         for work, status in zip(known, statuses, strict=True):
@@ -357,6 +364,7 @@ class Dispatcher:
         if isinstance(secrets, Refused):
             return self._stillborn(work, secrets.reason, secrets.detail)
         environment = group.environment_directory(work.environment_id) if work.environment_id else None
+        group.reports.place(work.run_id, listen=self._near)
         try:
             ready = stage(group, work, environment)
         except (DaisError, OSError) as error:

@@ -12,8 +12,9 @@ from dais.compute.groups.disk import Disk
 from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.images.keeper import ImageKeeper
 from dais.compute.images.maker import ImageMaker
-from dais.compute.loops.spares import Spares
+from dais.compute.loops.spares import WORK, Spares
 from dais.compute.loops.trees import Trees
+from dais.compute.reports.desk import Desk
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import Connected, Engine, Handle, HostTools, ImageStore
@@ -43,6 +44,8 @@ class Group:
     """Why the engine could not be asked the last time; None when it answered."""
     trees: Trees = field(init=False)
     """Versions of file sets that jobs read."""
+    reports: Desk = field(init=False)
+    """Where its runs report to."""
     spares: Spares = field(init=False)
     """Directories for the next runs."""
     images: ImageKeeper | None = field(init=False, default=None)
@@ -52,6 +55,9 @@ class Group:
     def __post_init__(self) -> None:
         self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
         self.trees = Trees(self.data_dir / "sets", self.blobs)
+        self.reports = Desk(
+            self.db, self.data_dir / "jobs" / ".reports" / self.name, lambda run_id: self.run_directory(run_id) / WORK
+        )
         if isinstance(self.engine, ImageStore):
             self.images = ImageKeeper(self.name, self.engine, self.db, self.vault)
             self.maker = ImageMaker(self.images, self.blobs, self.data_dir / "builds")

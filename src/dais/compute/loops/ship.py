@@ -83,6 +83,7 @@ class Shipper:
         if handle is None:
             return
         segments = await ship(group.engine, handle, group.blobs)
+        await group.reports.finish([run_id])
         await group.db.write(close_run, run_id, segments)
         await group.engine.forget([handle])
         group.handles.pop(run_id, None)

@@ -113,7 +113,11 @@ def staged(group: Group, work: Work, environment: Path | None) -> Staged:
     if work.pins.inputs and is_contained(group.host):
         mounts += _binds((group.run_directory(work.run_id) / BINDS).read_bytes())
     return Staged(
-        work=group.run_directory(work.run_id) / WORK, tools=group.tools, environment=environment, mounts=mounts
+        work=group.run_directory(work.run_id) / WORK,
+        tools=group.tools,
+        environment=environment,
+        mounts=mounts,
+        reports=group.reports.place_of(work.run_id),
     )
 
 

@@ -9,14 +9,16 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dais.compute import find_job, get_job, kill_job, retry_job
+from dais.compute import find_job, get_job, get_report, kill_job, retry_job
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid
 from dais.web import view
+from dais.web.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
 from dais.web.frame import Frame, see_other
 from dais.web.guard import check_form_token, read_form, visitor
 from dais.web.pages.log import index_of, number_of, page_of, read_job, ref_of, tab_address
 from dais.wire import answers
+from dais.wire.reports import JobReport, Series
 
 TABS = (
     ("log", "Log"),
@@ -42,6 +44,9 @@ async def show_job(request: Request, frame: Frame) -> Response:
         index = index_of(request, frame, job)
         values |= await page_of(request, frame, log, index, values["run"])
         values |= {"stream": request.query_params.get("stream", ""), "chosen_run": "run" in request.query_params}
+    if tab == "metrics":
+        report: JobReport = await frame.services.db.read(get_report, who.actor, job.id, run=values["run"])
+        values |= dict(zip(("report", "charts", "box"), charts_of(report), strict=True))
     tabs = [(tab_address(job, name), word, name == tab) for name, word in TABS]
     return frame.page(request, "job.html", who, account=job.account, job=job, tab=tab, tabs=tabs, **values)
 
@@ -91,6 +96,12 @@ async def _done(request: Request, frame: Frame, act: Callable[..., str]) -> Resp
 
     job: answers.JobDetail = await frame.services.db.write(verb)
     return see_other(view.address(job))
+
+
+def charts_of(report: JobReport) -> tuple[JobReport, list[tuple[Series, Chart | None]], tuple[int, ...]]:
+    """What a page shows of a report: it, a chart of each metric, and the charts' size and margins."""
+    charts = [(one, chart(one.steps, one.values) if one.values else None) for one in report.series]
+    return report, charts, (WIDTH, HEIGHT, LEFT, RIGHT)
 
 
 PARTS = ("summary", "facts", "runs", "history", "lasting")

@@ -11,6 +11,11 @@ const cpu = plot(document.getElementById("plot-cpu"));
 const memory = plot(document.getElementById("plot-memory"));
 let samples = [];
 
+const reported = document.getElementById("reported");
+follow("reports", () => ({ ref: article.dataset.ref }), (message) => {
+  reported.innerHTML = message.html;
+});
+
 follow("usage", () => ({ ref: article.dataset.ref }), (message) => {
   samples = [...(message.fresh ? [] : samples), ...message.samples].slice(-MOST);
   const times = samples.map(({ at }) => at / 1e6);

@@ -1,0 +1,1 @@
+"""What running jobs report of themselves: metrics, key-values, tags, progress."""
