@@ -14,6 +14,7 @@ import pytest
 from dais.sdk.errors import Conflict
 from dais.wire.answers import JobDetail
 from tests.support.installation import Installation, installation, script
+from tests.support.supervisor import until
 
 COUNT = """
 import pathlib, sys
@@ -59,6 +60,11 @@ def contents(running: Installation, fileset: str, into: Path) -> dict[str, bytes
     into.mkdir()
     running.client().filesets.download(fileset, into)
     return {f"/{path.relative_to(into)}": path.read_bytes() for path in into.rglob("*") if path.is_file()}
+
+
+def wait_state(running: Installation, job: JobDetail, *states: str) -> None:
+    """Wait until a job is in one of these states."""
+    until(lambda: running.client().jobs.get(job.id).state in states, f"it is {' or '.join(states)}")
 
 
 def told(running: Installation, job: JobDetail) -> str:
@@ -204,3 +210,45 @@ def test_a_set_is_bound_where_it_is_wanted(place: Installation, tmp_path: Path) 
     ended = place.wait(job.id)
     assert place.output(job.id).startswith(b"x")
     assert (ended.state, b"Read-only" in place.output(job.id)) == ("FAILED", True)
+
+
+@pytest.mark.slow
+def test_a_server_killed_while_data_comes_brings_all_of_it(
+    own: Installation, tmp_path: Path, chance: random.Random
+) -> None:
+    files = {f"/f{number}": random.randbytes(300) for number in range(500)}
+    files |= {f"/d{number % 7}/g{number}": random.randbytes(300) for number in range(500)}
+    upload(own, tmp_path, files, "many")
+    text = "mkdir out; cat f* d*/g* | wc -c > out/size; find . -name 'f*' -o -name 'g*' | wc -l >> out/size"
+    for _ in range(3):
+        job = own.submit(*script(text), inputs=["many"], output="out")
+        wait_state(own, job, "PREPARING", "RUNNING", "FINISHING", "SUCCEEDED")
+        own.live(chance.uniform(0, 0.3))
+        own.kill()
+        own.start()
+        ended = own.wait(job.id)
+        assert ended.state == "SUCCEEDED", told(own, ended)
+        made = contents(own, ended.outputs[0].fileset, tmp_path / f"made {job.number}")
+        assert made["/out/size"].split() == [str(1000 * 300).encode(), b"1000"]
+        own.wait_nothing_left(ended)
+
+
+@pytest.mark.slow
+def test_a_server_killed_while_an_output_is_taken_makes_one_set(own: Installation, chance: random.Random) -> None:
+    text = "mkdir out; i=0; while [ $i -lt 1000 ]; do echo $i $DAIS_JOB_ID > out/$i; i=$((i+1)); done"
+    for _ in range(3):
+        job = own.submit(*script(text), output="out")
+        wait_state(own, job, "FINISHING", "SUCCEEDED")
+        own.live(chance.uniform(0, 0.5))
+        own.kill()
+        own.start()
+        ended = own.wait(job.id)
+        assert ended.state == "SUCCEEDED", told(own, ended)
+        client = own.client()
+        versions = list(client.filesets.versions(f"job_{job.number}_output"))
+        assert [(one.version, one.files) for one in versions] == [(1, 1000)]
+        assert [one.id for one in versions] == [one.id for one in ended.outputs]
+        assert {one.version for one in client.filesets.files(ended.outputs[0].fileset)} == {job.number}
+        own.wait_nothing_left(ended)
+    examined = own.dais("doctor", "data", "--data-dir", str(own.data), "--json")
+    assert examined.returncode == 0, examined.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +37,14 @@ data:
 max_run_time: 2m
 """
 
+COUNT = """\
+mkdir -p counts/deep
+wc -c < corpus/b/a.txt > counts/deep/size
+wc -c < /inputs/corpus/b/a.txt >> counts/deep/size
+touch corpus/b/more 2>/dev/null || echo read-only
+touch /inputs/more 2>/dev/null || echo read-only
+"""
+
 
 def runs_it(own: Installation, group: str, directory: Path) -> None:
     """Submit the spec to a group, and see that it did there what it does everywhere."""
@@ -48,6 +57,28 @@ def runs_it(own: Installation, group: str, directory: Path) -> None:
     assert (job.state, job.reason, job.exit_code) == ("FAILED", "exit-code", 3), (job.detail, printed)
     assert sorted(printed.splitlines()) == ["hello from /home/work", "told on stderr", "what is it?"]
     assert own.get(own.shared, f"answer-{group}") == b"forty-two\n"  # type: ignore[attr-defined]
+    moves_data(own, group, directory / f"data of {group}")
+
+
+def moves_data(own: Installation, group: str, directory: Path) -> None:
+    """A job of the group reads a file set, runs a zip, and makes a set of what it writes."""
+    directory.mkdir(exist_ok=True)
+    with zipfile.ZipFile(directory / "code.zip", "w") as archive:
+        archive.writestr("lib/count.sh", COUNT)
+    (directory / "a.txt").write_bytes(b"question")
+    client = own.client()
+    client.files.upload([(directory / "code.zip", "/code.zip"), (directory / "a.txt", "/corpus/b/a.txt")])
+    client.filesets.create("corpus", ["/corpus/b/a.txt"])
+    spec = {"inputs": ["corpus", "corpus=/inputs"], "code": "/code.zip", "output": "counts", "max_run_time": "2m"}
+    job = own.run("sh", "lib/count.sh", group=group, mem="128Mi", **spec)
+    assert job.state == "SUCCEEDED", (job.detail, own.output(job.id).decode())
+    (made,) = job.outputs
+    assert made.fileset == f"job_{job.number}_output:1"
+    there = directory / f"made by {job.number}"
+    there.mkdir()
+    client.filesets.download(made.fileset, there)
+    assert (there / "counts/deep/size").read_text().split() == ["8", "8"]
+    assert own.output(job.id) == b"read-only\nread-only\n"
 
 
 @pytest.fixture

@@ -84,8 +84,9 @@ def look_through(work: Path, path: str, *, most: int) -> Found:
 def take(blobs: BlobStore, work: Path, files: Sequence[Entry], tell: Callable[[int], None]) -> list[NewVersion]:
     """Store the contents of files below a working directory; what they are, with their paths below it. Blocks.
 
-    A file that is gone by now is left out. Raises Conflict `changed-while-read`, Unavailable.
+    A file that is gone by now is left out. Raises Conflict `changed-while-read`, Unavailable `disk-full`.
     """
+    blobs.check_space(sum(file.size for file in files))
     taken: list[NewVersion] = []
     small: list[tuple[Entry, bytes]] = []
     with safe_paths.opened(work) as root, safe_paths.Directories(root, create=False) as directories:
