@@ -44,6 +44,8 @@ ACCOUNT = "?account={account}"
 NAMED = "account:get"
 BOX = "?group=boxes&account={account}"
 SEEN_BOX = "account:get image:get"
+KINDS = (("file", "file"), ("fileset", "fileset"), ("folder", "data"), ("job", "job"))
+THINGS = {"file": "/d{n}/a", "fileset": "{fileset}", "folder": "{folder}", "job": "{job}"}
 GRANT = {"statements": ["{action}@{org}:team:*"]}
 
 
@@ -77,6 +79,34 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/files/fetch": Call(body={"account": "{account}", "files": ["/d{n}/a"]}, needs=NAMED),
     "POST /v1/files/resolve": Call(body={"account": "{account}", "files": ["/d{n}/a"]}, needs=NAMED),
     "GET /v1/files/versions": Call(query=f"{ACCOUNT}&path=/d{{n}}/a", needs=NAMED),
+    "GET /v1/find": [
+        Call(action=f"{kind}:get", query=f"{ACCOUNT}&kind={name}", needs=NAMED, shown=False) for name, kind in KINDS
+    ],
+    "POST /v1/find": [
+        Call(action=f"{kind}:get", body={"kind": name, "account": "{account}"}, needs=NAMED, shown=False)
+        for name, kind in KINDS
+    ],
+    "POST /v1/find/count": [
+        Call(action=f"{kind}:get", body={"kind": name, "account": "{account}"}, needs=NAMED, shown=False)
+        for name, kind in KINDS
+    ],
+    "GET /v1/meta": [
+        Call(action=f"{kind}:get", query=f"{ACCOUNT}&kind={name}&ref={THINGS[name]}", needs=NAMED)
+        for name, kind in KINDS
+    ],
+    "PATCH /v1/meta": [
+        Call(
+            action=f"{kind}:set",
+            query=f"{ACCOUNT}&kind={name}&ref={THINGS[name]}",
+            body={"values": {"a": 1}},
+            needs=f"{NAMED} {kind}:get",
+        )
+        for name, kind in KINDS
+    ],
+    "DELETE /v1/meta": [
+        Call(action=f"{kind}:set", query=f"{ACCOUNT}&kind={name}&ref={THINGS[name]}&key=a", needs=NAMED)
+        for name, kind in KINDS
+    ],
     "GET /v1/filesets": Call(query=ACCOUNT, needs=NAMED),
     "POST /v1/filesets": [
         Call(

@@ -35,6 +35,11 @@ COMMANDS: dict[str, Entry] = {
     "file": Entry("dais.cli.file:file", "Upload, download and list versioned files."),
     "fileset": Entry("dais.cli.fileset:fileset", "Make, list, compare and download file sets."),
     "trace": Entry("dais.cli.trace:trace", "Tell what led to a version of a file set or a file, and what came of it."),
+    "meta": Entry("dais.cli.meta:meta", "Tag files, file sets, folders and jobs, and give them key-values."),
+    "find": Entry(
+        "dais.cli.meta:find",
+        "Find files, file sets, folders or jobs by their tags, key-values, and what they tell of themselves.",
+    ),
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "List, fetch, build and share the images that jobs start from."),

@@ -43,6 +43,7 @@ from dais.compute.images.registries import (
     set_registry,
 )
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
+from dais.compute.jobs.described import JOB
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.mounts import jobs_mounting, remove_unused_folder
 from dais.compute.jobs.outputs import Partial, find_partial
@@ -71,6 +72,7 @@ from dais.compute.settings import ComputeSettings
 __all__ = [
     "get_report",
     "latest_metrics",
+    "JOB",
     "DEFAULT_GROUP",
     "FINAL",
     "SAMPLE_SECONDS",

@@ -10,6 +10,7 @@ from dais.data.gathering import Found, look_through, take, words_of
 from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
 from dais.data.lake.contents import check_contents
+from dais.data.lake.facts import FILE_ROWS, FILE_SET_ROWS, FOLDER_ROWS
 from dais.data.lake.files import commit_files, remove_file, same_files
 from dais.data.lake.graph import (
     all_set_versions,
@@ -63,6 +64,9 @@ __all__ = [
     "require_output",
     "set_files",
     "unpack",
+    "FILE_ROWS",
+    "FILE_SET_ROWS",
+    "FOLDER_ROWS",
     "all_set_versions",
     "file_versions_by_id",
     "set_children",

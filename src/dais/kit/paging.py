@@ -25,7 +25,7 @@ class Page(Generic[T]):
     cursor: str | None
 
 
-def encode_cursor(*key: str | int | None) -> str:
+def encode_cursor(*key: str | float | None) -> str:
     """An opaque cursor that holds the sort key of the last row shown."""
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 

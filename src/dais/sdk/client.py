@@ -13,6 +13,7 @@ from dais.sdk.pages import whole
 from dais.sdk.profiles import Access, find_access
 from dais.sdk.transport import AsyncTransport, BlockingTransport, Target
 from dais.wire.answers import Me, Node, SignInLink, Version
+from dais.wire.meta import Meta
 
 if TYPE_CHECKING:
     from dais.sdk.accounts import Accounts, AsyncAccounts
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from dais.sdk.keys import AsyncKeys, Keys
     from dais.sdk.lineage import AsyncLineage, Lineage
     from dais.sdk.login import AsyncLogin, Login
+    from dais.sdk.meta import AsyncMetas, Metas, Wanted
     from dais.sdk.notify import AsyncNotifications, Notifications
     from dais.sdk.organizations import AsyncOrganizations, Organizations
     from dais.sdk.policies import AsyncPolicies, Policies
@@ -79,6 +81,23 @@ class ClientApi(Resource):
         """The machines, with what is free of each."""
         yield from whole(self, "/v1/nodes", Node)
 
+    @listing
+    def find(
+        self,
+        kind: str,
+        *where: Wanted,
+        order: str | None = None,
+        limit: int | None = None,
+        account: str | None = None,
+    ) -> Items[Meta]:
+        """Files, file sets, folders or jobs that meet all conditions: `find("fileset", "model=cnn max(accuracy)")`.
+
+        Sorted by `order`, a key (`-key` downward); without it the newest come first. Raises Invalid, Forbidden.
+        """
+        from dais.sdk.meta import finding
+
+        yield from finding(self, kind, where, order, limit, account)
+
 
 class Client(ClientApi, Blocking):
     """A connection to one Dais server; may be used by several threads; close it, or use it as a context manager.
@@ -103,6 +122,7 @@ class Client(ClientApi, Blocking):
     keys: Keys = resource("dais.sdk.keys:Keys")
     lineage: Lineage = resource("dais.sdk.lineage:Lineage")
     login: Login = resource("dais.sdk.login:Login")
+    meta: Metas = resource("dais.sdk.meta:Metas")
     notify: Notifications = resource("dais.sdk.notify:Notifications")
     organizations: Organizations = resource("dais.sdk.organizations:Organizations")
     policies: Policies = resource("dais.sdk.policies:Policies")
@@ -168,6 +188,7 @@ class AsyncClient(ClientApi, Asynchronous):
     keys: AsyncKeys = resource("dais.sdk.keys:AsyncKeys")
     lineage: AsyncLineage = resource("dais.sdk.lineage:AsyncLineage")
     login: AsyncLogin = resource("dais.sdk.login:AsyncLogin")
+    meta: AsyncMetas = resource("dais.sdk.meta:AsyncMetas")
     notify: AsyncNotifications = resource("dais.sdk.notify:AsyncNotifications")
     organizations: AsyncOrganizations = resource("dais.sdk.organizations:AsyncOrganizations")
     policies: AsyncPolicies = resource("dais.sdk.policies:AsyncPolicies")

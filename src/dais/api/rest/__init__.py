@@ -24,6 +24,7 @@ from dais.api.rest import (
     lineage,
     login,
     logs,
+    meta,
     nodes,
     notify,
     organizations,
@@ -75,6 +76,7 @@ PARTS = (
     files,
     filesets,
     lineage,
+    meta,
 )
 
 

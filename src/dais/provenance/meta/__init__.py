@@ -1,0 +1,1 @@
+"""Tags and typed key-values on any entity, and queries over them."""

@@ -1,0 +1,221 @@
+"""Finding entities by conditions on their metadata and on what they tell of themselves.
+
+Which way is quick depends on the data. Where many entities meet the conditions, walking the index of the order meets
+some soon; where few do, those are gathered and sorted. So the walk comes first, in growing steps, and as soon as one
+was in vain the rarest condition is looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dais.identity import Account, Actor, listed, may_see, resolve_account
+from dais.kit.database import Row, UnitOfWork
+from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+from dais.provenance.meta.asking import Extreme, asked, check_sort_key
+from dais.provenance.meta.conditions import OnFact, OnTag, OnValue, Test, shape_of, values_of
+from dais.provenance.meta.reading import described
+from dais.provenance.meta.searching import ORDER, Plan, Way, counted, in_order_of_age, position_names, statement
+from dais.provenance.meta.types import Described, Kind
+from dais.provenance.meta.values import RANKS, TEXT
+from dais.wire.meta import Condition
+
+STEPS = (256, 4_096, 65_536)
+"""Entries of the order's index that are looked at, step by step."""
+
+FEW = 5_000
+"""Entities that are rather gathered and sorted."""
+
+MOST_COUNTED = 1_000_000
+
+_POSITIONS: dict[str, Any] = {"newest": tuple[str], "key": tuple[int, float, str, str]}
+
+
+def find(
+    uow: UnitOfWork,
+    actor: Actor,
+    kind: Kind,
+    conditions: Sequence[Condition],
+    *,
+    account: str | None = None,
+    order: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[Described]:
+    """The entities of an account that meet all conditions and that `actor` may see (`<type>:get`).
+
+    `order` is a key, `-key` downward; those without it are left out. Without one the newest come first. Raises Invalid
+    `bad-condition`, `unknown-key`, `bad-value`, `bad-pattern`, `bad-cursor`, Forbidden.
+    """
+    check_limit(limit)
+    search = _Search(uow, actor, kind, resolve_account(uow, actor, account), conditions)
+    way, key, down = _way(kind, order)
+    after = _position(way, kind, cursor) if cursor is not None else None
+    if not search.narrow():
+        return Page([], None)
+    rows = search.rows(way, key, down=down, limit=limit + 1, after=after)
+    items = described(uow, kind, rows[:limit])
+    if len(rows) <= limit:
+        return Page(items, None)
+    last = rows[limit - 1]
+    return Page(items, encode_cursor(*(getattr(last, f"at_{place}") for place in range(position_names(way)))))
+
+
+def count_found(
+    uow: UnitOfWork, actor: Actor, kind: Kind, conditions: Sequence[Condition], *, account: str | None = None
+) -> int:
+    """How many entities `find` finds, counted up to a million. Raises as `find`."""
+    search = _Search(uow, actor, kind, resolve_account(uow, actor, account), conditions)
+    return search.count() if search.narrow() else 0
+
+
+def _way(kind: Kind, order: str | None) -> tuple[Way, str, bool]:
+    if not order:
+        return ("newest",), "", True
+    down = order.startswith("-")
+    key = check_sort_key(kind, order.removeprefix("-"))
+    return (("fact", key) if key in kind.facts else ("key", 0)), key, down
+
+
+def _position(way: Way, kind: Kind, cursor: str) -> tuple[Any, ...]:
+    if way[0] == "fact":
+        text = kind.facts[way[1]] == "text"
+        found: tuple[Any, ...] = decode_cursor(cursor, tuple[str, str] if text else tuple[float, str])
+        return found
+    return decode_cursor(cursor, _POSITIONS[way[0]])
+
+
+class _Search:
+    """One search: what is asked, and what may be seen."""
+
+    def __init__(
+        self, uow: UnitOfWork, actor: Actor, kind: Kind, where: Account, conditions: Sequence[Condition]
+    ) -> None:
+        self._uow, self._kind = uow, kind
+        action = f"{kind.type}:get"
+        whole = may_see(uow, actor, action, where.id)
+        seen = {} if whole else listed(uow, actor, action, account_id=where.id).values
+        self._shape = frozenset(seen)
+        self._values = {**seen, "account_id": where.id, "kind": kind.name}
+        found = asked(uow, kind, where.id, conditions)
+        self._tests: list[Test] = found.tests
+        self._extremes = found.extremes
+
+    def narrow(self) -> bool:
+        """Make each largest or smallest value a condition; False: nothing has one."""
+        for extreme in self._extremes:
+            top = self._top(extreme)
+            if top is None:
+                return False
+            self._tests.append(top)
+        self._extremes = []
+        return True
+
+    def rows(self, way: Way, key: str, *, down: bool, limit: int, after: Sequence[Any] | None) -> list[Row]:
+        """The first rows in the order, from a position on."""
+        driver = self._walked(way)
+        if driver is not None:
+            rows = self._walk(driver, way, key, down=down, limit=limit, after=after)
+            if rows is not None:
+                return rows
+        rare = self._rarest()
+        if rare is not None:
+            return self._run(rare, way, key, down=down, limit=limit, after=after, width=FEW)
+        return self._run(driver, way, key, down=down, limit=limit, after=after, width=None)
+
+    def count(self) -> int:
+        """How many there are, up to MOST_COUNTED."""
+        rare = self._rarest()
+        if rare is None:
+            rare = next(iter(self._indexed()), None)
+        plan = Plan(self._kind, self._shapes(), self._shape, rare, ("newest",), True, False, None, counted="found")
+        return int(self._uow.scalar(statement(plan), **self._all_values("", None), limit=MOST_COUNTED))
+
+    def _walk(
+        self, driver: int, way: Way, key: str, *, down: bool, limit: int, after: Sequence[Any] | None
+    ) -> list[Row] | None:
+        """Rows from the beginning of the driver's order; None: it is in vain."""
+        looked = False
+        for width in STEPS:
+            if width < 2 * limit:
+                continue
+            rows = self._run(driver, way, key, down=down, limit=limit, after=after, width=width)
+            if len(rows) >= limit:
+                return rows
+            if self._entries(driver, way, key, down=down, after=after, width=width) < width:
+                return rows
+            if not looked and self._rarest() is not None:
+                return None
+            looked = True
+        return None
+
+    def _top(self, extreme: Extreme) -> Test | None:
+        """The condition that means the largest, or smallest, value among what meets the others."""
+        key, down = extreme
+        if key in self._kind.facts:
+            rows = self.rows(("fact", key), key, down=down, limit=1, after=None)
+            return OnFact(key, "=", rows[0].at_0) if rows else None
+        for rank in RANKS:
+            rows = self.rows(("key", rank), key, down=down, limit=1, after=None)
+            if rows:
+                return OnValue(key, "=", rank, rows[0].at_2 if rank == TEXT else rows[0].at_1)
+        return None
+
+    def _walked(self, way: Way) -> int | None:
+        """The driver whose own order is the one that is wanted."""
+        if way[0] == "key":
+            return ORDER
+        if way[0] == "fact":
+            return None
+        places = [place for place in self._indexed() if in_order_of_age(shape_of(self._tests[place]))]
+        return places[-1] if places else None
+
+    def _indexed(self) -> list[int]:
+        """The places of conditions that mean a stretch of an index."""
+        return [
+            place
+            for place, test in enumerate(self._tests)
+            if (isinstance(test, OnTag) and test.op != "absent")
+            or (isinstance(test, OnValue) and test.op not in ("absent", "!="))
+        ]
+
+    def _rarest(self) -> int | None:
+        """The place of the condition with the fewest entries, where there are few."""
+        best, fewest = None, FEW
+        for place in self._indexed():
+            test = self._tests[place]
+            values = {"account_id": self._values["account_id"], "kind": self._values["kind"]}
+            found = self._uow.scalar(counted(shape_of(test), FEW), **values, **values_of(test, "c"))
+            if found < fewest:
+                best, fewest = place, found
+        return best
+
+    def _entries(self, driver: int, way: Way, key: str, *, down: bool, after: Sequence[Any] | None, width: int) -> int:
+        plan = Plan(self._kind, self._shapes(), self._shape, driver, way, down, after is not None, width, "driver")
+        return int(self._uow.scalar(statement(plan), **self._all_values(key, after)))
+
+    def _run(
+        self,
+        driver: int | None,
+        way: Way,
+        key: str,
+        *,
+        down: bool,
+        limit: int,
+        after: Sequence[Any] | None,
+        width: int | None,
+    ) -> list[Row]:
+        plan = Plan(self._kind, self._shapes(), self._shape, driver, way, down, after is not None, width)
+        return self._uow.all(statement(plan), **self._all_values(key, after), limit=limit)
+
+    def _shapes(self) -> tuple[Any, ...]:
+        return tuple(shape_of(test) for test in self._tests)
+
+    def _all_values(self, key: str, after: Sequence[Any] | None) -> dict[str, Any]:
+        values = {**self._values, "order_key": key}
+        for place, test in enumerate(self._tests):
+            values |= values_of(test, f"c{place}")
+        for place, value in enumerate(after or ()):
+            values[f"at_{place}"] = value
+        return values

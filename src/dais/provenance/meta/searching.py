@@ -1,0 +1,156 @@
+"""Statements that find entities, each made once for the shape of what is asked.
+
+A search starts at a *driver* and tests what it meets: the index of the key that is sorted by (ORDER), the stretch of an
+index that one of the conditions means (its place), or all entities of an account (None).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func, literal_column, select, tuple_
+
+from dais.identity import conditions
+from dais.kit.database import Statement
+from dais.provenance.meta.conditions import Shape, expression, stretch
+from dais.provenance.meta.tables import meta_tags, meta_values
+from dais.provenance.meta.types import Kind
+
+ORDER = -1
+"""The driver is the index of the key that is sorted by."""
+
+Way = tuple[Any, ...]
+"""How it is sorted: `("newest",)`, `("key", type or 0)`, or `("fact", key)`."""
+
+
+class Plan(NamedTuple):
+    """What a statement is made for. `width`: no more entries of the driver than that are looked at.
+
+    `counted` is "" for the entities, "driver" for how many entries were looked at, "found" for how many are found.
+    """
+
+    kind: Kind
+    tests: tuple[Shape, ...]
+    seen: frozenset[str]
+    driver: int | None
+    way: Way
+    down: bool
+    after: bool
+    width: int | None
+    counted: str = ""
+
+
+@functools.lru_cache(maxsize=512)
+def statement(plan: Plan) -> Statement:
+    """Its parameters: `account_id`, `kind`, `limit`, those of the tests (`c0`, `c1` …), `order_key`, and `at_…`."""
+    facts = plan.kind.rows
+    if plan.driver is None:
+        query, entity = select(facts).where(facts.c.account_id == bindparam("account_id")), facts.c.id
+        base: FromClause = facts
+        known: Any = None
+    else:
+        known = _driven(plan)
+        if plan.counted == "driver":
+            return Statement(select(func.count()).select_from(known))
+        entity = known.c.entity_id
+        base = known.join(facts, facts.c.id == entity)
+        query = select(facts)
+    position = _position(plan, entity, known)
+    if plan.way[0] == "key" and plan.driver != ORDER:
+        ordered = meta_values.alias("ordered")
+        base = base.join(ordered, (ordered.c.entity_id == entity) & (ordered.c.key == bindparam("order_key")))
+        position = [ordered.c.type, ordered.c.number, ordered.c.text, entity]
+        if plan.way[1]:
+            query = query.where(ordered.c.type == literal_column(str(plan.way[1])))
+    if plan.way[0] == "fact":
+        query = query.where(position[0].is_not(None))
+    query = query.select_from(base)
+    for place, shape in enumerate(plan.tests):
+        if place != plan.driver:
+            query = query.where(expression(shape, f"c{place}", plan.kind, entity))
+    query = query.where(*conditions(plan.seen, plan.kind.type, id=facts.c.resource, account=facts.c.account_id))
+    if plan.after and not _bounded_inside(plan):
+        query = query.where(_beyond(position, down=plan.down))
+    if plan.counted == "found":
+        some = query.with_only_columns(facts.c.id).limit(bindparam("limit")).subquery()
+        return Statement(select(func.count()).select_from(some))
+    query = query.add_columns(*(column.label(f"at_{place}") for place, column in enumerate(position)))
+    order = [column.desc() if plan.down else column.asc() for column in position]
+    return Statement(query.order_by(*order).limit(bindparam("limit")))
+
+
+@functools.lru_cache(maxsize=256)
+def counted(shape: Shape, most: int) -> Statement:
+    """How many entries the stretch of one condition has, counted up to `most`."""
+    row = _table(shape).alias("counted")
+    some: Select[Any] = select(literal_column("1").label("one")).where(*_of_account(row), *stretch(shape, "c", row))
+    return Statement(select(func.count()).select_from(some.limit(literal_column(str(most))).subquery()))
+
+
+def position_names(way: Way) -> int:
+    """How many columns tell where in the order a row is."""
+    return {"newest": 1, "fact": 2, "key": 4}[way[0]]
+
+
+def _driven(plan: Plan) -> Any:
+    """The entries of the driver, as a subquery."""
+    assert plan.driver is not None
+    shape = None if plan.driver == ORDER else plan.tests[plan.driver]
+    row = (_table(shape) if shape is not None else meta_values).alias("entries")
+    query: Any
+    if shape is None:
+        query = select(row.c.entity_id, row.c.type, row.c.number, row.c.text)
+        query = query.where(*_of_account(row), row.c.key == bindparam("order_key"))
+        if plan.way[1]:
+            query = query.where(row.c.type == literal_column(str(plan.way[1])))
+    else:
+        query = select(row.c.entity_id).where(*_of_account(row), *stretch(shape, f"c{plan.driver}", row))
+    if plan.width is not None:
+        if _bounded_inside(plan):
+            position = _position(plan, row.c.entity_id, row)
+            if plan.after:
+                query = query.where(_beyond(position, down=plan.down))
+            query = query.order_by(*(column.desc() if plan.down else column.asc() for column in position))
+        query = query.limit(literal_column(str(plan.width)))
+    elif plan.after and _bounded_inside(plan):
+        query = query.where(_beyond(_position(plan, row.c.entity_id, row), down=plan.down))
+    return query.subquery("driver")
+
+
+def _bounded_inside(plan: Plan) -> bool:
+    """Whether the driver itself has the order that is wanted."""
+    if plan.driver is None:
+        return False
+    if plan.driver == ORDER:
+        return True
+    return plan.way[0] == "newest" and in_order_of_age(plan.tests[plan.driver])
+
+
+def in_order_of_age(shape: Shape) -> bool:
+    """Whether the stretch of a condition is sorted by the entities' ids, which is by their age."""
+    return shape[0] in ("value", "tag") and shape[1] == "="
+
+
+def _position(plan: Plan, entity: ColumnElement[str], row: Any) -> list[ColumnElement[Any]]:
+    if plan.way[0] == "fact":
+        return [plan.kind.column(plan.way[1]), entity]
+    if plan.way[0] == "key" and plan.driver == ORDER:
+        return [row.c.type, row.c.number, row.c.text, entity]
+    return [entity]
+
+
+def _beyond(position: list[ColumnElement[Any]], *, down: bool) -> ColumnElement[bool]:
+    last: list[Any] = [bindparam(f"at_{place}", type_=column.type) for place, column in enumerate(position)]
+    here: Any = tuple_(*position) if len(position) > 1 else position[0]
+    there: Any = tuple_(*last) if len(last) > 1 else last[0]
+    found: ColumnElement[bool] = here < there if down else here > there
+    return found
+
+
+def _table(shape: Shape) -> Any:
+    return meta_tags if shape[0] == "tag" else meta_values
+
+
+def _of_account(row: Any) -> tuple[ColumnElement[bool], ...]:
+    return (row.c.account_id == bindparam("account_id"), row.c.kind == bindparam("kind"))
