@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from tempfile import TemporaryDirectory
 from bench.harness import Aim, Bench, Row, main, ratios
 from bench.server import dais
 from bench.transfers import copy_and_hash, git_add
+from dais.compute.loops.trees import Trees
+from dais.data import BlobStore, LakeFile, TreeWriter
 from tests.support.installation import Installation
 
 MIB = 1 << 20
@@ -27,6 +30,7 @@ SETTLED_SECONDS = 2.1
 def run(bench: Bench) -> None:
     large(bench)
     small(bench)
+    tree_for_jobs(bench)
 
 
 def large(bench: Bench) -> None:
@@ -110,6 +114,76 @@ def small(bench: Bench) -> None:
         )
     )
     bench.report(*rows)
+
+
+def tree_for_jobs(bench: Bench) -> None:
+    """A file set brought to jobs: as the tree that they share, and as copies in one working directory."""
+    count = bench.pick(10_000, 500)
+    with _place() as directory:
+        blobs, source = BlobStore(directory / "blobs"), directory / "tree"
+        write_tree(source, count)
+        files = [stored(blobs, path, f"/{path.relative_to(source)}") for path in sorted(source.rglob("*/*"))]
+        fresh = (directory / f"made {number}" for number in itertools.count())
+        seen = bench.interleave(
+            {
+                "links": lambda: count / timed(lambda: Trees(next(fresh), blobs).ensure("tree", files, ignore)),
+                "copies": lambda: count / timed(lambda: copies(blobs, files, next(fresh))),
+                "cp": lambda: count / timed(lambda: subprocess.run(["cp", "-r", source, next(fresh)], check=True)),
+            }
+        )
+        trees = Trees(next(fresh), blobs)
+        trees.ensure("tree", files, ignore)
+        again = bench.repeat(lambda: timed(lambda: trees.ensure("tree", files, ignore)) * 1e3)
+    what = f"bring a set of {count:,} files of 4 KiB to a job"
+    rows = [
+        Row(
+            figure=f"{what}: {how}",
+            ours=seen[side],
+            unit="files/s",
+            peer="cp -r",
+            theirs=seen["cp"],
+            ratios=ratios(seen[side], seen["cp"]),
+            aim=Aim(number="", must=1.0) if side == "links" else None,
+        )
+        for side, how in (
+            ("links", "the tree that jobs share"),
+            ("copies", "copies in its working directory, verified"),
+        )
+    ]
+    bench.report(*rows, Row(figure=f"{what}: the tree is there already", ours=again, unit="ms"))
+
+
+def stored(blobs: BlobStore, path: Path, name: str) -> LakeFile:
+    """A file of the tree, as a version whose content is in the store."""
+    content = path.read_bytes()
+    digest = blobs.put(content)
+    return LakeFile(
+        id=name,
+        file_id=name,
+        path=name,
+        version=1,
+        digest=digest,
+        size=len(content),
+        executable=False,
+        created_by="",
+        created_at=0,
+    )
+
+
+def copies(blobs: BlobStore, files: Sequence[LakeFile], into: Path) -> None:
+    into.mkdir()
+    TreeWriter(blobs, links=False).write(into, files, ignore)
+
+
+def ignore(count: int) -> None:
+    """Nobody is told how far it is."""
+
+
+def timed(what: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    begun = time.monotonic()
+    what()
+    return time.monotonic() - begun
 
 
 class Lake:
