@@ -189,6 +189,8 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}/partial": Call(),
     "GET /v1/jobs/{ref}/metrics": Call(),
     "POST /v1/jobs/{ref}/retry": Call(needs="job:get group:get"),
+    "POST /v1/jobs/{ref}/reproduce": Call(body={}, needs="job:get group:get"),
+    "GET /v1/jobs/{ref}/reproduction": Call(),
     "GET /v1/jobs/{ref}/trace": Call(),
     "GET /v1/jobs/{ref}/usage": Call(),
     "DELETE /v1/keys/{id}": [
@@ -357,6 +359,7 @@ PAGES: dict[str, Call] = {
     "GET /{organization}/{account}/jobs/{ref}/log/at": Call(query="?time=12:00", needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/lines": Call(needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/search": Call(query="?q=x", needs=JOB),
+    "POST /{organization}/{account}/jobs/{ref}/reproduce": Call(needs=f"{JOB} group:get"),
     "POST /{organization}/{account}/jobs/{ref}/retry": Call(needs=f"{JOB} group:get"),
 }
 """The pages, as browsers ask for them; a body is a form, or JSON below `/uploads`."""

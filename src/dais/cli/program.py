@@ -40,6 +40,9 @@ COMMANDS: dict[str, Entry] = {
         "dais.cli.meta:find",
         "Find files, file sets, folders or jobs by their tags, key-values, and what they tell of themselves.",
     ),
+    "reproduce": Entry(
+        "dais.cli.jobs.reproduce:reproduce", "Run a job again exactly as it was, and compare what comes of it."
+    ),
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "List, fetch, build and share the images that jobs start from."),

@@ -60,6 +60,8 @@ from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal
 from dais.compute.notify.notifier import Notifier
 from dais.compute.notify.settings import NotifySettings
 from dais.compute.reports.queries import get_report, latest_metrics
+from dais.compute.reproducing.commands import reproduce_job
+from dais.compute.reproducing.comparing import get_reproduction, reproduces, reproductions_of
 from dais.compute.retention.blobs import collect_blobs
 from dais.compute.retention.logs import LogLimits, LogLimitsChange, get_log_limits, list_log_limits, set_log_limits
 from dais.compute.retention.loop import Retention
@@ -70,6 +72,10 @@ from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
 
 __all__ = [
+    "get_reproduction",
+    "reproduce_job",
+    "reproduces",
+    "reproductions_of",
     "get_report",
     "latest_metrics",
     "JOB",

@@ -205,6 +205,7 @@ PAGES: tuple[Page, ...] = (
     page("GET", f"{JOBS}/{{ref}}/log/at", log.at, action="job:logs"),
     page("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill, action="job:kill"),
     page("POST", f"{JOBS}/{{ref}}/kill", job.kill, action="job:kill"),
+    page("POST", f"{JOBS}/{{ref}}/reproduce", job.reproduce, action="job:new"),
     page("POST", f"{JOBS}/{{ref}}/retry", job.retry, action="job:new"),
     page("GET", f"{FILES}", lake.show_files, action=("file:list", "file:get")),
     page("GET", f"{FILES}/content", lake.download, action="file:get"),

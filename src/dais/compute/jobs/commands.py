@@ -15,6 +15,8 @@ from dais.compute.jobs.runs import cancel
 from dais.compute.jobs.submit import check_again
 from dais.compute.jobs.tables import job_codes, job_history, job_inputs, job_outputs, job_tags, jobs, runs
 from dais.compute.notify.tables import deliveries
+from dais.compute.reports.tables import job_metrics, job_reports
+from dais.compute.reproducing.tables import reproductions
 from dais.identity import Actor
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict
@@ -29,7 +31,18 @@ _drop_tags = Statement(delete(job_tags).where(job_tags.c.job_id == bindparam("jo
 _insert_tag = Statement(insert(job_tags))
 _delete = [
     Statement(delete(table).where(table.c.job_id == bindparam("job_id")))
-    for table in (job_tags, job_history, deliveries, job_inputs, job_codes, job_outputs, runs)
+    for table in (
+        job_tags,
+        job_history,
+        deliveries,
+        job_inputs,
+        job_codes,
+        job_outputs,
+        job_reports,
+        job_metrics,
+        reproductions,
+        runs,
+    )
 ] + [Statement(delete(jobs).where(jobs.c.id == bindparam("job_id")))]
 
 

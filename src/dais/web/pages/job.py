@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -9,9 +10,20 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dais.compute import find_job, get_job, get_report, kill_job, retry_job
+from dais.compute import (
+    find_job,
+    get_job,
+    get_report,
+    get_reproduction,
+    kill_job,
+    reproduce_job,
+    reproduces,
+    reproductions_of,
+    retry_job,
+)
+from dais.identity import Actor
 from dais.kit.database import UnitOfWork
-from dais.kit.errors import Invalid
+from dais.kit.errors import DaisError, Invalid
 from dais.web import view
 from dais.web.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
 from dais.web.frame import Frame, see_other
@@ -19,6 +31,7 @@ from dais.web.guard import check_form_token, read_form, visitor
 from dais.web.pages.log import index_of, number_of, page_of, read_job, ref_of, tab_address
 from dais.wire import answers
 from dais.wire.reports import JobReport, Series
+from dais.wire.reproduction import Reproduction
 
 TABS = (
     ("log", "Log"),
@@ -44,6 +57,8 @@ async def show_job(request: Request, frame: Frame) -> Response:
         index = index_of(request, frame, job)
         values |= await page_of(request, frame, log, index, values["run"])
         values |= {"stream": request.query_params.get("stream", ""), "chosen_run": "run" in request.query_params}
+    if tab == "overview":
+        values |= await frame.services.db.read(_again, who.actor, job)
     if tab == "metrics":
         report: JobReport = await frame.services.db.read(get_report, who.actor, job.id, run=values["run"])
         values |= dict(zip(("report", "charts", "box"), charts_of(report), strict=True))
@@ -82,6 +97,31 @@ async def kill(request: Request, frame: Frame) -> Response:
 
 async def retry(request: Request, frame: Frame) -> Response:
     return await _done(request, frame, retry_job)
+
+
+async def reproduce(request: Request, frame: Frame) -> Response:
+    """Run a job again exactly as it was, and show the new one."""
+    settings = frame.services.compute.settings
+
+    def act(uow: UnitOfWork, actor: Actor, ref: str, *, account: str) -> str:
+        return reproduce_job(uow, actor, ref, settings, account=account).id
+
+    return await _done(request, frame, act)
+
+
+def _again(uow: UnitOfWork, actor: Actor, job: answers.JobDetail) -> dict[str, Any]:
+    """How a job compares with the one that it runs again, and which jobs run it again."""
+    compared: Reproduction | str | None = None
+    if reproduces(uow, job.id) is not None:
+        try:
+            compared = get_reproduction(uow, actor, job.id)
+        except DaisError as error:
+            compared = error.message
+    again = []
+    for other in reproductions_of(uow, job.id):
+        with contextlib.suppress(DaisError):
+            again.append(get_job(uow, actor, other))
+    return {"compared": compared, "again": again}
 
 
 async def _done(request: Request, frame: Frame, act: Callable[..., str]) -> Response:

@@ -1,0 +1,1 @@
+"""Running jobs again exactly as they were."""
