@@ -69,3 +69,24 @@ async def test_what_a_job_reports_is_drawn_and_grows(browser: Browser, site: Sit
         await expect(page.locator("#reported figure")).to_have_count(3)
         await expect(page.locator("#reported progress")).to_be_visible()
         await shown.check_looks("reported")
+
+
+async def test_a_job_is_run_again_and_compared(browser: Browser, site: Site) -> None:
+    job_id = await site.world.submit("true")
+    await site.world.finished(job_id)
+    run_id = (await site.world.job(job_id)).runs[-1].id
+    await site.world.db.write(take_reports, run_id, [Report(metrics={"accuracy": 0.5, "loss": 2.0})])
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.goto(f"/local/joe/jobs/{job_id}?tab=overview")
+        await page.get_by_role("button", name="Reproduce").click()
+        await expect(page.get_by_role("heading", name="job 2")).to_be_visible()
+        again = await site.world.finished("2")
+        await site.world.db.write(take_reports, again.runs[-1].id, [Report(metrics={"accuracy": 0.5})])
+        await page.goto(f"/local/joe/jobs/{again.id}?tab=overview")
+        await expect(page.get_by_text("Something else came of it")).to_be_visible()
+        await expect(page.locator("#again-metrics tbody tr")).to_have_count(2)
+        await shown.check_looks("again")
+        await page.get_by_role("link", name="job 1").click()
+        await page.goto(f"/local/joe/jobs/{job_id}?tab=overview")
+        await expect(page.get_by_role("heading", name="Run again by")).to_be_visible()

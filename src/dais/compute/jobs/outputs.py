@@ -15,6 +15,7 @@ from dais.compute.jobs.apply import apply
 from dais.compute.jobs.pins import PinnedOutput, Pins, decode_pins
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import job_outputs, jobs, runs
+from dais.compute.reports.commands import describe_output
 from dais.data import SetVersion, make_output_set
 from dais.identity import Actor
 from dais.kit.database import Row, Statement, UnitOfWork
@@ -119,6 +120,7 @@ def store_output(uow: UnitOfWork, run_id: str, files: Sequence[NewVersion], warn
         size=made.size,
     )
     _derive(uow, row, pins, made)
+    describe_output(uow, row.job_id, row.idx, row.account_id, made.id)
     if warnings:
         told = [*msgspec.json.decode(row.warnings, type=list[str]), *warnings]
         uow.run(_warn, job_id=row.job_id, warnings=msgspec.json.encode(told).decode())

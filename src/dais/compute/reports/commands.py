@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, func, insert, select, update
 
-from dais.compute.jobs.tables import runs
+from dais.compute.jobs.tables import job_outputs, jobs, runs
 from dais.compute.reports.tables import job_metrics, job_reports
-from dais.kit.database import Statement, UnitOfWork
+from dais.data import set_versions
+from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.errors import Invalid, TooMany
+from dais.provenance import set_values
 from dais.wire.reports import MAX_NAMES, MAX_POINTS, Report
 
-_run = Statement(select(runs.c.job_id, runs.c.idx).where(runs.c.id == bindparam("run_id")))
+log = logging.getLogger(__name__)
+
+_run = Statement(
+    select(runs.c.job_id, runs.c.idx, jobs.c.account_id)
+    .select_from(runs.join(jobs, jobs.c.id == runs.c.job_id))
+    .where(runs.c.id == bindparam("run_id"))
+)
+_output = Statement(
+    select(job_outputs.c.set_version_id).where(
+        job_outputs.c.job_id == bindparam("job_id"), job_outputs.c.run_index == bindparam("run_index")
+    )
+)
 _begin = Statement(insert(job_reports), suffix="ON CONFLICT DO NOTHING")
 _of_run = (job_reports.c.job_id == bindparam("of_job")) & (job_reports.c.run_index == bindparam("of_run"))
 _held = Statement(select(*job_reports.c).where(_of_run).with_for_update())
@@ -93,6 +108,7 @@ def take_reports(
     for report in reports:
         state.take(report)
     uow.many(_point, state.rows)
+    _describe(uow, run, state)
     problems = [*refused, *state.refused]
     uow.run(
         _store,
@@ -112,6 +128,35 @@ def take_reports(
     return Taken(refused=state.refused)
 
 
+def describe_output(uow: UnitOfWork, job_id: str, run_index: int, account_id: str, set_version_id: str) -> None:
+    """Give a file set that a run made what the run has reported, so that it is found by it."""
+    held = uow.one(_held, of_job=job_id, of_run=run_index)
+    if held is not None:
+        values = {**_decode(held.values), **_decode(held.latest)}
+        _set(uow, "fileset", set_version_id, account_id, values, _decode(held.tags))
+
+
+def _describe(uow: UnitOfWork, run: Row, state: _State) -> None:
+    """Keep what changed as key-values and tags of the job, and of what this run has made."""
+    if not (state.changed or state.tagged):
+        return
+    _set(uow, "job", run.job_id, run.account_id, state.changed, state.tagged)
+    made = uow.one(_output, job_id=run.job_id, run_index=run.idx)
+    if made is not None and made.set_version_id in set_versions(uow, [made.set_version_id]):
+        _set(uow, "fileset", made.set_version_id, run.account_id, state.changed, state.tagged)
+
+
+def _set(
+    uow: UnitOfWork, kind: str, entity_id: str, account_id: str, values: Mapping[str, Any], tags: Sequence[str]
+) -> None:
+    """An entity that is full of what people gave it stays as it is; the metrics are kept all the same."""
+    names = [key for key in values if key.lower() != "tags"]
+    try:
+        set_values(uow, kind, entity_id, account_id, {key: values[key] for key in names}, tags=tags)
+    except (Invalid, TooMany) as error:
+        log.info("what was reported is no metadata of %s %s: %s", kind, entity_id, error)
+
+
 class _State:
     """A run's row while reports are added to it."""
 
@@ -127,6 +172,8 @@ class _State:
         self.values: dict[str, str | bool] = _decode(held.values)
         self.tags: list[str] = _decode(held.tags)
         self.refused: list[str] = []
+        self.changed: dict[str, Any] = {}
+        self.tagged: tuple[str, ...] = ()
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -137,7 +184,7 @@ class _State:
             if name not in self.latest and len(self.latest) >= MAX_NAMES:
                 self.refused.append(f"{name}: a run has at most {MAX_NAMES} metrics")
                 continue
-            self.latest[name] = value
+            self.latest[name] = self.changed[name] = value
             if self.points >= MAX_POINTS:
                 self.refused.append(f"{name}: of a run at most {MAX_POINTS:,} values are kept; report less often")
                 continue
@@ -147,7 +194,8 @@ class _State:
             if name not in self.values and len(self.values) >= MAX_NAMES:
                 self.refused.append(f"{name}: a run sets at most {MAX_NAMES} key-values")
                 continue
-            self.values[name] = word
+            self.values[name] = self.changed[name] = word
+        self.tagged += tuple(tag for tag in report.tags if tag not in self.tags)
         self.tags = list(dict.fromkeys([*self.tags, *report.tags]))[:MAX_NAMES]
         self.progress = self.progress if report.progress is None else report.progress
         self.message = self.message if report.message is None else report.message
