@@ -202,7 +202,10 @@ def _check_input_targets(spec: JobSpec) -> None:
     """Where inputs are bound there is nothing else, and the output is elsewhere."""
     taken = [(mount.target, f"data[{index}]") for index, mount in enumerate(spec.data)]
     if spec.output is not None:
-        taken.append((f"{WORK_DIRECTORY}/{spec.output.path}", "output"))
+        written = f"{WORK_DIRECTORY}/{spec.output.path}"
+        for target, earlier in taken:
+            _check_apart(written, target, "output", earlier)
+        taken.append((written, "output"))
     for index, one in enumerate(spec.inputs):
         if one.target is not None:
             path = f"inputs[{index}]"

@@ -10,9 +10,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from dais.data import commit_files, create_file_set
 from dais.identity import create_account, create_sign_in_link, create_user
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
+from dais.wire.lake import NewVersion
+from dais.wire.spec import Input, Output
 from tests.support.site import Site, form_token, running_site
 from tests.support.world import World
 
@@ -346,3 +349,27 @@ async def test_pages_show_what_their_reader_may_see(site: Site) -> None:
             assert (await client.get(path)).status_code == 404
         assert (await client.post(f"{JOBS}/{job}/kill", data={"token": token})).status_code == 404
     assert (await world.job(job)).state == "RUNNING"
+
+
+async def test_a_job_shows_what_it_reads_and_makes(site: Site) -> None:
+    world = site.world
+    digest = world.blobs.put(b"one")
+    await world.db.write(commit_files, world.actor, None, [NewVersion(path="/corpus/a", digest=digest, size=3)])
+    await world.db.write(create_file_set, world.actor, "corpus", ["/corpus/a"])
+    inputs, output = (Input(fileset="corpus", target="/inputs"),), Output(path="out")
+    made = await world.finished(await world.submit("true", inputs=inputs, output=output))
+    failed = await world.submit("sleep", "5", ";", "exit", "1", output=output)
+    run = (await world.state(failed, "RUNNING")).runs[-1].id
+    (world.directory / "jobs" / run / "work/out").mkdir()
+    (world.directory / "jobs" / run / "work/out/x").write_bytes(b"x")
+    world.machine.advance(6)
+    broken = await world.finished(failed)
+    async with site.signed_in() as client:
+        page = (await client.get(f"/jobs/{made.id}?tab=overview", follow_redirects=True)).text
+        assert "/local/joe/filesets/corpus%3A1" in page or "/local/joe/filesets/corpus:1" in page
+        assert f"job_{made.number}_output:1" in page
+        assert "<code>/inputs</code>" in page
+        page = (await client.get(f"/jobs/{broken.id}?tab=overview", follow_redirects=True)).text
+        assert f"<code>dais job partial {broken.number}</code>" in page
+        form = (await client.get(f"/submit?from={made.id}")).text
+        assert 'value="corpus:1=/inputs"' in form

@@ -65,3 +65,5 @@ def test_nothing_is_bound_over_a_folder_or_the_output() -> None:
         _read(inputs=["corpus=/data/corpus"], data=["digits:/data"])
     with pytest.raises(SpecError, match="lie within each other"):
         _read(inputs=["corpus=/home/work/out/corpus"], output="out")
+    with pytest.raises(SpecError, match="already the mount point"):
+        _read(data=["digits:/home/work/out"], output="out")

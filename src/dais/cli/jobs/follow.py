@@ -14,7 +14,7 @@ from dais.cli.base import note
 from dais.cli.output import marked
 from dais.cli.problems import PLATFORM, harmless
 from dais.wire.answers import JobDetail, LogFrame
-from dais.wire.units import format_duration
+from dais.wire.units import format_duration, short_size
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
@@ -96,6 +96,10 @@ def tell_end(job: JobDetail) -> None:
     told = job.detail or _more_of(job)
     detail = f": {harmless(told)}" if told and job.state != "SUCCEEDED" else ""
     note(f"job {job.name or job.number} {marked(job.state)}{reason}{code}{detail}")
+    for made in job.outputs[-1:] if job.state == "SUCCEEDED" else []:
+        note(f"it made the file set {made.fileset}: {made.files:,} files, {short_size(made.size)}")
+    if job.has_partial:
+        note(f"what it had written is kept aside: dais job partial {job.number}")
 
 
 def _more_of(job: JobDetail) -> str | None:
