@@ -48,11 +48,11 @@ system: ## Install the system packages that make the sandbox strong (as root; el
 
 .PHONY: test
 test: system setup-dev ## Run the tests (a quarter of an hour); what was skipped is listed with its reason at the end
-	@$(BIN)/python -m pytest -ra $(if $(TESTS),$(TESTS),-m 'not slow' $(ABREAST))
+	@$(BIN)/python -m pytest -raR $(if $(TESTS),$(TESTS),-m 'not slow' $(ABREAST))
 
 .PHONY: test-slow
 test-slow: system setup-dev ## Run the tests that take long, one by one
-	@$(BIN)/python -m pytest -ra -m slow
+	@$(BIN)/python -m pytest -raR -m slow
 
 .PHONY: chaos
 chaos: system setup-dev ## Kill, fill, cut and jump at random, and check that nothing was lost (SEEDS=N, SEED=N, POINTS=1)
