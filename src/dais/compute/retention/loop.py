@@ -1,10 +1,11 @@
-"""The loop that expires logs and the audit log every hour, and frees blobs every few hours, or when logs expired."""
+"""The loop that expires logs and the audit log every hour, and every few hours frees blobs and sweeps metadata."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
+from dais.compute.jobs.described import JOB
 from dais.compute.retention.blobs import collect_blobs
 from dais.compute.retention.logs import expire_logs
 from dais.compute.settings import ComputeSettings
@@ -13,6 +14,7 @@ from dais.identity import AuditSettings, expire_audit
 from dais.kit.clock import SECOND
 from dais.kit.database import Database
 from dais.kit.leases import Lease, LeasedLoop
+from dais.provenance import FILE, FILESET, FOLDER, sweep_meta
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +57,17 @@ class Retention:
             log.info("entries of the audit log have expired", extra={"entries": total})
         return total
 
+    async def sweep_meta(self) -> None:
+        """Remove the metadata of what is gone."""
+        after: str | None = ""
+        while after is not None:
+            after = await self._db.write(sweep_meta, (FILE, FILESET, FOLDER, JOB), after)
+            await asyncio.sleep(0)
+
     async def _step(self, _lease: Lease) -> None:
         await self.expire_audit()
         expired = await self.expire()
         if expired or self._db.clock.now() >= self._collect_at:
             await collect_blobs(self._db, self._blobs)
+            await self.sweep_meta()
             self._collect_at = self._db.clock.now() + int(COLLECT_SECONDS * SECOND)

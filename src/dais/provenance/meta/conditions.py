@@ -73,6 +73,11 @@ def shape_of(test: Test) -> Shape:
     return (test.how, *(shape_of(part) for part in test.parts))
 
 
+def needs_facts(shape: Shape) -> bool:
+    """Whether it is, or holds, a condition on what an entity tells of itself."""
+    return shape[0] == "fact" or (shape[0] in ("any", "all") and any(needs_facts(part) for part in shape[1:]))
+
+
 def values_of(test: Test, name: str) -> dict[str, Any]:
     """Its parameters, whose names begin with `name`."""
     if isinstance(test, Group):

@@ -8,7 +8,7 @@ was in vain the rarest condition is looked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from dais.identity import Account, Actor, listed, may_see, resolve_account
 from dais.kit.database import Row, UnitOfWork
@@ -21,13 +21,20 @@ from dais.provenance.meta.types import Described, Kind
 from dais.provenance.meta.values import RANKS, TEXT
 from dais.wire.meta import Condition
 
-STEPS = (256, 4_096, 65_536)
+STEPS = (32, 512, 8_192, 131_072)
 """Entries of the order's index that are looked at, step by step."""
 
 FEW = 5_000
 """Entities that are rather gathered and sorted."""
 
+MANY = 500_000
+"""Entities that are gathered and sorted where walking was in vain."""
+
 MOST_COUNTED = 1_000_000
+
+_ALL = frozenset({""})
+"""The shape of a reader who sees everything, where that is to be asked of the entities themselves."""
+
 
 _POSITIONS: dict[str, Any] = {"newest": tuple[str], "key": tuple[int, float, str, str]}
 
@@ -45,17 +52,20 @@ def find(
 ) -> Page[Described]:
     """The entities of an account that meet all conditions and that `actor` may see (`<type>:get`).
 
-    `order` is a key, `-key` downward; those without it are left out. Without one the newest come first. Raises Invalid
-    `bad-condition`, `unknown-key`, `bad-value`, `bad-pattern`, `bad-cursor`, Forbidden.
+    `order` is a key, `-key` downward; those without it are left out. Without one the newest come first; where only
+    ranges of keys are asked for, those with the largest values of the first. Raises Invalid `bad-condition`,
+    `unknown-key`, `bad-value`, `bad-pattern`, `bad-cursor`, Forbidden.
     """
     check_limit(limit)
     search = _Search(uow, actor, kind, resolve_account(uow, actor, account), conditions)
-    way, key, down = _way(kind, order)
+    way, key, down = _way(kind, order) if order else search.by_itself()
     after = _position(way, kind, cursor) if cursor is not None else None
     if not search.narrow():
         return Page([], None)
+    if search.only is not None and not order:
+        return Page(described(uow, actor, kind, [search.only] if after is None else []), None)
     rows = search.rows(way, key, down=down, limit=limit + 1, after=after)
-    items = described(uow, kind, rows[:limit])
+    items = described(uow, actor, kind, rows[:limit])
     if len(rows) <= limit:
         return Page(items, None)
     last = rows[limit - 1]
@@ -70,9 +80,7 @@ def count_found(
     return search.count() if search.narrow() else 0
 
 
-def _way(kind: Kind, order: str | None) -> tuple[Way, str, bool]:
-    if not order:
-        return ("newest",), "", True
+def _way(kind: Kind, order: str) -> tuple[Way, str, bool]:
     down = order.startswith("-")
     key = check_sort_key(kind, order.removeprefix("-"))
     return (("fact", key) if key in kind.facts else ("key", 0)), key, down
@@ -84,6 +92,16 @@ def _position(way: Way, kind: Kind, cursor: str) -> tuple[Any, ...]:
         found: tuple[Any, ...] = decode_cursor(cursor, tuple[str, str] if text else tuple[float, str])
         return found
     return decode_cursor(cursor, _POSITIONS[way[0]])
+
+
+class _Asking(NamedTuple):
+    """Which rows are wanted: the order, how many, and after which position."""
+
+    way: Way
+    key: str
+    down: bool
+    limit: int
+    after: Sequence[Any] | None
 
 
 class _Search:
@@ -101,6 +119,8 @@ class _Search:
         found = asked(uow, kind, where.id, conditions)
         self._tests: list[Test] = found.tests
         self._extremes = found.extremes
+        self.only: Row | None = None
+        """The one entity of the last extreme, where no other has that value."""
 
     def narrow(self) -> bool:
         """Make each largest or smallest value a condition; False: nothing has one."""
@@ -112,40 +132,50 @@ class _Search:
         self._extremes = []
         return True
 
+    def by_itself(self) -> tuple[Way, str, bool]:
+        """The order where none is asked for: the newest first; where only ranges of keys are asked for, by the first
+        of these keys, downward."""
+        tests = [self._tests[place] for place in self._indexed()]
+        if tests and not any(in_order_of_age(shape_of(test)) for test in tests):
+            for test in tests:
+                if isinstance(test, OnValue):
+                    return ("key", 0), test.key, True
+        return ("newest",), "", True
+
     def rows(self, way: Way, key: str, *, down: bool, limit: int, after: Sequence[Any] | None) -> list[Row]:
         """The first rows in the order, from a position on."""
+        asking = _Asking(way, key, down, limit, after)
         driver = self._walked(way)
-        if driver is not None:
-            rows = self._walk(driver, way, key, down=down, limit=limit, after=after)
-            if rows is not None:
-                return rows
-        rare = self._rarest()
-        if rare is not None:
-            return self._run(rare, way, key, down=down, limit=limit, after=after, width=FEW)
-        return self._run(driver, way, key, down=down, limit=limit, after=after, width=None)
+        if driver is not None and (rows := self._walk(driver, asking)) is not None:
+            return rows
+        best, entries = self._rarest(FEW)
+        if best is None:
+            best, entries = self._rarest(MANY) if driver is not None else (next(iter(self._indexed()), None), MANY)
+        if best is not None:
+            return self._run(best, asking, width=entries + 1 if entries < FEW else None)
+        return self._run(driver, asking, width=None)
 
     def count(self) -> int:
         """How many there are, up to MOST_COUNTED."""
-        rare = self._rarest()
-        if rare is None:
-            rare = next(iter(self._indexed()), None)
-        plan = Plan(self._kind, self._shapes(), self._shape, rare, ("newest",), True, False, None, counted="found")
+        best, _ = self._rarest(MANY)
+        if best is None:
+            best = next(iter(self._indexed()), None)
+        plan = self._plan(best, _Asking(("newest",), "", True, MOST_COUNTED, None), None, "found")
         return int(self._uow.scalar(statement(plan), **self._all_values("", None), limit=MOST_COUNTED))
 
-    def _walk(
-        self, driver: int, way: Way, key: str, *, down: bool, limit: int, after: Sequence[Any] | None
-    ) -> list[Row] | None:
+    def _walk(self, driver: int, asking: _Asking) -> list[Row] | None:
         """Rows from the beginning of the driver's order; None: it is in vain."""
         looked = False
         for width in STEPS:
-            if width < 2 * limit:
+            if width < 2 * asking.limit:
                 continue
-            rows = self._run(driver, way, key, down=down, limit=limit, after=after, width=width)
-            if len(rows) >= limit:
+            rows = self._run(driver, asking, width=width)
+            if len(rows) >= asking.limit:
                 return rows
-            if self._entries(driver, way, key, down=down, after=after, width=width) < width:
+            counting = self._plan(driver, asking, width, "driver")
+            if int(self._uow.scalar(statement(counting), **self._all_values(asking.key, asking.after))) < width:
                 return rows
-            if not looked and self._rarest() is not None:
+            if not looked and self._rarest(FEW)[0] is not None:
                 return None
             looked = True
         return None
@@ -154,11 +184,13 @@ class _Search:
         """The condition that means the largest, or smallest, value among what meets the others."""
         key, down = extreme
         if key in self._kind.facts:
-            rows = self.rows(("fact", key), key, down=down, limit=1, after=None)
+            rows = self.rows(("fact", key), key, down=down, limit=2, after=None)
+            self.only = rows[0] if rows and (len(rows) == 1 or rows[1].at_0 != rows[0].at_0) else None
             return OnFact(key, "=", rows[0].at_0) if rows else None
         for rank in RANKS:
-            rows = self.rows(("key", rank), key, down=down, limit=1, after=None)
+            rows = self.rows(("key", rank), key, down=down, limit=2, after=None)
             if rows:
+                self.only = rows[0] if len(rows) == 1 or rows[1][-4:-1] != rows[0][-4:-1] else None
                 return OnValue(key, "=", rank, rows[0].at_2 if rank == TEXT else rows[0].at_1)
         return None
 
@@ -180,34 +212,38 @@ class _Search:
             or (isinstance(test, OnValue) and test.op not in ("absent", "!="))
         ]
 
-    def _rarest(self) -> int | None:
-        """The place of the condition with the fewest entries, where there are few."""
-        best, fewest = None, FEW
+    def _rarest(self, most: int) -> tuple[int | None, int]:
+        """The place of the condition with the fewest entries, and how many; None where all have `most` or more."""
+        best, fewest = None, most
         for place in self._indexed():
             test = self._tests[place]
             values = {"account_id": self._values["account_id"], "kind": self._values["kind"]}
-            found = self._uow.scalar(counted(shape_of(test), FEW), **values, **values_of(test, "c"))
+            found = int(self._uow.scalar(counted(shape_of(test), most), **values, **values_of(test, "c")))
             if found < fewest:
                 best, fewest = place, found
-        return best
+        return best, fewest
 
-    def _entries(self, driver: int, way: Way, key: str, *, down: bool, after: Sequence[Any] | None, width: int) -> int:
-        plan = Plan(self._kind, self._shapes(), self._shape, driver, way, down, after is not None, width, "driver")
-        return int(self._uow.scalar(statement(plan), **self._all_values(key, after)))
+    def _run(self, driver: int | None, asking: _Asking, *, width: int | None) -> list[Row]:
+        plan = self._plan(driver, asking, width)
+        values = self._all_values(asking.key, asking.after)
+        rows = self._uow.all(statement(plan), **values, limit=asking.limit)
+        if plan.by_metadata and len(rows) < asking.limit:
+            counting = plan._replace(counted="candidates")
+            if self._uow.scalar(statement(counting), **values, limit=asking.limit) > len(rows):
+                # Some of what metadata tells of is gone, and took the place of others.
+                return self._uow.all(statement(plan._replace(seen=_ALL)), **values, limit=asking.limit)
+        return rows
 
-    def _run(
-        self,
-        driver: int | None,
-        way: Way,
-        key: str,
-        *,
-        down: bool,
-        limit: int,
-        after: Sequence[Any] | None,
-        width: int | None,
-    ) -> list[Row]:
-        plan = Plan(self._kind, self._shapes(), self._shape, driver, way, down, after is not None, width)
-        return self._uow.all(statement(plan), **self._all_values(key, after), limit=limit)
+    def _plan(self, driver: int | None, asking: _Asking, width: int | None, counted: str = "") -> Plan:
+        same = tuple(
+            place
+            for place in self._indexed()
+            if isinstance(test := self._tests[place], OnValue) and test.key == asking.key and asking.way[0] == "key"
+        )
+        after = asking.after is not None
+        return Plan(
+            self._kind, self._shapes(), self._shape, driver, asking.way, asking.down, after, width, same, counted
+        )
 
     def _shapes(self) -> tuple[Any, ...]:
         return tuple(shape_of(test) for test in self._tests)

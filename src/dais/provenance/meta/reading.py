@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, literal_column, select
 
 from dais.identity import Actor, get_account, user_names
 from dais.kit.clock import to_rfc3339
@@ -17,12 +17,20 @@ from dais.provenance.meta.types import Described, Kind
 from dais.provenance.meta.values import shown_value
 from dais.wire.meta import MAX_REFS, Moment
 
-_values = Statement(
-    select(
-        meta_values.c.entity_id, meta_values.c.key, meta_values.c.type, meta_values.c.number, meta_values.c.text
-    ).where(in_list(meta_values.c.entity_id, "ids"))
-)
-_tags = Statement(select(meta_tags.c.entity_id, meta_tags.c.tag).where(in_list(meta_tags.c.entity_id, "ids")))
+_TAG = 0
+"""The type by which tags stand among values."""
+
+_values = select(
+    meta_values.c.entity_id, meta_values.c.key, meta_values.c.type, meta_values.c.number, meta_values.c.text
+).where(in_list(meta_values.c.entity_id, "ids"))
+_tags = select(
+    meta_tags.c.entity_id,
+    meta_tags.c.tag,
+    literal_column(str(_TAG)),
+    literal_column("0.0"),
+    literal_column("''"),
+).where(in_list(meta_tags.c.entity_id, "ids"))
+_known = Statement(_values.union_all(_tags))
 _tables = (meta_values, meta_tags)
 _after = tuple(
     Statement(
@@ -49,27 +57,29 @@ def get_meta(
         raise Invalid(f"ask for 1 to {MAX_REFS:,} at once, not for {len(refs):,}", code="bad-refs")
     ids = [kind.find(uow, actor, ref, account, f"{kind.type}:get").id for ref in refs]
     rows = {row.id: row for row in uow.all(_rows(kind), ids=list(set(ids)))}
-    return described(uow, kind, [rows[one] for one in ids if one in rows])
+    return described(uow, actor, kind, [rows[one] for one in ids if one in rows])
 
 
-def described(uow: UnitOfWork, kind: Kind, rows: Sequence[Row]) -> list[Described]:
-    """Rows of a kind with their values and tags."""
+def described(uow: UnitOfWork, actor: Actor, kind: Kind, rows: Sequence[Row]) -> list[Described]:
+    """Rows of a kind with their values and tags, for `actor`, who may see them."""
     if not rows:
         return []
-    ids = [row.id for row in rows]
     values: dict[str, dict[str, Any]] = {}
-    for row in uow.all(_values, ids=ids):
-        values.setdefault(row.entity_id, {})[row.key] = shown_value(row.type, row.number, row.text)
     tags: dict[str, list[str]] = {}
-    for row in uow.all(_tags, ids=ids):
-        tags.setdefault(row.entity_id, []).append(row.tag)
-    people = user_names(uow, {row.created_by for row in rows})
+    for row in uow.all(_known, ids=[row.id for row in rows]):
+        if row.type == _TAG:
+            tags.setdefault(row.entity_id, []).append(row.key)
+        else:
+            values.setdefault(row.entity_id, {})[row.key] = shown_value(row.type, row.number, row.text)
+    others = {row.created_by for row in rows} - {actor.id}
+    people = {actor.id: actor.name} | (user_names(uow, others) if others else {})
+    accounts = {one: get_account(uow, one).full_name for one in {row.account_id for row in rows}}
     return [
         Described(
             kind=kind.name,
             id=row.id,
             ref=row.ref,
-            account=get_account(uow, row.account_id).full_name,
+            account=accounts[row.account_id],
             created_by=people.get(row.created_by, ""),
             created_at=row.created_at,
             system=_system(kind, row),

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func, liter
 
 from dais.identity import conditions
 from dais.kit.database import Statement
-from dais.provenance.meta.conditions import Shape, expression, stretch
+from dais.provenance.meta.conditions import Shape, expression, needs_facts, stretch
 from dais.provenance.meta.tables import meta_tags, meta_values
 from dais.provenance.meta.types import Kind
 
@@ -27,7 +27,9 @@ Way = tuple[Any, ...]
 class Plan(NamedTuple):
     """What a statement is made for. `width`: no more entries of the driver than that are looked at.
 
-    `counted` is "" for the entities, "driver" for how many entries were looked at, "found" for how many are found.
+    `same` are the places of tests on the key that is sorted by: they bound the stretch of its index. `counted` is ""
+    for the entities; "driver" for how many entries were looked at, "candidates" for how many of them meet what metadata
+    can tell, "found" for how many entities are found, the last two up to the limit.
     """
 
     kind: Kind
@@ -38,46 +40,39 @@ class Plan(NamedTuple):
     down: bool
     after: bool
     width: int | None
+    same: tuple[int, ...] = ()
     counted: str = ""
+
+    @property
+    def by_metadata(self) -> bool:
+        """Whether metadata alone tell which entities are found: all are seen, and no fact is asked for."""
+        plain = not self.seen and self.driver is not None and self.way[0] != "fact"
+        return plain and not any(needs_facts(shape) for shape in self.tests)
 
 
 @functools.lru_cache(maxsize=512)
 def statement(plan: Plan) -> Statement:
     """Its parameters: `account_id`, `kind`, `limit`, those of the tests (`c0`, `c1` …), `order_key`, and `at_…`."""
+    if plan.counted == "driver":
+        return Statement(select(func.count()).select_from(_driven(plan)))
     facts = plan.kind.rows
-    if plan.driver is None:
-        query, entity = select(facts).where(facts.c.account_id == bindparam("account_id")), facts.c.id
-        base: FromClause = facts
-        known: Any = None
-    else:
-        known = _driven(plan)
-        if plan.counted == "driver":
-            return Statement(select(func.count()).select_from(known))
-        entity = known.c.entity_id
-        base = known.join(facts, facts.c.id == entity)
-        query = select(facts)
-    position = _position(plan, entity, known)
-    if plan.way[0] == "key" and plan.driver != ORDER:
-        ordered = meta_values.alias("ordered")
-        base = base.join(ordered, (ordered.c.entity_id == entity) & (ordered.c.key == bindparam("order_key")))
-        position = [ordered.c.type, ordered.c.number, ordered.c.text, entity]
-        if plan.way[1]:
-            query = query.where(ordered.c.type == literal_column(str(plan.way[1])))
-    if plan.way[0] == "fact":
-        query = query.where(position[0].is_not(None))
-    query = query.select_from(base)
-    for place, shape in enumerate(plan.tests):
-        if place != plan.driver:
-            query = query.where(expression(shape, f"c{place}", plan.kind, entity))
+    if plan.by_metadata and plan.counted != "found":
+        entries, position = _tested(plan, None)
+        named = [column.label(f"at_{place}") for place, column in enumerate(position)]
+        candidates = entries.with_only_columns(*named).order_by(*_order(position, plan.down))
+        some = candidates.limit(bindparam("limit")).subquery("candidates")
+        if plan.counted == "candidates":
+            return Statement(select(func.count()).select_from(some))
+        position = list(some.c)
+        query: Any = select(facts, *position).select_from(some.join(facts, facts.c.id == position[-1]))
+        return Statement(query.order_by(*_order(position, plan.down)))
+    query, position = _tested(plan, facts)
     query = query.where(*conditions(plan.seen, plan.kind.type, id=facts.c.resource, account=facts.c.account_id))
-    if plan.after and not _bounded_inside(plan):
-        query = query.where(_beyond(position, down=plan.down))
-    if plan.counted == "found":
-        some = query.with_only_columns(facts.c.id).limit(bindparam("limit")).subquery()
-        return Statement(select(func.count()).select_from(some))
-    query = query.add_columns(*(column.label(f"at_{place}") for place, column in enumerate(position)))
-    order = [column.desc() if plan.down else column.asc() for column in position]
-    return Statement(query.order_by(*order).limit(bindparam("limit")))
+    if plan.counted:
+        found = query.with_only_columns(facts.c.id).limit(bindparam("limit")).subquery()
+        return Statement(select(func.count()).select_from(found))
+    query = query.with_only_columns(facts, *(column.label(f"at_{place}") for place, column in enumerate(position)))
+    return Statement(query.order_by(*_order(position, plan.down)).limit(bindparam("limit")))
 
 
 @functools.lru_cache(maxsize=256)
@@ -93,6 +88,43 @@ def position_names(way: Way) -> int:
     return {"newest": 1, "fact": 2, "key": 4}[way[0]]
 
 
+def in_order_of_age(shape: Shape) -> bool:
+    """Whether the stretch of a condition is sorted by the entities' ids, which is by their age."""
+    return shape[0] in ("value", "tag") and shape[1] == "="
+
+
+def _tested(plan: Plan, facts: Any) -> tuple[Any, list[ColumnElement[Any]]]:
+    """A query of what meets the tests, with its position in the order; joined with the `facts` where they are given."""
+    base: FromClause
+    if plan.driver is None:
+        base, entity, known = facts, facts.c.id, None
+    else:
+        known = _driven(plan)
+        base, entity = known, known.c.entity_id
+    position = _position(plan, entity, known)
+    where: list[ColumnElement[bool]] = []
+    if plan.way[0] == "key" and plan.driver != ORDER:
+        ordered = meta_values.alias("ordered")
+        base = base.join(ordered, (ordered.c.entity_id == entity) & (ordered.c.key == bindparam("order_key")))
+        position = [ordered.c.type, ordered.c.number, ordered.c.text, entity]
+        if plan.way[1]:
+            where.append(ordered.c.type == literal_column(str(plan.way[1])))
+    if plan.driver is None:
+        where.append(facts.c.account_id == bindparam("account_id"))
+    elif facts is not None:
+        base = base.join(facts, facts.c.id == entity)
+    if plan.way[0] == "fact":
+        where.append(position[0].is_not(None))
+    done = {plan.driver, *(plan.same if plan.driver == ORDER else ())}
+    where += [
+        expression(shape, f"c{place}", plan.kind, entity) for place, shape in enumerate(plan.tests) if place not in done
+    ]
+    if plan.after and not _bounded_inside(plan):
+        where.append(_beyond(position, down=plan.down))
+    query: Any = select(entity).select_from(base).where(*where)
+    return query, position
+
+
 def _driven(plan: Plan) -> Any:
     """The entries of the driver, as a subquery."""
     assert plan.driver is not None
@@ -102,19 +134,20 @@ def _driven(plan: Plan) -> Any:
     if shape is None:
         query = select(row.c.entity_id, row.c.type, row.c.number, row.c.text)
         query = query.where(*_of_account(row), row.c.key == bindparam("order_key"))
+        for place in plan.same:
+            query = query.where(*stretch(plan.tests[place], f"c{place}", row))
         if plan.way[1]:
             query = query.where(row.c.type == literal_column(str(plan.way[1])))
     else:
         query = select(row.c.entity_id).where(*_of_account(row), *stretch(shape, f"c{plan.driver}", row))
+    if _bounded_inside(plan):
+        position = _position(plan, row.c.entity_id, row)
+        if plan.after:
+            query = query.where(_beyond(position, down=plan.down))
+        if plan.width is not None:
+            query = query.order_by(*_order(position, plan.down))
     if plan.width is not None:
-        if _bounded_inside(plan):
-            position = _position(plan, row.c.entity_id, row)
-            if plan.after:
-                query = query.where(_beyond(position, down=plan.down))
-            query = query.order_by(*(column.desc() if plan.down else column.asc() for column in position))
         query = query.limit(literal_column(str(plan.width)))
-    elif plan.after and _bounded_inside(plan):
-        query = query.where(_beyond(_position(plan, row.c.entity_id, row), down=plan.down))
     return query.subquery("driver")
 
 
@@ -127,17 +160,16 @@ def _bounded_inside(plan: Plan) -> bool:
     return plan.way[0] == "newest" and in_order_of_age(plan.tests[plan.driver])
 
 
-def in_order_of_age(shape: Shape) -> bool:
-    """Whether the stretch of a condition is sorted by the entities' ids, which is by their age."""
-    return shape[0] in ("value", "tag") and shape[1] == "="
-
-
 def _position(plan: Plan, entity: ColumnElement[str], row: Any) -> list[ColumnElement[Any]]:
     if plan.way[0] == "fact":
         return [plan.kind.column(plan.way[1]), entity]
     if plan.way[0] == "key" and plan.driver == ORDER:
         return [row.c.type, row.c.number, row.c.text, entity]
     return [entity]
+
+
+def _order(position: list[ColumnElement[Any]], down: bool) -> list[Any]:
+    return [column.desc() if down else column.asc() for column in position]
 
 
 def _beyond(position: list[ColumnElement[Any]], *, down: bool) -> ColumnElement[bool]:
