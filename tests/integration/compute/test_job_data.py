@@ -19,9 +19,11 @@ from dais.compute import (
     retry_job,
     submit_job,
 )
-from dais.compute.groups.commands import register_group
+from dais.compute.groups.commands import register_group, update_nodes
 from dais.compute.jobs.outputs import pending_output, refuse_output, store_output
+from dais.compute.jobs.progress import DOWNLOADING, note_progress
 from dais.compute.loops.housekeeping import overdue
+from dais.compute.loops.tick import tick
 from dais.data import (
     BlobStore,
     LakeFile,
@@ -33,10 +35,12 @@ from dais.data import (
     list_file_set_versions,
     source_file,
 )
+from dais.engines.contract import NodeInfo
 from dais.identity import Actor, authenticate, create_policy, create_token, create_user
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import Conflict, DaisError
+from dais.kit.outbox import after, number_events
 from dais.wire.answers import JobDetail
 from dais.wire.lake import NewVersion
 from dais.wire.spec import Input, JobSpec, Output, Resources
@@ -234,3 +238,33 @@ async def test_an_output_that_cannot_be_stored_in_time_fails_the_job(world: Worl
         job = await world.finished(job_id)
         assert (job.state, job.reason) == ("FAILED", "output-failed")
         assert "in time" in (job.detail or "")
+
+
+async def test_the_way_of_the_data_is_told(world: World) -> None:
+    await put(world, {"/corpus/a": b"one", "/b": b"two"}, "corpus")
+    async with running(world):
+        job_id, work = await running_job(world, inputs=(Input(fileset="corpus"),), output=Output(path="out"))
+        (work / "out").mkdir()
+        (work / "out/x").write_bytes(b"1234567")
+        job = await ended(world, job_id)
+        assert job.phase is None
+    await world.db.write(number_events)
+    events = await world.db.read(after, 0, subject=job_id)
+    told = [tuple(event.data.values()) for event in events if event.kind == "job.progress"]
+    assert told == [("downloading", 0, 6), ("downloading", 6, 6), ("uploading", 0, 7), ("uploading", 7, 7)]
+
+
+async def test_a_phase_is_shown_while_it_is_the_jobs(world: World) -> None:
+    await put(world, {"/a": b"one"}, "corpus")
+    world.db.write_sync(register_group, GROUP, "fake", "host")
+    await world.db.write(update_nodes, GROUP, [NodeInfo(name="n1", cpu=4.0, memory=1 << 30)])
+    job_id = await world.submit("true", inputs=(Input(fileset="corpus"),))
+    outcome = await world.db.write(tick, GROUP, [], [])
+    (work,) = outcome.preparations
+    assert not outcome.launches
+    assert await world.db.write(note_progress, work.run_id, DOWNLOADING, 1, 3)
+    job = await world.job(job_id)
+    assert (job.state, job.phase, job.phase_done, job.phase_total) == ("PREPARING", "downloading", 1, 3)
+    await world.kill(job_id)
+    assert not await world.db.write(note_progress, work.run_id, DOWNLOADING, 2, 3), "nobody waits for it any more"
+    assert (await world.job(job_id)).phase is None

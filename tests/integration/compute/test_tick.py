@@ -15,6 +15,7 @@ from dais.compute.jobs import apply as apply_module
 from dais.compute.jobs import queries as queries_module
 from dais.compute.jobs import records as records_module
 from dais.compute.jobs import runs as runs_module
+from dais.compute.jobs.runs import run_rows
 from dais.compute.jobs.tables import jobs
 from dais.compute.loops import tick as tick_module
 from dais.compute.loops.tick import SHORT, look, tick
@@ -176,3 +177,12 @@ async def test_two_groups_that_decide_at_once_never_give_a_shared_machine_twice(
     await world.db.write(second)
     await deciding
     assert [(await world.job(job)).state for job in jobs_of] == ["PREPARING", "PENDING"]
+
+
+async def test_a_tag_that_is_called_as_a_field_delays_nothing(world: World) -> None:
+    job_id = await world.submit("true", tags={"source": "paper"}, environment={"source": "x"})
+    outcome = await world.db.write(tick, GROUP, [], [])
+    (work,) = outcome.launches
+    assert (work.job_id, outcome.preparations) == (job_id, [])
+    row = (await world.db.read(run_rows, [work.run_id]))[work.run_id]
+    assert row.launched_at is not None, "what is launched is written as launched"
