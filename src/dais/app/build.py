@@ -22,7 +22,7 @@ from dais.app.remote import make_remote
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
 from dais.compute import Compute, Notifier, Retention
-from dais.data import BlobStore, DataSettings, FolderStore, keep_tidy
+from dais.data import DataSettings, FolderStore, keep_tidy, open_blobs
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
 from dais.engines.supervised.remote import Remote
@@ -126,7 +126,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     """Make every part for a data directory and an open database with the right schema. Nothing is started."""
     standing = standing or Standing()
     data: DataSettings = loaded["data"]
-    blobs = BlobStore(data_dir / "blobs", reserve=data.reserve_disk)
+    blobs = open_blobs(data_dir, loaded["store"], reserve=data.reserve_disk)
     folders = FolderStore(data_dir / "folders", reserve=data.reserve_disk)
     vault = Vault(data_dir / KEY_FILE)
     engines: dict[str, Engine] = {"default": LocalEngine(data_dir / "node", loaded["local"], standing.starter)}

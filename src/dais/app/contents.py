@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 
 from dais.app.beside import opened
+from dais.app.build import load_settings
 from dais.compute.retention.blobs import collect_blobs, needed
-from dais.data import BlobStore, scrub, unsound, versions_with
+from dais.data import BlobStore, open_blobs, scrub, unsound, versions_with
 from dais.provenance import unknown_parents
 
 MOST_NAMED = 1_000
@@ -51,10 +52,16 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.missing or self.files or self.damaged or self.parents)
 
 
+def _store(data_dir: Path, config: Path | None) -> BlobStore:
+    blobs = open_blobs(data_dir, load_settings(data_dir, config)["store"])
+    blobs.check()
+    return blobs
+
+
 def collect(data_dir: Path, config: Path | None = None, *, dry_run: bool = False) -> Collected:
     """Free blobs that nothing needs and that are older than a day. Raises as `opened`."""
     with opened(data_dir, config) as db:
-        blobs = BlobStore(data_dir / "blobs")
+        blobs = _store(data_dir, config)
         return Collected(freed=asyncio.run(collect_blobs(db, blobs, dry_run=dry_run)), dry_run=dry_run)
 
 
@@ -70,7 +77,7 @@ def examine(
     With `discard` damaged contents are taken away: then they are missing, and can be sent again.
     """
     with opened(data_dir, config) as db:
-        blobs = BlobStore(data_dir / "blobs")
+        blobs = _store(data_dir, config)
         read = scrub(blobs, tell)
         wrong = unsound(blobs, asyncio.run(needed(db, blobs)), read.damaged)
         files: list[tuple[str, str]] = db.read_sync(versions_with, list(wrong), MOST_NAMED)

@@ -243,7 +243,7 @@ def _make_place(data_dir: Path, node: Path, gid: int) -> None:
 def _give(data_dir: Path, uid: int, gid: int) -> None:
     """Everything else is the server's; of what holds many trees each one is looked at."""
     hand_over(data_dir, uid, gid, keep=ROOTS_OWN)
-    for name in ("folders", "envs", "jobs", "blobs"):
+    for name in ("folders", "envs", "jobs", "blobs", "copies"):
         hand_over(data_dir / name, uid, gid)
 
 

@@ -109,6 +109,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
         notes = give_access(db, info.url, data_dir, standing.profiles, new_token=options.new_token)
         standing.profiles.done()
         app = build(data_dir, loaded, db, standing)
+        app.services.blobs.check()
         app.services.url = server.public_url.rstrip("/") or info.url
         app.notifier.base_url = app.notifier.base_url or app.services.url
         held.enter_context(listening(app.services, host, loaded["bulk"]))

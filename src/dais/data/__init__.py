@@ -33,6 +33,7 @@ from dais.data.lake.set_reading import (
 from dais.data.lake.sets import create_file_set, remove_file_set
 from dais.data.lake.trees import TreeWriter
 from dais.data.lake.types import CommittedFile, Directory, LakeFile, SetVersion
+from dais.data.opening import open_blobs
 from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, get_folder, list_folders
 from dais.data.reading import (
     MAX_PAGE,
@@ -47,6 +48,7 @@ from dais.data.reading import (
 from dais.data.scrub import Scrubbed, scrub, unsound
 from dais.data.settings import DataSettings
 from dais.data.sources import materialize, pin_source, read_source, source_file, store_source
+from dais.data.store_settings import StoreSettings
 from dais.data.types import Entry, Folder, Measure, MountedFolder, Owner
 from dais.data.unpacking import UnpackLimits, unpack
 from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_key, write_pack, write_piece
@@ -80,6 +82,8 @@ __all__ = [
     "versions_with",
     "OpenContent",
     "Readable",
+    "open_blobs",
+    "StoreSettings",
     "open_content",
     "pack_contents",
     "check_contents",

@@ -1,4 +1,4 @@
-"""The local blob store: contents by their digest, each stored once.
+"""The blob store: contents by their digest, each stored once, in a directory. (`bucket_blobs` keeps them elsewhere.)
 
 A blob appears under its name only when all of it is on the disk: written aside, flushed, renamed, and the directory
 flushed. What a crash leaves aside is removed after a day. Collection and uploads meet under a lock of the file system:
@@ -11,19 +11,21 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
 from blake3 import blake3
 
-from dais.data.durable import flush_directories, flush_files, write_all, write_behind
-from dais.data.errors import blobs_missing, digest_mismatch, disk_errors, disk_full
-from dais.data.hashing import PREFIX, check_digest, digest_of
-from dais.data.pieces import Pieces
+from dais.data.blob_files import flush_parents, locked, stored_as, sweep
+from dais.data.durable import flush_files, write_all, write_behind
+from dais.data.errors import blob_damaged, blobs_missing, digest_mismatch, disk_errors, disk_full, no_such_blob
+from dais.data.hashing import PREFIX, check_digest, digest_of, digest_of_fd
+from dais.data.pieces import Data, Pieces
 from dais.data.recipes import SUFFIX, ChunkedContent, check_recipe, digest_of_chunks, read_recipe
+from dais.data.types import Stored
 from dais.kit.errors import Conflict, NotFound, Unavailable
 from dais.kit.ids import new_id
 from dais.wire.lake import Recipe
@@ -49,8 +51,14 @@ class BlobStore:
             for number in range(256):
                 (root / f"{number:02x}").mkdir(exist_ok=True, mode=0o700)
 
+    def check(self) -> None:
+        """Return when contents can be kept and read. Raises Unavailable."""
+
     def path(self, digest: str) -> Path:
-        """Where the blob is, or would be. Raises Invalid `bad-digest`. Nobody writes there but this class."""
+        """Where the blob is, or would be, on this machine. Raises Invalid `bad-digest`. Only this class writes there.
+
+        Not every store has all of its blobs there: who wants a real file does without it where there is none.
+        """
         digits = check_digest(digest).removeprefix(PREFIX)
         return self.root / digits[:2] / digits
 
@@ -61,7 +69,7 @@ class BlobStore:
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Those that are not there, each once. The others stay for the next 24 hours."""
         absent: dict[str, None] = {}
-        with self._locked(fcntl.LOCK_SH):
+        with locked(self.root, fcntl.LOCK_SH):
             for digest in digests:
                 try:
                     os.utime(self.path(digest))
@@ -105,7 +113,7 @@ class BlobStore:
         try:
             return read_recipe(self._recipe(digest))
         except FileNotFoundError as error:
-            raise _no_such_blob(digest) from error
+            raise no_such_blob(digest) from error
 
     def open(self, digest: str) -> BinaryIO:
         """The blob, for reading. Raises NotFound `no-such-blob`, Unavailable `blob-damaged`."""
@@ -122,7 +130,7 @@ class BlobStore:
             raise self.discard_damaged(digest)
         return data
 
-    def put(self, data: bytes | bytearray | memoryview, *, reserve: bool = True) -> str:
+    def put(self, data: Data, *, reserve: bool = True) -> str:
         """Store bytes; their digest. Raises Unavailable `disk-full`.
 
         Without `reserve` it may take from what uploads leave free, which is kept for what jobs need to end.
@@ -132,7 +140,7 @@ class BlobStore:
 
     def put_many(
         self,
-        contents: Collection[bytes | bytearray | memoryview],
+        contents: Collection[Data],
         expected: Collection[str] = (),
         *,
         reserve: bool = True,
@@ -146,8 +154,7 @@ class BlobStore:
         for wanted, found in zip(expected, digests, strict=False):
             if wanted != found:
                 raise digest_mismatch("a blob", wanted, found)
-        given = dict(zip(digests, contents, strict=True))
-        new = [(digest, content) for digest, content in given.items() if not self._whole(digest, len(content))]
+        new = self._new(dict(zip(digests, contents, strict=True)))
         if reserve:
             self.check_space(sum(len(content) for _, content in new))
         for start in range(0, len(new), GROUP):
@@ -178,7 +185,11 @@ class BlobStore:
             aside.unlink(missing_ok=True)
         return digest, size
 
-    def _put_group(self, new: list[tuple[str, bytes | bytearray | memoryview]]) -> None:
+    def _new(self, given: Mapping[str, Data]) -> list[tuple[str, Data]]:
+        """Those that are not there with their full size. The others are touched, so that they stay."""
+        return [(digest, content) for digest, content in given.items() if not self._whole(digest, len(content))]
+
+    def _put_group(self, new: list[tuple[str, Data]]) -> None:
         made: dict[Path, int] = {}
         with disk_errors("a blob"):
             try:
@@ -234,6 +245,9 @@ class BlobStore:
             if self._discard_chunks(recipe):
                 raise self.discard_damaged(recipe.digest)
             raise digest_mismatch("the chunks", recipe.digest, found)
+        self._keep_recipe(recipe)
+
+    def _keep_recipe(self, recipe: Recipe) -> None:
         aside = self._aside / new_id()
         with disk_errors("a recipe"):
             fd = os.open(aside, _new, 0o444)
@@ -242,18 +256,36 @@ class BlobStore:
                 os.fsync(fd)
                 place = self._recipe(recipe.digest)
                 aside.replace(place)
-                self._flush_parents([place])
+                flush_parents([place])
             finally:
                 os.close(fd)
                 aside.unlink(missing_ok=True)
 
-    def stored(self) -> Iterator[tuple[str, Path, bool]]:
-        """All that is there: digest, place, and whether it is a recipe."""
+    def stored(self) -> Iterator[Stored]:
+        """All that is there."""
         for number in range(256):
             with os.scandir(self.root / f"{number:02x}") as entries:
                 for entry in entries:
-                    name = entry.name.removesuffix(SUFFIX)
-                    yield PREFIX + name, Path(entry.path), name != entry.name
+                    with suppress(FileNotFoundError):
+                        info = entry.stat(follow_symlinks=False)
+                        yield stored_as(entry.name, info.st_size, info.st_mtime)
+
+    def sound(self, stored: Stored) -> bool:
+        """Whether what is there is what it should be. Reads it. Raises NotFound when it is gone meanwhile."""
+        if stored.is_recipe:
+            try:
+                return self.recipe(stored.digest).digest == stored.digest
+            except Unavailable:
+                return False
+        with self._open_chunk(stored.digest) as file:
+            try:
+                return digest_of_fd(file.fileno()) == stored.digest
+            except OSError:  # the disk itself says that it cannot be read
+                return False
+
+    def is_whole(self, digest: str) -> bool:
+        """Whether the blob is there by itself, not as chunks."""
+        return self.path(digest).exists()
 
     def begun(self, digest: str) -> int:
         """How much has come of a large content that is sent in pieces."""
@@ -267,11 +299,7 @@ class BlobStore:
             self.path(digest).rename(self._aside / new_id())
         with suppress(NotFound, Unavailable):
             self._discard_chunks(self.recipe(digest))
-        return Unavailable(
-            f"the stored content of {digest} was damaged on the server's disk; upload it again",
-            code="blob-damaged",
-            digest=digest,
-        )
+        return blob_damaged(digest)
 
     def collect(self, used: Collection[str], *, now: float | None = None, dry_run: bool = False) -> int:
         """Remove blobs that are not `used` and were not asked for or written in 24 hours; the bytes that became free.
@@ -283,19 +311,18 @@ class BlobStore:
         spared = self._with_chunks(used, before)
         freed = 0
         for number in range(256):
-            with self._locked(fcntl.LOCK_EX):
-                freed += _sweep(self.root / f"{number:02x}", spared, before, dry_run=dry_run)
-        return freed + _sweep(self._aside, (), before, dry_run=dry_run)
+            with locked(self.root, fcntl.LOCK_EX):
+                freed += sweep(self.root / f"{number:02x}", spared, before, dry_run=dry_run)
+        return freed + sweep(self._aside, (), before, dry_run=dry_run)
 
     def _with_chunks(self, used: Collection[str], before: float) -> Collection[str]:
         """What is used, and the chunks of all recipes that will stay: used ones, and those asked for lately."""
         spared: set[str] | None = None
-        for digest, place, is_recipe in self.stored():
-            if is_recipe:
-                with suppress(FileNotFoundError, Unavailable):
-                    if digest in used or place.stat().st_mtime >= before:
-                        spared = set(used) if spared is None else spared
-                        spared.update(chunk.digest for chunk in read_recipe(place).chunks)
+        for one in self.stored():
+            if one.is_recipe and (one.digest in used or one.changed >= before):
+                with suppress(NotFound, Unavailable):
+                    spared = set(used) if spared is None else spared
+                    spared.update(chunk.digest for chunk in self.recipe(one.digest).chunks)
         return used if spared is None else spared
 
     def _recipe(self, digest: str) -> Path:
@@ -306,7 +333,7 @@ class BlobStore:
         try:
             return self.path(digest).open("rb", buffering=0)
         except FileNotFoundError as error:
-            raise _no_such_blob(digest) from error
+            raise no_such_blob(digest) from error
 
     def _touched(self, digest: str) -> Recipe | None:
         """The recipe of a content, of which all chunks are there: they stay for the next 24 hours. Under the lock."""
@@ -332,7 +359,7 @@ class BlobStore:
 
     def _whole(self, digest: str, size: int) -> bool:
         """Whether the blob is there with its full size; touched, so that it stays."""
-        with self._locked(fcntl.LOCK_SH):
+        with locked(self.root, fcntl.LOCK_SH):
             try:
                 if self.path(digest).stat().st_size == size:
                     os.utime(self.path(digest))
@@ -346,51 +373,15 @@ class BlobStore:
         places = {digest: self.path(digest) for digest in ready}
         for digest, aside in ready.items():
             aside.replace(places[digest])
-        self._flush_parents(places.values())
-
-    def _flush_parents(self, places: Iterable[Path]) -> None:
-        fds: list[int] = []
-        try:
-            for parent in {place.parent for place in places}:
-                fds.append(os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            flush_directories(fds)
-        finally:
-            for fd in fds:
-                os.close(fd)
+        flush_parents(places.values())
 
     def check_space(self, wanted: int) -> None:
         """Raises Unavailable `disk-full` when so many bytes more would leave less than the reserve."""
         if free_space(self.root) < wanted + self._reserve:
             raise disk_full()
 
-    @contextmanager
-    def _locked(self, how: int) -> Iterator[None]:
-        fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, how)
-            yield
-        finally:
-            os.close(fd)
-
 
 def free_space(path: Path) -> int:
     """Bytes that ordinary users may still write on the file system of `path`."""
     info = os.statvfs(path)
     return info.f_bavail * info.f_frsize
-
-
-def _no_such_blob(digest: str) -> NotFound:
-    return NotFound(f"there is no blob {digest}; upload it first", code="no-such-blob", digest=digest)
-
-
-def _sweep(directory: Path, used: Collection[str], before: float, *, dry_run: bool) -> int:
-    freed = 0
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):
-                info = entry.stat(follow_symlinks=False)
-                if info.st_mtime < before and PREFIX + entry.name.removesuffix(SUFFIX) not in used:
-                    if not dry_run:
-                        Path(entry.path).unlink()
-                    freed += info.st_size
-    return freed

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from dais.data.blobs import BlobStore
 from dais.data.lake.types import LakeFile
-from dais.data.recipes import ChunkedContent
+from dais.data.recipes import Content
 from dais.kit.errors import NotFound
 from dais.wire.transfers import SMALL_FILE, PackEntry, pack_header
 
@@ -39,7 +39,7 @@ class OpenContent:
         self._blob = blobs.open(file.digest)
 
     def read_at(self, offset: int, count: int) -> bytes:
-        if isinstance(self._blob, ChunkedContent):
+        if isinstance(self._blob, Content):
             return self._blob.read_at(offset, count)
         return os.pread(self._blob.fileno(), count, offset)
 

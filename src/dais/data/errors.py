@@ -96,6 +96,18 @@ def in_use(what: str, users: list[str]) -> Conflict:
     )
 
 
+def no_such_blob(digest: str) -> NotFound:
+    return NotFound(f"there is no blob {digest}; upload it first", code="no-such-blob", digest=digest)
+
+
+def blob_damaged(digest: str) -> Unavailable:
+    return Unavailable(
+        f"the stored content of {digest} was damaged where the server keeps it; upload it again",
+        code="blob-damaged",
+        digest=digest,
+    )
+
+
 SHOWN_MISSING = 1_000
 """Digests that a refusal names; a client asks for the rest by sending the same again."""
 

@@ -30,11 +30,16 @@ _decode = msgspec.json.Decoder(Recipe).decode
 
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a file. Raises FileNotFoundError, Unavailable `blob-damaged`."""
+    return decode_recipe(path.read_bytes(), path.name)
+
+
+def decode_recipe(data: bytes, name: str) -> Recipe:
+    """A recipe as it is kept; `name` is for the message. Raises Unavailable `blob-damaged`."""
     try:
-        return _decode(path.read_bytes())
+        return _decode(data)
     except msgspec.DecodeError as error:
         raise Unavailable(
-            f"the recipe {path.name} is damaged on the server's disk; upload the content again", code="blob-damaged"
+            f"the recipe {name} is damaged where the server keeps it; upload the content again", code="blob-damaged"
         ) from error
 
 
@@ -65,36 +70,17 @@ def digest_of_chunks(chunks: list[Chunk], open_chunk: Callable[[str], BinaryIO])
     return f"blake3:{hasher.hexdigest()}"
 
 
-class ChunkedContent(io.RawIOBase):
-    """A content made of chunks, for reading like a file. `open_chunk` opens one by its digest."""
+class Content(io.RawIOBase):
+    """A content that is no file of its own, for reading like one."""
 
-    def __init__(self, recipe: Recipe, open_chunk: Callable[[str], BinaryIO]) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        self.size = recipe.size
-        self._chunks = recipe.chunks
-        self._starts = list(_starts(recipe.chunks))
-        self._open_chunk = open_chunk
+        self.size = size
         self._at = 0
-        self._number = -1
-        self._file: BinaryIO | None = None
 
     def read_at(self, offset: int, count: int) -> bytes:
         """At most `count` bytes from an offset on, b"" at the end. Raises NotFound, OSError, Unavailable."""
-        from bisect import bisect_right
-
-        found = bytearray()
-        while len(found) < count and offset < self.size:
-            number = bisect_right(self._starts, offset) - 1
-            inside = offset - self._starts[number]
-            wanted = min(count - len(found), self._chunks[number].size - inside)
-            data = os.pread(self._chunk(number).fileno(), wanted, inside)
-            if len(data) != wanted:
-                raise Unavailable(
-                    f"the chunk {self._chunks[number].digest} is cut off on the server's disk", code="blob-damaged"
-                )
-            found += data
-            offset += len(data)
-        return bytes(found)
+        raise NotImplementedError
 
     def readable(self) -> bool:
         return True
@@ -115,6 +101,35 @@ class ChunkedContent(io.RawIOBase):
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+
+class ChunkedContent(Content):
+    """A content made of chunks. `open_chunk` opens one by its digest."""
+
+    def __init__(self, recipe: Recipe, open_chunk: Callable[[str], BinaryIO]) -> None:
+        super().__init__(recipe.size)
+        self._chunks = recipe.chunks
+        self._starts = list(_starts(recipe.chunks))
+        self._open_chunk = open_chunk
+        self._number = -1
+        self._file: BinaryIO | None = None
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        from bisect import bisect_right
+
+        found = bytearray()
+        while len(found) < count and offset < self.size:
+            number = bisect_right(self._starts, offset) - 1
+            inside = offset - self._starts[number]
+            wanted = min(count - len(found), self._chunks[number].size - inside)
+            data = os.pread(self._chunk(number).fileno(), wanted, inside)
+            if len(data) != wanted:
+                raise Unavailable(
+                    f"the chunk {self._chunks[number].digest} is cut off on the server's disk", code="blob-damaged"
+                )
+            found += data
+            offset += len(data)
+        return bytes(found)
 
     def close(self) -> None:
         if self._file is not None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dais.data.blobs import BlobStore
-from dais.data.hashing import digest_of_fd
-from dais.data.recipes import read_recipe
 from dais.kit.errors import NotFound, Unavailable
 
 
@@ -29,12 +25,12 @@ def scrub(blobs: BlobStore, tell: Callable[[int, int], None] | None = None) -> S
     Nothing is changed. What is removed meanwhile is passed over.
     """
     found = Scrubbed()
-    for digest, place, is_recipe in blobs.stored():
-        with suppress(FileNotFoundError):
-            if not _sound(digest, place, is_recipe=is_recipe):
-                found.damaged.add(digest)
+    for one in blobs.stored():
+        with suppress(NotFound):
+            if not blobs.sound(one):
+                found.damaged.add(one.digest)
             found.contents += 1
-            found.size += place.stat().st_size
+            found.size += one.size
             if tell is not None:
                 tell(found.contents, found.size)
     return found
@@ -51,7 +47,7 @@ def unsound(blobs: BlobStore, digests: Iterable[str], damaged: Collection[str]) 
 
 
 def _why(blobs: BlobStore, digest: str, damaged: Collection[str]) -> str:
-    if blobs.path(digest).exists():
+    if blobs.is_whole(digest):
         return "damaged" if digest in damaged else ""
     try:
         chunks = [chunk.digest for chunk in blobs.recipe(digest).chunks]
@@ -61,19 +57,4 @@ def _why(blobs: BlobStore, digest: str, damaged: Collection[str]) -> str:
         return "damaged"
     if any(chunk in damaged for chunk in chunks):
         return "damaged"
-    return "" if all(blobs.path(chunk).exists() for chunk in chunks) else "missing"
-
-
-def _sound(digest: str, place: Path, *, is_recipe: bool) -> bool:
-    if is_recipe:
-        try:
-            return read_recipe(place).digest == digest
-        except Unavailable:
-            return False
-    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        return digest_of_fd(fd) == digest
-    except OSError:  # the disk itself says that it cannot be read
-        return False
-    finally:
-        os.close(fd)
+    return "" if not blobs.absent(chunks) else "missing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -29,6 +30,15 @@ class MountedFolder(msgspec.Struct, frozen=True, kw_only=True):
     folder_id: str
     path: str
     read_only: bool
+
+
+class Stored(NamedTuple):
+    """A blob or recipe that is there; `changed` is when it was written or asked for, in seconds."""
+
+    digest: str
+    size: int
+    changed: float
+    is_recipe: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dais.node.spec import LaunchSpec
 
 _WRITABLE = ("folders", "jobs", "envs")
-_READABLE = (*_WRITABLE, "blobs", "sets", "host/bin")
+_READABLE = (*_WRITABLE, "blobs", "copies", "sets", "host/bin")
 
 
 class Fence:

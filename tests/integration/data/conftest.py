@@ -17,8 +17,16 @@ from dais.kit.database import open_database
 from dais.kit.ids import new_id
 from dais.kit.vault import KEY_FILE, Vault
 from tests.support import places
+from tests.support.buckets import ObjectStore, object_store
 from tests.support.database import create_tables
 from tests.support.serving import Api, api
+
+
+@pytest.fixture(scope="session")
+def objects() -> Iterator[ObjectStore]:
+    """An object store for the session; whoever uses it empties it before."""
+    with object_store() as running:
+        yield running
 
 
 @pytest.fixture

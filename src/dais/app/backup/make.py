@@ -85,7 +85,8 @@ def backup(options: Options, tell: OnProgress | None = None) -> Made:
     if not source.is_dir():
         raise NotFound(f"there is no installation in {source}; name one with --data-dir", code="no-installation")
     _check_apart(source, destination)
-    url = database.url_of(load_settings(source, options.config), source)
+    loaded = load_settings(source, options.config)
+    url = database.url_of(loaded, source)
     database.check_same(url, source)
     try:
         with ExitStack() as held:
@@ -94,6 +95,8 @@ def backup(options: Options, tell: OnProgress | None = None) -> Made:
                 if not (directory / MANIFEST).exists():
                     database.remove_tree(directory)  # one that was interrupted; its contents are used again
             run = _Run(options, url, Meter(tell))
+            if bucket := loaded["store"].bucket:
+                run.note(f"contents (sources, logs, files) lie in the bucket {bucket}, which is not part of the backup")
             run.make()
             removed = _prune(destination, options.keep, run.objects)
     except OSError as error:

@@ -20,8 +20,8 @@ from dais.app.build import load_settings
 from dais.app.schema import known_steps
 from dais.compute.logs import store_saved
 from dais.compute.restored import Settled, settle_restored, unshipped_runs
-from dais.data import safe_paths
-from dais.data.blobs import BlobStore, free_space
+from dais.data import open_blobs, safe_paths
+from dais.data.blobs import free_space
 from dais.data.durable import write_all
 from dais.data.errors import of_disk
 from dais.data.hashing import CHUNK, PREFIX
@@ -126,7 +126,6 @@ class _Run:
         self._root = root
         self._meter = meter
         self._objects = Objects(snapshot.directory.parent.parent / "objects")
-        self._blobs = BlobStore(root / "blobs")
         self._closed: list[Entry] = []
         self.notes = list[str]()
 
@@ -205,20 +204,21 @@ class _Run:
                 + str(options.data_dir / DATABASE),
                 code="target-not-empty",
             )
-        settled = self._settle(aside, options.cancel_waiting)
+        settled = self._settle(aside, options)
         if url.startswith("postgres"):
             upgrade(url)
             move(aside, url)
             database.remove_sqlite(copy)
         return url, settled
 
-    def _settle(self, url: str, cancel_waiting: bool) -> Settled:
+    def _settle(self, url: str, options: Options) -> Settled:
         opened = open_database(url, SystemClock())
         try:
             node = str(self._root / "node")
-            logs = {run: store_saved(log_directory(node, run), self._blobs) for run in opened.read_sync(unshipped_runs)}
+            blobs = open_blobs(self._root, load_settings(self._root, options.config)["store"])
+            logs = {run: store_saved(log_directory(node, run), blobs) for run in opened.read_sync(unshipped_runs)}
             detail = f"it was running when the backup of {self._snapshot.manifest.created_at} was made"
-            found: Settled = opened.write_sync(settle_restored, logs, detail, cancel_waiting=cancel_waiting)
+            found: Settled = opened.write_sync(settle_restored, logs, detail, cancel_waiting=options.cancel_waiting)
         finally:
             opened.close()
         shutil.rmtree(self._root / "node", ignore_errors=True)
