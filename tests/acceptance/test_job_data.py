@@ -161,6 +161,25 @@ def test_what_a_job_used_is_kept(place: Installation, tmp_path: Path) -> None:
     client.files.rm("/kept.zip")
 
 
+def test_a_job_that_attacks_its_inputs_changes_nobodys(place: Installation, tmp_path: Path) -> None:
+    before = {"/attacked/d/a": b"a" * 1000, "/attacked/b": b"b" * 1000}
+    upload(place, tmp_path, before, "attacked")
+    text = """
+    for f in attacked/d/a attacked/b attacked/d attacked; do
+      chmod -R u+rwx $f; echo x >> $f; truncate -s 0 $f; mv $f $f.moved; rm -rf $f; ln $f linked && echo x >> linked
+      mount -o remount,rw,bind $f; umount $f; setfattr -n user.x -v y $f; touch -d 2001-01-01 $f
+    done 2>/dev/null
+    true
+    """
+    job = place.run(*script(text), inputs=["attacked"])
+    assert job.state == "SUCCEEDED", told(place, job)
+    assert contents(place, "attacked", tmp_path / "after") == before
+    again = place.run(*script("cat attacked/d/a attacked/b"), inputs=["attacked"])
+    assert place.output(again.id) == b"a" * 1000 + b"b" * 1000
+    examined = place.dais("doctor", "data", "--data-dir", str(place.data), "--json")
+    assert examined.returncode == 0, examined.stdout
+
+
 @pytest.mark.parametrize(
     "names,said",
     [

@@ -120,6 +120,7 @@ def test_folders_are_given_as_before(node: Node, server: Control) -> None:
         (_bind("DATA/folders/../node"), "without '..'"),
         (_bind("DATA/blobs/aa", read_only=False), "can only be read-only"),
         (_bind("DATA/host/bin", read_only=False), "can only be read-only"),
+        (_bind("DATA/sets/one", read_only=False), "can only be read-only"),
         (_bind("DATA//etc", read_only=False), "not among what containers are given"),
     ],
 )

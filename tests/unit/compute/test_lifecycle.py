@@ -43,6 +43,15 @@ def test_a_job_that_succeeds() -> None:
     assert actions == [Action.PREPARE, Action.SHIP]
 
 
+def test_an_output_that_cannot_be_taken_makes_a_success_a_failure() -> None:
+    refused = lifecycle.OutputRefused("it is too large")
+    job, _ = live(PLACE, PREPARE, START, ended(), refused, SHIPPED, refused)
+    assert (job.state, job.reason, job.detail) == (State.FAILED, "output-failed", "it is too large")
+    assert (job.run_state, job.exit_code) == (RunState.FAILED, 0)
+    job, _ = live(PLACE, PREPARE, START, ended("exit-code", 3), refused, SHIPPED)
+    assert (job.state, job.reason) == (State.FAILED, "exit-code"), "what went wrong first is the reason"
+
+
 @pytest.mark.parametrize(
     "event, state, reason",
     [
@@ -128,6 +137,7 @@ events = st.sampled_from(
         lifecycle.Lost(3 * T, "gone"),
         CANCEL,
         SHIPPED,
+        lifecycle.OutputRefused("no"),
         lifecycle.Retried(5 * T),
     ]
 )
