@@ -15,21 +15,18 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import time
 
 from dais.node import seccomp
 from dais.node.around import find_around
-from dais.node.bridging import Bridging
-from dais.node.control import Server
 from dais.node.guard import Guard
 from dais.node.journal import Journal
 from dais.node.launch import Machine
 from dais.node.probe import findings, probe, recall
-from dais.node.program import give_up_privileges, own_command, settle, take_lock
 from dais.node.roots import Roots
 from dais.node.sealed import Unsealable, unseal
+from dais.node.settling import give_up_privileges, settle, take_lock
 from dais.node.spawn import reserve_low_descriptors
 from dais.node.supervisor import Supervisor
 
@@ -37,6 +34,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dais.node.bridging import Bridging
+    from dais.node.control import Server
     from dais.node.journal import Past
     from dais.node.records import Record
 
@@ -64,7 +63,9 @@ def main() -> None:
         return
     os.chdir("/")
     settle()
-    sys.exit(_run(directory, shared, launch["spec"], launch["remote"]))
+    status = _run(directory, shared, launch["spec"], launch["remote"])
+    sys.stderr.flush()
+    os._exit(status)  # taking the interpreter down takes as long as starting it, and does nothing
 
 
 def take_launch(directory: str, key: bytes) -> dict[str, Any] | None:
@@ -88,7 +89,7 @@ def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str
     machine.roots = Roots(shared)
     machine.around = find_around()
     supervisor = Allocation(directory, shared, machine, journal, journal.load(), str(document["attempt_id"]))
-    supervisor.remote = remote
+    supervisor.remote, supervisor.isolation = remote, isolation
     supervisor.loop.install_signals()
     # What was asked for before the handler was there is found afterwards.
     signal.signal(signal.SIGTERM, lambda *_: setattr(supervisor, "end_requested", True))
@@ -96,12 +97,13 @@ def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str
     supervisor.end_requested = os.path.exists(f"{directory}/{STOP}")
     own_gpus(document, os.environ)
     supervisor.launch([document])
-    server = Server(supervisor, isolation)
-    # What is in a sandbox dies with the supervisor, without a guard.
-    guard = Guard(supervisor, own_command(directory, "--clean")) if document.get("isolation") == "process" else None
+    guard = None
+    if document.get("isolation") == "process":  # what is in a sandbox dies with the supervisor, without a guard
+        from dais.node.program import own_command
+
+        guard = Guard(supervisor, own_command(directory, "--clean"))
     supervisor.finished = True  # as soon as the attempt is over
     supervisor.run()
-    server.close()
     supervisor.end_bridge()
     if guard is not None:
         guard.dismiss()
@@ -132,7 +134,7 @@ def _probed(machine: Machine, shared: str) -> dict[str, Any]:
 
 def node_name() -> str:
     """What the allocation calls this machine."""
-    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    return os.environ.get("SLURMD_NODENAME") or os.uname().nodename
 
 
 def own_gpus(document: dict[str, Any], given: os._Environ[str] | dict[str, str]) -> None:
@@ -161,8 +163,10 @@ class Allocation(Supervisor):
         super().__init__(directory, machine, journal, past)
         self.status = 0
         self.remote: dict[str, Any] | None = None
+        self.isolation: dict[str, Any] = {}
         self.bridge_wanted = False
         self._bridge: Bridging | None = None
+        self._server: Server | None = None
         self._attempt_id = attempt_id
         self._stop = f"{directory}/{STOP}"
         self._news = f"{shared}/{NEWS}/{attempt_id}"
@@ -195,10 +199,20 @@ class Allocation(Supervisor):
     def tell(self) -> None:
         super().tell()
         if self.bridge_wanted and self._bridge is None and self.remote is not None:
-            self._bridge = Bridging(self, self.remote)
+            self._begin_bridge(self.remote)
+
+    def _begin_bridge(self, remote: dict[str, Any]) -> None:
+        """Serve, and let the server reach what is served. What it takes is as large as all else here: see above."""
+        from dais.node.bridging import Bridging
+        from dais.node.control import Server
+
+        self._server = Server(self, self.isolation)
+        self._bridge = Bridging(self, remote)
 
     def end_bridge(self) -> None:
         """Let what is being carried arrive: once this process has ended, everything else is ended for it."""
+        if self._server is not None:
+            self._server.close()
         if self._bridge is None or not self._bridge.pid:
             return
         deadline = time.monotonic() + _BRIDGE_SECONDS

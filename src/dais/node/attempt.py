@@ -8,10 +8,9 @@ import resource
 import time
 
 from dais.node import logs, processes
-from dais.node.egress import Egress, close
 from dais.node.launch import LaunchFailed
 from dais.node.leases import kill_user
-from dais.node.loop import READ
+from dais.node.loop import READ, close
 from dais.node.output import Output
 from dais.node.records import now
 from dais.node.words import memory_words, why_never_ran
@@ -20,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from dais.node.egress import Egress
     from dais.node.keeper import Keeper
     from dais.node.launch import Launched
     from dais.node.loop import Timer
@@ -77,7 +77,7 @@ class Attempt:
         spec, machine = self.spec, self._keeper.machine
         try:
             if spec.network == "internet" and self._egress is None:
-                self._egress = Egress(self._keeper, spec, self._on_way)
+                self._egress = self._keeper.way_out(spec, self._on_way)
                 return
             in_use = spec.uid is not None and self._keeper.uid_in_use(spec.uid)
             way = None if self._egress is None else self._egress.namespaces

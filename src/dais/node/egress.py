@@ -101,12 +101,6 @@ class Egress:
         self.namespaces = None
 
 
-def close(way: Egress | None) -> None:
-    """End a way, if there is one."""
-    if way is not None:
-        way.close()
-
-
 def why_not(machine: Machine, pasta: str | None, uid: int | None, gid: int | None) -> bool | str:
     """Try it once: True, or why jobs of this machine cannot reach the internet. Blocks for a tenth of a second."""
     if pasta is None:

@@ -25,13 +25,14 @@ from dais.node import kernel
 from dais.node.become import drop_privileges
 from dais.node.netlink import LINKS, ROUTES, Netlink, index_of
 from dais.node.processes import MARK
+from dais.node.spec import NAME_SERVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 STATUS_FD, REQUEST_FD = 3, 4
-ROUTER, JOB, NAME_SERVER, FAR_END = "192.0.0.1", "192.0.0.2", "192.0.0.3", "192.0.0.4"
+ROUTER, JOB, FAR_END = "192.0.0.1", "192.0.0.2", "192.0.0.4"
 """Of 192.0.0.0/29, which is set aside for the two ends of a translator inside one machine (RFC 7335)."""
 FORBIDDEN = (
     ("0.0.0.0", 8), ("10.0.0.0", 8), ("100.64.0.0", 10), ("127.0.0.0", 8), ("169.254.0.0", 16), ("172.16.0.0", 12),

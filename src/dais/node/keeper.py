@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from dais.node.attempt import Attempt
+from dais.node.egress import Egress
 from dais.node.launch import Machine
 from dais.node.loop import Loop
+from dais.node.spec import LaunchSpec
 
 
 class Keeper(Protocol):
@@ -25,3 +28,4 @@ class Keeper(Protocol):
     def end_execs(self, attempt: Attempt) -> None: ...
     def count_user(self, uid: int | None, change: int) -> None: ...
     def uid_in_use(self, uid: int) -> bool: ...
+    def way_out(self, spec: LaunchSpec, then: Callable[[str | None], None]) -> Egress: ...

@@ -11,12 +11,12 @@ import json
 import os
 import sys
 
-from dais.node import seccomp
+from dais.node import bundle, seccomp
 from dais.node.allocation import node_name
 from dais.node.around import find_around
 from dais.node.launch import Machine
 from dais.node.probe import probe
-from dais.node.program import give_up_privileges, settle
+from dais.node.settling import give_up_privileges, settle
 from dais.node.spawn import reserve_low_descriptors
 
 
@@ -48,6 +48,10 @@ def main() -> None:
         "gpus": sorted(glob.glob("/dev/nvidia[0-9]*")),
         "apptainer": _found("apptainer") or _found("singularity"),
     }
+    try:
+        bundle.write()
+    except OSError as error:
+        print(f"the program cannot be laid down in one file: {error}", file=sys.stderr)  # noqa: T201
     with open(f"{out}.new", "w", encoding="utf-8") as file:
         json.dump(answer, file)
     os.replace(f"{out}.new", out)

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dais.node.egress import Egress
+
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 GONE = select.EPOLLHUP | select.EPOLLERR | select.EPOLLRDHUP
@@ -100,6 +102,12 @@ class Loop:
             os.read(self._wake_read, 4096)
         except BlockingIOError:
             pass
+
+
+def close(what: Egress | None) -> None:
+    """End it, if there is one."""
+    if what is not None:
+        what.close()
 
 
 def report() -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import select
 
-from dais.node import cgroups, egress, kernel
+from dais.node import cgroups, kernel
 from dais.node.idmap import Mapper, change
 from dais.node.launch import LaunchFailed, Machine
 from dais.node.leases import Leases, Leasing
@@ -122,6 +122,8 @@ def _harden(machine: Machine, program: Filter | str) -> tuple[bool | str, bool |
 
 
 def _try_internet(machine: Machine) -> bool | str:
+    from dais.node import egress  # only who tries it needs it
+
     pasta = find_program("pasta")
     uid = PROBE_UID if machine.root else None
     works = egress.why_not(machine, pasta, uid, uid)

@@ -8,16 +8,13 @@ what this machine can do with what lies in DIR, prints it as JSON, and leaves no
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import resource
 import signal
 import stat
 import sys
-import time
 
-from dais.node import kernel, seccomp
+from dais.node import seccomp
 from dais.node.bridging import Bridging, read_facts
 from dais.node.control import Server
 from dais.node.fence import Fence
@@ -26,11 +23,11 @@ from dais.node.journal import Journal
 from dais.node.launch import Machine
 from dais.node.launcher import supervisor_command
 from dais.node.leases import Leasing
-from dais.node.probe import find_program, probe
+from dais.node.probe import probe
 from dais.node.recovery import clear, remove_groups
 from dais.node.roots import Roots
+from dais.node.settling import give_up_privileges, settle, take_lock
 from dais.node.spawn import reserve_low_descriptors
-from dais.node.spec import OPEN_FILES
 from dais.node.supervisor import IDLE_SECONDS, Supervisor, groups_line
 
 TYPE_CHECKING = False
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dais.node.journal import Past
-
-LOCK_SECONDS = 30.0
-_GUARD = b"guard"
 
 
 def main() -> None:
@@ -132,40 +126,6 @@ def own_command(node_dir: str, *options: str) -> list[str]:
     return [*supervisor_command(), "--dir", node_dir, *options]
 
 
-def take_lock(node_dir: str, *, cleaning: bool) -> int | None:
-    """The directory's lock, kept until the process ends; None if another supervisor has it.
-
-    A guard has it only while it cleans up: that is waited for.
-    """
-    fd = os.open(f"{node_dir}/supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if cleaning or not _held_briefly(os.pread(fd, 16, 0)) or time.monotonic() > deadline:
-                os.close(fd)
-                return None
-            time.sleep(0.02)
-            continue
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, _GUARD if cleaning else str(os.getpid()).encode(), 0)
-        return fd
-
-
-def _held_briefly(holder: bytes) -> bool:
-    """Whether the lock is a guard's, or of somebody who has not written yet who it is."""
-    if holder == _GUARD or not holder.isdigit():
-        return True
-    try:
-        os.kill(int(holder), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
-    return False
-
-
 def _check_place(node_dir: str) -> None:
     """Root writes into this directory: nobody else may be able to put another one in its place. Raises OSError."""
     for path in (node_dir, os.path.dirname(node_dir)):
@@ -179,30 +139,6 @@ def _detach() -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
-
-
-def settle() -> None:
-    """Make the process what a long-lived parent of containers should be."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD, signal.SIGTSTP):
-        signal.signal(number, signal.SIG_DFL)
-    # A handler, not "ignore": that would be inherited by every container.
-    signal.signal(signal.SIGHUP, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # As many as a container may open by default, so that most are started without another limit.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, OPEN_FILES), most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    if os.geteuid() == 0:
-        os.setgroups([])
-
-
-def give_up_privileges(machine: Machine) -> None:
-    """No program started from here ever gains privileges by setuid bits: inherited, so that it costs nothing later."""
-    bwrap = machine.bwrap or find_program("bwrap")
-    if bwrap is None or not os.stat(bwrap).st_mode & 0o4000:
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        machine.no_new_privileges = True
 
 
 def _tell_lost(supervisor: Supervisor, past: Past, left: list[int]) -> None:

@@ -15,10 +15,9 @@ from contextlib import nullcontext
 
 from dais.node import idmap, kernel
 from dais.node.fence import NO_FENCE, As
-from dais.node.gateway import NAME_SERVER
 from dais.node.processes import MARK
 from dais.node.spawn import LOWEST_FREE, SetupError
-from dais.node.spec import DEFAULT_PATH, SpecError
+from dais.node.spec import DEFAULT_PATH, NAME_SERVER, SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

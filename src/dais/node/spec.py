@@ -13,6 +13,8 @@ MAX_VARIABLES = 2000
 OPEN_FILES = 65_536
 """Descriptors that a container may open, unless its launch says otherwise."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NAME_SERVER = "192.0.0.3"
+"""Whom a container with a way to the internet asks for names."""
 
 
 class SpecError(Exception):

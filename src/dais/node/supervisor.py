@@ -22,9 +22,11 @@ from dais.node.wireframes import dumps, pack_body
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
+    from collections.abc import Callable
     from typing import Any
 
     from dais.node.connection import Connection
+    from dais.node.egress import Egress
     from dais.node.execs import ExecSession
     from dais.node.journal import Past
     from dais.node.launch import Machine
@@ -242,6 +244,12 @@ class Supervisor:
         )
 
     # Children.
+
+    def way_out(self, spec: LaunchSpec, then: Callable[[str | None], None]) -> Egress:
+        """Begin to make a container's way to the internet."""
+        from dais.node.egress import Egress  # few go there, and all would wait for it
+
+        return Egress(self, spec, then)
 
     def own_exec(self, pid: int, session: ExecSession) -> None:
         self._exec_owners[pid] = session

@@ -30,6 +30,8 @@ def install(directory: Path, owner: tuple[int, int] | None) -> Path:
     (new / "dais" / "__init__.py").write_text(f"__version__ = {__version__!r}\n")
     for file in files:
         shutil.copyfile(file, new / "dais" / "node" / file.name)
+    # What the server imports from the package is not what a supervisor needs.
+    (new / "dais" / "node" / "__init__.py").write_text("")
     for path in (place.parent, new, *new.rglob("*")):
         if owner is not None:
             os.chown(path, *owner)

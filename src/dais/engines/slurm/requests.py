@@ -67,6 +67,6 @@ def printable(text: str) -> str:
 
 def script(python: str, program: Path, directory: Path, shared: Path, key: bytes) -> str:
     """The batch script: the supervisor of one attempt, which is told the key to its launch on standard input."""
-    code = f"import sys; sys.path.insert(0, {str(program)!r}); from dais.node.allocation import main; main()"
+    code = f"import sys; sys.path.insert(0, {str(program)!r}); from dais.node.bundle import begin; begin()"
     argv = [python, "-I", "-S", "-c", code, "--dir", str(directory), "--shared", str(shared)]
     return f"#!/bin/sh\nexec {shlex.join(argv)} <<'END'\n{key.hex()}\nEND\n"

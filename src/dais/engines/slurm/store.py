@@ -124,13 +124,13 @@ class Store:
         for attempt_id in attempt_ids:
             shutil.rmtree(self.place(attempt_id), ignore_errors=True)
 
-    def news(self) -> list[str]:
-        """The attempts that have something to tell; asked again, only what came since."""
+    def news(self) -> dict[str, list[dict[str, Any]]]:
+        """The records of attempts that have something to tell; asked again, only of those that came since."""
         with os.scandir(self._news) as entries:
             names = [entry.name for entry in entries]
         for name in names:
             (self._news / name).unlink(missing_ok=True)
-        return names
+        return {name: self.records(name) for name in names}
 
     def load(self) -> list[Found]:
         """Everything that is there."""

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from dais.engines.contract import Phase, Status
 from dais.engines.mailbox import Mailbox
@@ -75,15 +76,19 @@ class Watch:
     async def _hear(self) -> None:
         """Read what nodes have left word of."""
         if self._attempts.live():
-            for attempt_id in await asyncio.to_thread(self._store.news):
-                await self._read(attempt_id)
+            news = await asyncio.to_thread(self._store.news)
+            for attempt_id, records in news.items():
+                self._tell(attempt_id, records)
         await asyncio.sleep(NEWS_SECONDS)
 
     async def _read(self, attempt_id: str) -> None:
+        self._tell(attempt_id, await asyncio.to_thread(self._store.records, attempt_id))
+
+    def _tell(self, attempt_id: str, records: Sequence[dict[str, Any]]) -> None:
+        """Take in what a node has written of an attempt."""
         known = self._attempts.find(attempt_id)
         if known is None or known.over:
             return
-        records = await asyncio.to_thread(self._store.records, attempt_id)
         known.unsure = known.unsure and not records
         told = self._attempts.tell(known, records)
         if told is not None:
