@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.support import postgres
 from tests.support.database import clock, create_tables, database
+from tests.support.engines import engine, watcher
 from tests.support.needs import needs_postgres
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("dais")
 
-__all__ = ["clock", "database"]  # fixtures that live beside what they need
+__all__ = ["clock", "database", "engine", "watcher"]  # fixtures that live beside what they need
 
 
 @pytest.fixture(autouse=True)

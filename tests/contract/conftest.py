@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dais.engines.contract import Engine
 from tests.support.containers import ContainerHarness, Daemons
-from tests.support.engines import Harness, Watcher, make_harness, watching
+from tests.support.engines import Harness, make_harness
 from tests.support.slurm_harness import SlurmHarness
 
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("docker", "podman", "slurm")]
@@ -29,20 +28,3 @@ async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield made
     finally:
         await made.close()
-
-
-@pytest.fixture
-async def engine(harness: Harness) -> AsyncIterator[Engine]:
-    """A started engine on the machine."""
-    opened = await harness.open()
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
-@pytest.fixture
-async def watcher(engine: Engine) -> AsyncIterator[Watcher]:
-    """Follows the engine and acknowledges what it tells."""
-    async with watching(engine) as follower:
-        yield follower

@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
+
 from dais.engines.contract import (
     STDERR,
     STDOUT,
@@ -342,3 +344,20 @@ def make_harness(kind: str, directory: Path) -> Harness:
         return LocalHarness(directory, "process")
     needs_bwrap()
     return LocalHarness(directory, "sandbox")
+
+
+@pytest.fixture
+async def engine(harness: Harness) -> AsyncIterator[Engine]:
+    """A started engine on the machine."""
+    opened = await harness.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@pytest.fixture
+async def watcher(engine: Engine) -> AsyncIterator[Watcher]:
+    """Follows the engine and acknowledges what it tells."""
+    async with watching(engine) as follower:
+        yield follower

@@ -6,14 +6,13 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from dais.engines.contract import File, LaunchSpec
 from dais.engines.slurm import SlurmEngine
-from tests.support.engines import Watcher, eventually, output, printed, read_log, watching
+from tests.support.engines import Watcher, eventually, output, printed, read_log
 from tests.support.slurm import Cluster, words_of
 from tests.support.slurm_harness import SlurmHarness
 
@@ -54,30 +53,6 @@ attempt("signal the supervisor", lambda: os.kill(os.getppid(), 0) if os.getppid(
 attempt("control group", lambda: open(glob.glob("/sys/fs/cgroup/memory/*/*/*/*/memory.limit_in_bytes")[0], "w"))
 print("FOUND " + json.dumps({name: what for name, what in found.items() if what is not None}), flush=True)
 """
-
-
-@pytest.fixture
-async def harness(slurm: Cluster) -> AsyncIterator[SlurmHarness]:
-    made = SlurmHarness(slurm)
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
-@pytest.fixture
-async def engine(harness: SlurmHarness) -> AsyncIterator[SlurmEngine]:
-    opened = await harness.open()
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
-@pytest.fixture
-async def watcher(engine: SlurmEngine) -> AsyncIterator[Watcher]:
-    async with watching(engine) as follower:
-        yield follower
 
 
 @pytest.mark.parametrize("isolation", ["sandbox", "process"])

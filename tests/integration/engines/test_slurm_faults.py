@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ from dais.engines.contract import Bind, Handle, LaunchRefused, LaunchSpec, Phase
 from dais.engines.slurm import SlurmEngine
 from tests.support.engines import PATIENCE, Watcher, eventually, printed, watching
 from tests.support.needs import UNPRIVILEGED, needs_program
-from tests.support.slurm import Cluster, until, words_of
+from tests.support.slurm import until, words_of
 from tests.support.slurm_harness import SlurmHarness
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -39,31 +39,6 @@ async def main():
 asyncio.run(main())
 """
 """A server that launches what it is given, and waits to be killed."""
-
-
-@pytest.fixture
-async def harness(slurm: Cluster) -> AsyncIterator[SlurmHarness]:
-    made = SlurmHarness(slurm)
-    await (await made.open()).close()
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
-@pytest.fixture
-async def engine(harness: SlurmHarness) -> AsyncIterator[SlurmEngine]:
-    opened = await harness.open()
-    try:
-        yield opened
-    finally:
-        await opened.close()
-
-
-@pytest.fixture
-async def watcher(engine: SlurmEngine) -> AsyncIterator[Watcher]:
-    async with watching(engine) as follower:
-        yield follower
 
 
 class Tally:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
@@ -146,11 +146,22 @@ class ImageKeeper:
     async def tell(self, image_id: str, steps: AsyncIterator[Progress], what: str) -> None:
         """Go through a stream of progress, writing how far it is now and then."""
         last = 0.0
-        async for step in steps:
-            if time.monotonic() - last < TELL_SECONDS:
-                continue
-            last = time.monotonic()
-            counted = f": {short_size(step.done)} of {short_size(step.total)}" if step.total and step.done else ""
-            with contextlib.suppress(DaisError):  # a database that is away for a moment ends no pull
-                await self.db.write(store_progress, image_id, step.text, step.done, step.total)
-                await self.db.write(tell_waiting, image_id, f"{what}{counted}")
+        async with followed(steps):
+            async for step in steps:
+                if time.monotonic() - last < TELL_SECONDS:
+                    continue
+                last = time.monotonic()
+                counted = f": {short_size(step.done)} of {short_size(step.total)}" if step.total and step.done else ""
+                with contextlib.suppress(DaisError):  # a database that is away for a moment ends no pull
+                    await self.db.write(store_progress, image_id, step.text, step.done, step.total)
+                    await self.db.write(tell_waiting, image_id, f"{what}{counted}")
+
+
+@contextlib.asynccontextmanager
+async def followed(steps: AsyncIterator[Progress]) -> AsyncIterator[None]:
+    """End what is told together with who listens: an answer of an engine's would be left open else."""
+    try:
+        yield
+    finally:
+        if isinstance(steps, AsyncGenerator):
+            await steps.aclose()

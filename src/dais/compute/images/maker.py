@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from dais.compute.images.changes import store_facts, store_state
-from dais.compute.images.keeper import ImageKeeper
+from dais.compute.images.keeper import ImageKeeper, followed
 from dais.compute.images.making import Begun, append_log
 from dais.compute.images.registries import credentials_of
 from dais.data import BlobStore, materialize
@@ -119,12 +119,13 @@ class ImageMaker:
         """Write what is told, a piece at a time. A pull tells too much for a log: its first word is enough."""
         waiting, last = [f"fetching {fetching}\n"] if fetching else [], time.monotonic()
         try:
-            async for step in steps:
-                if fetching is None:
-                    waiting.append(f"{step.text}\n")
-                if waiting and time.monotonic() - last >= FLUSH_SECONDS:
-                    await self._keeper.db.write(append_log, image_id, "".join(waiting))
-                    waiting, last = [], time.monotonic()
+            async with followed(steps):
+                async for step in steps:
+                    if fetching is None:
+                        waiting.append(f"{step.text}\n")
+                    if waiting and time.monotonic() - last >= FLUSH_SECONDS:
+                        await self._keeper.db.write(append_log, image_id, "".join(waiting))
+                        waiting, last = [], time.monotonic()
         finally:
             if waiting:
                 await self._keeper.db.write(append_log, image_id, "".join(waiting))

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import os
 import pwd
+import secrets
+import shutil
+import time
 from pathlib import Path
 
-from dais.engines.contract import CheckFinding, CheckReport
+from dais.engines.contract import CheckFinding, CheckReport, LaunchRefused
 from dais.engines.slurm.commands import Commands, Failed, Unreachable, owner_of
+from dais.engines.slurm.host import NodeFacts, NoRoom, ask_a_node
 from dais.engines.slurm.nodes import parse, partitions
 from dais.engines.slurm.options import SlurmOptions
+from dais.engines.slurm.program import lay_down
+from dais.engines.slurm.store import Store
 
 CHECK_SECONDS = 10.0
 """How long each command of Slurm's may take."""
+JOB_SECONDS = 30.0
+"""How long a job that only looks may wait and run."""
 
 
-async def check(options: SlurmOptions, *, data_dir: Path) -> CheckReport:
-    """See `dais.engines.contract.check`. A job is tried with `sbatch --test-only`: none is submitted."""
+async def check(options: SlurmOptions, *, data_dir: Path, seconds: float = JOB_SECONDS) -> CheckReport:
+    """See `dais.engines.contract.check`.
+
+    A job is tried with `sbatch --test-only`, and if all is well so far a small one is run, which looks at its node.
+    """
     findings = [_directory(options, data_dir), _user(options)]
     if not findings[-1].ok:
         return CheckReport(findings=tuple(findings))
     commands = Commands(options, seconds=CHECK_SECONDS)
     try:
         findings += await _asked(options, commands)
+        if all(finding.ok for finding in findings):
+            findings += await _ran(options, commands, data_dir, seconds)
     finally:
         commands.close()
     return CheckReport(findings=tuple(findings), default_image="host")
@@ -91,6 +105,40 @@ async def _submitting(options: SlurmOptions, commands: Commands) -> CheckFinding
         remedy = "see that the user has an account there (sacctmgr show assoc), or name another with --option account="
         return CheckFinding(name="submitting", ok=False, detail=f"a job would be refused: {error}", remedy=remedy)
     return CheckFinding(name="submitting", ok=True, detail="a job like ours would be taken")
+
+
+async def _ran(options: SlurmOptions, commands: Commands, data_dir: Path, seconds: float) -> list[CheckFinding]:
+    """What a job says that was really run: it starts, writes where it should, and tells what its node can do."""
+    store = Store(
+        (Path(options.directory) if options.directory else data_dir) / f".check-{secrets.token_hex(8)}", commands.owner
+    )
+    begun = time.monotonic()
+    try:
+        program = await asyncio.to_thread(lay_down, store, commands.owner)
+        facts = await ask_a_node(commands, options, store, program, seconds=seconds)
+    except NoRoom as error:
+        return [CheckFinding(name="job", ok=False, detail=str(error), remedy="squeue; sinfo", needed=False)]
+    except (LaunchRefused, Unreachable, OSError) as error:
+        remedy = "see slurmd's log on the node; it must have the directory, and know the user"
+        return [CheckFinding(name="job", ok=False, detail=str(error), remedy=remedy)]
+    finally:
+        await asyncio.to_thread(shutil.rmtree, store.directory, ignore_errors=True)
+    took = time.monotonic() - begun
+    detail = f"one ran on {facts.node} within {took:.1f} s, with Python {facts.version}, and wrote to the directory"
+    return [CheckFinding(name="job", ok=True, detail=detail), _apart(facts, options)]
+
+
+def _apart(facts: NodeFacts, options: SlurmOptions) -> CheckFinding:
+    """Whether jobs are kept from each other there."""
+    mode = facts.mode(options)
+    why = "the option isolation says so" if options.isolation else str(facts.isolation.get("bwrap", "not looked at"))
+    return CheckFinding(
+        name="sandbox",
+        ok=mode == "sandbox",
+        detail=f"by bubblewrap on {facts.node}" if mode == "sandbox" else f"jobs run in process mode: {why}",
+        remedy="install bubblewrap on the nodes, and let users make user namespaces",
+        needed=False,
+    )
 
 
 def _user(options: SlurmOptions) -> CheckFinding:

@@ -39,9 +39,7 @@ from dais.engines.slurm.watching import Watch
 from dais.engines.supervised.dialling import start_dial
 from dais.engines.supervised.execution import start_exec
 from dais.engines.supervised.remote import Remote
-from dais.engines.supervised.seccomp import filter_program
 from dais.node import end, read
-from dais.node.seccomp import store as store_filter
 
 
 class SlurmEngine:
@@ -77,7 +75,7 @@ class SlurmEngine:
 
     async def start(self) -> None:
         """Find what is there. Slurm itself may be away. Raises OSError where the shared directory is not to be used."""
-        await asyncio.to_thread(self._lay_down)
+        self._watch.submitter.program = await asyncio.to_thread(program.lay_down, self._store, self._commands.owner)
         await self._reach.open()
         for found in await asyncio.to_thread(self._store.load):
             told = self._attempts.load(found)
@@ -200,13 +198,6 @@ class SlurmEngine:
         return self._attempts.get(attempt_id).phase in (Phase.ENDED, Phase.LOST)
 
     # -- beginning ---------------------------------------------------------------------------------------------
-
-    def _lay_down(self) -> None:
-        """Everything that nodes need. Blocking."""
-        self._store.make()
-        self._watch.submitter.program = program.install(self._store.directory, self._commands.owner)
-        store_filter(str(self._store.directory), filter_program())
-        self._store.give(self._store.directory / "seccomp.bpf")
 
     async def _node_facts(self) -> NodeFacts:
         """What a node of the group can do, asked once. Raises LaunchRefused, OSError."""

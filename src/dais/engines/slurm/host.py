@@ -23,6 +23,10 @@ LOOK_SECONDS = 60.0
 _facts = "facts.json"
 
 
+class NoRoom(LaunchRefused):
+    """No node was free for a job that only looks at it: nothing is known."""
+
+
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the look found. `isolation` is the probe's result, `prefix` what the interpreter needs of the node.
 
@@ -137,7 +141,7 @@ async def _wait(commands: Commands, job: str, out: Path, seconds: float) -> Node
     except TimeoutError:
         pass
     if state in ("", "PENDING"):
-        raise LaunchRefused(
+        raise NoRoom(
             f"no node was free within {seconds:g} s for a job that only looks at it ({reason or 'it waits'}); "
             "try again when there is room"
         )

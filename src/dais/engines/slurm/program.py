@@ -9,6 +9,17 @@ from pathlib import Path
 
 import dais.node
 from dais import __version__
+from dais.engines.slurm.store import Store
+from dais.engines.supervised.seccomp import filter_program
+from dais.node.seccomp import store as store_filter
+
+
+def lay_down(store: Store, owner: tuple[int, int] | None) -> Path:
+    """Make a group's directory with everything that nodes need; the program's. Blocking. Raises OSError."""
+    store.make()
+    store_filter(str(store.directory), filter_program())
+    store.give(store.directory / "seccomp.bpf")
+    return install(store.directory, owner)
 
 
 def install(directory: Path, owner: tuple[int, int] | None) -> Path:
