@@ -208,7 +208,9 @@ def test_words_on_the_way_to_a_login_node_stay_words() -> None:
         argv = commands._argv("sbatch", ("--comment=it's; rm -rf /",))
     finally:
         commands.close()
-    assert argv[-4:-1] == ["2222", "--", "dais@login"]
+    assert argv[:4] == ["ssh", "-oBatchMode=yes", "-p", "2222"], "what a group says of ssh counts, and comes first"
+    assert "-oStrictHostKeyChecking=yes" in argv
+    assert argv[-3:-1] == ["--", "dais@login"]
     assert argv[-1] == """env LC_ALL=C 'SLURM_CONF=/etc/a b.conf' sbatch '--comment=it'"'"'s; rm -rf /'"""
 
 

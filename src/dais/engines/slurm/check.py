@@ -39,7 +39,7 @@ async def check(options: SlurmOptions, *, data_dir: Path, seconds: float = JOB_S
         if all(finding.ok for finding in findings):
             findings += await _ran(options, commands, data_dir, seconds)
     finally:
-        commands.close()
+        await asyncio.to_thread(commands.close)
     return CheckReport(findings=tuple(findings), default_image="host")
 
 

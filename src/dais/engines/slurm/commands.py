@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import shlex
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from dais.engines.slurm.login import FAILED, NOT_FOUND, Login
 from dais.engines.slurm.options import SlurmOptions
 
 AT_ONCE = 6
@@ -60,10 +60,13 @@ class Commands:
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="slurm")
         self.owner = owner_of(options)
+        self._login = Login(options, self.owner) if options.login else None
 
     def close(self) -> None:
         """No command is begun any more; what runs is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._login is not None:
+            self._login.close()
 
     async def run(self, name: str, *words: str, given: str = "") -> str:
         """What it prints. Raises Unreachable, Failed."""
@@ -71,8 +74,11 @@ class Commands:
         if answer.code == 0:
             return answer.out
         said = tidy(answer.err) or tidy(answer.out) or f"it ended with {answer.code}"
-        if self._options.login and answer.code == 255:
-            raise Unreachable(f"{self._options.login} cannot be reached by ssh: {said}")
+        if self._login is not None and answer.code == FAILED:
+            raise Unreachable(self._login.why(tidy(answer.err, 8) or said))
+        if self._login is not None and answer.code == NOT_FOUND:
+            there = f"name their directory with --option bin=PATH: {said}"
+            raise Failed(f"{name} is not found among the commands of {self._options.login}; {there}")
         if any(words in said.lower() for words in _away):
             raise Unreachable(f"Slurm does not answer: {said}")
         raise Failed(said)
@@ -86,11 +92,10 @@ class Commands:
     def _argv(self, name: str, words: tuple[str, ...]) -> list[str]:
         options = self._options
         program = f"{options.bin}/{name}" if options.bin else name
-        if not options.login:
+        if self._login is None:
             return [program, *words]
         settings = [f"SLURM_CONF={options.conf}"] if options.conf else []
-        remote = shlex.join(["env", "LC_ALL=C", *settings, program, *words])
-        return ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", *options.ssh, "--", options.login, remote]
+        return self._login.argv(["env", "LC_ALL=C", *settings, program, *words])
 
     def _run(self, name: str, argv: list[str], given: str) -> Answer:
         env = {name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK") if name in os.environ}
@@ -129,7 +134,7 @@ def owner_of(options: SlurmOptions) -> tuple[int, int] | None:
     return found.pw_uid, found.pw_gid
 
 
-def tidy(text: str) -> str:
+def tidy(text: str, most: int = 3) -> str:
     """What a command said, without its name and on one line: `sbatch: error: …` says it twice."""
     lines = []
     for line in text.strip().splitlines():
@@ -138,4 +143,4 @@ def tidy(text: str) -> str:
             line = rest.strip() if found else line
         if line.strip() and line.strip() not in lines:
             lines.append(line.strip())
-    return "; ".join(lines[-3:])[:1000]
+    return "; ".join(lines[-most:])[:1000]

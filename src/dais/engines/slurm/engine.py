@@ -90,7 +90,7 @@ class SlurmEngine:
         await self._watch.close()
         self._reach.close()
         self._mailbox.interrupt()
-        self._commands.close()
+        await asyncio.to_thread(self._commands.close)
 
     async def launch(self, specs: Sequence[LaunchSpec]) -> list[Handle]:
         fresh: list[Known] = []
