@@ -140,7 +140,8 @@ async def test_a_manager_that_dies_alone_changes_nothing(
 ) -> None:
     spec = harness.spec(("print", "here"), ("sleep", "2"), ("exit", "6"))
     [handle] = await engine.launch([spec])
-    node = (await watcher.running(spec.attempt_id)).node or ""
+    await watcher.running(spec.attempt_id)
+    node = await _node_of(engine, handle)
     await printed(engine, handle, b"here\n")
     harness.cluster.kill(node)
     try:
@@ -158,7 +159,7 @@ async def test_a_supervisor_that_is_killed_is_a_lost_node(
     await watcher.running(spec.attempt_id)
     await printed(engine, handle, b"here\n")
     for pid in harness.cluster.processes():
-        if b"dais.node.allocation" in words_of(pid):
+        if b"dais.node.bundle" in words_of(pid):
             os.kill(pid, 9)
     end = await watcher.over(spec.attempt_id)
     assert (end.phase, end.reason) == (Phase.LOST, "node-lost")
