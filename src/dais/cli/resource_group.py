@@ -117,7 +117,7 @@ def ls(client: Client, output: Output) -> None:
     if output.for_people:
         for one in found:
             if one.problem:
-                note(f"warning: group {one.name} starts nothing now: {one.problem}")
+                note(f"warning: group {one.name} starts nothing now: {one.problem}; what is free is as last known")
 
 
 @group.command()

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from dais.engines.contract import Phase
+from dais.engines.contract import LaunchSpec, Phase
 from dais.engines.slurm import SlurmEngine, SlurmOptions, check
 from dais.engines.slurm.commands import Commands, Failed, Unreachable
-from tests.support.engines import read_log, watching
+from dais.kit.ids import new_id
+from tests.support.engines import read_log, shell, watching
 from tests.support.slurm import Cluster
-from tests.support.slurm_harness import SlurmHarness
 from tests.support.sshd import LoginNode, login_node
 from tests.support.users import local_user
 
@@ -46,13 +46,16 @@ def options(slurm: Cluster, node: LoginNode, **fields: Any) -> SlurmOptions:
 async def test_jobs_run_through_a_login_node_by_one_connection(
     slurm: Cluster, node: LoginNode, directory: Path
 ) -> None:
-    harness, before = SlurmHarness(slurm), node.connections
+    before = node.connections
     engine = SlurmEngine(options(slurm, node), directory)
     await engine.start()
     try:
-        user = {"uid": node.user.pw_uid, "gid": node.user.pw_gid, "isolation": (await engine.host_tools()).isolation}
-        specs = [harness.spec(("print", f"job {number}"), **user) for number in range(3)]
-        specs.append(harness.spec(("sleep-forever",), **user))
+        words = [*(shell(("print", f"job {number}")) for number in range(3)), shell(("sleep-forever",))]
+        isolation = (await engine.host_tools()).isolation
+        specs = [
+            LaunchSpec(attempt_id=new_id(), argv=argv, env={"PATH": "/usr/bin:/bin"}, isolation=isolation)
+            for argv in words
+        ]
         async with watching(engine) as watcher:
             handles = await engine.launch(specs)
             ends = [await watcher.over(spec.attempt_id) for spec in specs[:3]]
@@ -65,7 +68,6 @@ async def test_jobs_run_through_a_login_node_by_one_connection(
         assert [b"".join(frame.data for frame in log) for log in logs] == [b"job 0\n", b"job 1\n", b"job 2\n"]
     finally:
         await engine.close()
-        await harness.close()
     assert sum(engine.commands.calls.values()) > 6
     # Some that begin at the same time each find that there is none yet.
     assert node.connections - before < 6

@@ -88,7 +88,8 @@ async def test_the_list_says_what_is_used_and_what_is_away(site: Site) -> None:
 
         async def away() -> bool:
             world.db.hints.raise_([GROUPS])
-            return "Group more starts nothing now: its engine" in (await client.get("/cluster")).text
+            said = (await client.get("/cluster")).text
+            return "Group more starts nothing now: its engine" in said and "as last known" in said
 
         await world.until_true(away, "the page says that it is away")
         joan = await world.db.write(create_user, world.actor, "joan")

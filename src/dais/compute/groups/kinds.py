@@ -5,6 +5,8 @@ The composition root fills the table; each entry imports its engine when it is a
 
 from __future__ import annotations
 
+import shlex
+import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,20 +51,28 @@ def find_kind(kinds: Kinds, name: str) -> EngineKind:
 
 
 def read_options(name: str, kind: EngineKind, given: Mapping[str, Any]) -> Any:
-    """The options as their struct. Text that a command line gave is read as the type of its field.
+    """The options as their struct. Text that a command line gave is read as the type of its field; where that is a
+    list, as words like a shell's.
 
     Raises Invalid `bad-option` with the option, what was given, and the nearest name where it is not known.
     """
-    fields = {field.encode_name: field.name for field in msgspec.structs.fields(kind.options)}
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind.options)}
     for option in given:
         if option not in fields:
             near = nearest(option, fields)
             hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(sorted(fields))}"
             raise Invalid(f"the engine {name} has no option {option!r}; {hint}", code="bad-option", option=option)
     try:
-        return msgspec.convert(dict(given), kind.options, strict=False)
-    except msgspec.ValidationError as error:
+        return msgspec.convert(
+            {option: _words(value, fields[option]) for option, value in given.items()}, kind.options, strict=False
+        )
+    except (msgspec.ValidationError, ValueError) as error:
         raise Invalid(f"an option of the engine {name} cannot be so: {error}", code="bad-option") from error
+
+
+def _words(value: Any, wanted: Any) -> Any:
+    """Text for a list of words as such a list. Raises ValueError where a quotation does not end."""
+    return shlex.split(value) if isinstance(value, str) and typing.get_origin(wanted) is tuple else value
 
 
 def written_options(options: Any) -> dict[str, Any]:
