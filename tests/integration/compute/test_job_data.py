@@ -41,6 +41,7 @@ from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import Conflict, DaisError
 from dais.kit.outbox import after, number_events
+from dais.provenance import trace_backward, unknown_parents
 from dais.wire.answers import JobDetail
 from dais.wire.lake import NewVersion
 from dais.wire.spec import Input, JobSpec, Output, Resources
@@ -108,6 +109,9 @@ async def test_versions_are_fixed_at_the_submit_and_stay(world: World) -> None:
         assert [one.fileset for one in again.outputs] == [f"{name}:1", f"{name}:2"]
         found: SetVersion = await world.db.read(get_file_set, world.actor, name)
         assert (found.made_by, found.made_by_id) == ("job", job_id)
+        assert await world.db.read(unknown_parents) == []
+        trace = await world.db.read(trace_backward, world.actor, f"@{name}:1")
+        assert {node.name for node in trace.nodes} >= {f"{name}:1", "corpus:1"}
 
 
 async def test_what_was_written_becomes_versions_and_a_set(world: World) -> None:
