@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,7 +32,7 @@ from dais.data import (
 )
 from dais.data.hashing import digest_of
 from dais.identity import Actor, authenticate, bootstrap, create_policy, create_token, create_user
-from dais.kit.database import Database
+from dais.kit.database import Database, open_database
 from dais.kit.errors import Conflict, Forbidden, Invalid, NotFound
 from dais.wire.lake import NewVersion
 
@@ -128,6 +129,35 @@ def test_commits_at_once_give_consecutive_versions_and_lose_none(database: Datab
         versions = sorted(one.version for files in done for one in files if one.path == f"/f{at}")
         assert versions == list(range(1, 13))
         assert database.read_sync(get_file, ann, f"/f{at}").version == 12
+
+
+def test_no_name_is_a_file_and_a_directory_whoever_comes_first(
+    database: Database, database_url: str, ann: Actor
+) -> None:
+    """Two servers on one database: of each pair one commit is refused, and never none."""
+    other = open_database(database_url)
+    barrier = threading.Barrier(2)
+
+    def wins(one: Database, name: str) -> bool:
+        barrier.wait(60)
+        try:
+            commit(one, ann, new(name))
+        except Conflict as refused:
+            assert refused.code == "path-clash"
+            return False
+        return True
+
+    def race(one: Database, names: list[str]) -> list[str]:
+        return [name for name in names if wins(one, name)]
+
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            as_file = threads.submit(race, database, [f"/clash{number}" for number in range(40)])
+            as_directory = threads.submit(race, other, [f"/clash{number}/inside" for number in range(40)])
+        left = as_file.result() + [name.removesuffix("/inside") for name in as_directory.result()]
+    finally:
+        other.close()
+    assert sorted(left) == sorted(f"/clash{number}" for number in range(40))
 
 
 def test_directories_are_listed_page_by_page(database: Database, ann: Actor) -> None:

@@ -61,6 +61,14 @@ _count = Statement(
     .where(files.c.id == bindparam("file_id"))
     .values(latest=bindparam("version"), given=bindparam("version"))
 )
+_known = Statement(
+    select(files.c.path).where(files.c.account_id == bindparam("account_id"), in_list(files.c.path, "paths"))
+)
+_lock_top = Statement(
+    select(file_directories.c.path)
+    .where(file_directories.c.account_id == bindparam("account_id"), file_directories.c.path == "/")
+    .with_for_update()
+)
 _as_files = Statement(
     select(files.c.path).where(files.c.account_id == bindparam("account_id"), in_list(files.c.path, "paths")).limit(1)
 )
@@ -136,7 +144,9 @@ def _commit(
 ) -> list[CommittedFile]:
     paths = sorted(by_path)
     directories = _directories_of(paths)
-    _refuse_clashes(uow, where, paths, directories)
+    if len(uow.all(_known, account_id=where.id, paths=paths)) < len(paths):
+        _alone(uow, where)
+        _refuse_clashes(uow, where, paths, directories)
     uow.many(_insert_file, (_new_file(uow, user_id, where, path) for path in paths))
     rows = {row.path: row for row in uow.all(_lock, account_id=where.id, paths=paths)}
     newest = {row.file_id: row for row in uow.all(_newest, account_id=where.id, paths=paths)}
@@ -241,6 +251,15 @@ def _directories_of(paths: Iterable[str]) -> list[str]:
             found.add(parent)
             parent = parent_of(parent)
     return sorted(found)
+
+
+def _alone(uow: UnitOfWork, where: Account) -> None:
+    """Be the only one who makes new names in an account, until the end of the transaction.
+
+    Of two that make a file and a directory of one name at once neither would see the other's.
+    """
+    uow.many(_insert_directory, [{"account_id": where.id, "path": "/", "parent": ""}])
+    uow.all(_lock_top, account_id=where.id)
 
 
 def _refuse_clashes(uow: UnitOfWork, where: Account, paths: list[str], directories: list[str]) -> None:
