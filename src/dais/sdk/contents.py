@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import msgspec
 
 from dais.sdk.chunking import Cutter, can_cut
-from dais.sdk.digest_cache import DigestCache, Stamp, stamp_of
+from dais.sdk.digest_cache import DigestCache
 from dais.sdk.errors import Invalid
 from dais.sdk.flow import Flow, Request, Resource, quoted, together, work
-from dais.sdk.local_files import LocalFile, digest_of
+from dais.sdk.local_files import LocalFile, Stamp, digest_of, stamp_of
 from dais.sdk.open_file import OpenFile, changed
 from dais.sdk.progress import Meter
 from dais.sdk.pushing import PACK_HEADERS, read_small, split
@@ -73,10 +73,10 @@ class ContentSender:
 
     def _known(self, files: Sequence[LocalFile]) -> dict[str, tuple[str, int]]:
         """Digests and sizes of files that have not changed since they were read, by location."""
-        stamps = {file.location: stamp_of(os.stat(file.location)) for file in files}  # noqa: PTH116  quick
-        places = {_place(location): location for location in stamps}
-        found = self._cache.known({place: stamps[location] for place, location in places.items()})
-        return {places[place]: (digest, stamps[places[place]][2]) for place, digest in found.items()}
+        places = _places(file.location for file in files)
+        stamps = {places[file.location]: file.stamp for file in files}
+        found = self._cache.known(stamps)
+        return {file.location: (found[place], file.size) for file in files if (place := places[file.location]) in found}
 
     def _stored(self, digests: list[str]) -> Flow[set[str]]:
         """Those of the digests whose contents the server has, and keeps for a day."""
@@ -204,6 +204,21 @@ def _read(file: LocalFile) -> tuple[bytes, str, Stamp]:
         if stamp_of(os.stat(file.location)) == before and len(data) == before[2]:  # noqa: PTH116
             return data, digest_of(data), before
     raise changed(file.location)
+
+
+def _places(locations: Iterable[str]) -> dict[str, str]:
+    """Where files are, by their locations: ten thousand of one directory are as quick as one."""
+    directories: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for location in locations:
+        directory, slash, name = location.rpartition("/")
+        if name in ("", ".", ".."):
+            found[location] = _place(location)
+            continue
+        if directory not in directories:
+            directories[directory] = _place(directory + slash).rstrip("/")
+        found[location] = f"{directories[directory]}/{name}"
+    return found
 
 
 def _place(location: str) -> str:

@@ -1,5 +1,7 @@
 """Digests of local files that have not changed since they were read last, kept in the user's cache directory.
 
+A directory is one row, so that ten thousand files are found as quickly as they lie together.
+
 A file is known by its place, device, inode, size and times (also that of its inode, which nobody sets). One that was
 written in the last two seconds is not remembered: on file systems with coarse times another write could leave all of
 that as it was. Where the cache cannot be opened or written, files are read again; nothing else rests on it.
@@ -7,7 +9,6 @@ that as it was. Where the cache cannot be opened or written, files are read agai
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -15,23 +16,25 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+
+from dais.sdk.local_files import Stamp
+
 FRESH_NS = 2_000_000_000
 
-Stamp = tuple[int, int, int, int, int]
-
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS digests (
-    place TEXT PRIMARY KEY, device INTEGER, inode INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER,
-    digest TEXT NOT NULL, used INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS directories (
+    place TEXT PRIMARY KEY, files INTEGER NOT NULL, known BLOB NOT NULL, used INTEGER NOT NULL
 ) WITHOUT ROWID
 """
 MOST = 2_000_000
-"""Files that are remembered; above it those that were used longest ago are forgotten."""
+"""Files that are remembered; above it the directories that were written longest ago are forgotten."""
 
+STALE = 10_000
+"""Names that a directory may have beside those that were put last, which may be gone."""
 
-def stamp_of(info: os.stat_result) -> Stamp:
-    """What changes whenever a file's content may have changed."""
-    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+_Known = dict[str, tuple[Stamp, str]]
+_decode = msgspec.msgpack.Decoder(_Known).decode
 
 
 def cache_path() -> Path:
@@ -51,19 +54,18 @@ class DigestCache:
 
     def known(self, files: Mapping[str, Stamp]) -> dict[str, str]:
         """The digests of those that are known with these stamps, by place."""
-        if not files:
-            return {}
         found: dict[str, str] = {}
+        if not files:
+            return found
         try:
             with closing(self._open()) as database:
-                rows = database.execute(
-                    "SELECT place, device, inode, size, mtime, ctime, digest FROM digests "
-                    "WHERE place IN (SELECT value FROM json_each(?))",
-                    (json.dumps(list(files)),),
-                )
-                for place, *stamp, digest in rows:
-                    if tuple(stamp) == files[place]:
-                        found[place] = digest
+                for directory, names in _by_directory(files).items():
+                    known = _read(database, directory)
+                    for name in names:
+                        place = f"{directory}/{name}"
+                        stamp, digest = known.get(name, (None, ""))
+                        if stamp == files[place]:
+                            found[place] = digest
         except (sqlite3.Error, OSError, UnicodeEncodeError):
             return found
         return found
@@ -71,22 +73,20 @@ class DigestCache:
     def put(self, files: Iterable[tuple[str, Stamp, str]]) -> None:
         """Remember digests: place, stamp, digest."""
         now = time.time_ns()
-        rows = [
-            (place, *stamp, digest, now // 1_000_000_000)
-            for place, stamp, digest in files
-            if now - max(stamp[3], stamp[4]) > FRESH_NS
-        ]
-        if not rows:
+        fresh = {place: (stamp, digest) for place, stamp, digest in files if now - max(stamp[3], stamp[4]) > FRESH_NS}
+        if not fresh:
             return
         try:
             with closing(self._open()) as database, database:
-                database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-                (count,) = database.execute("SELECT count(*) FROM digests").fetchone()
-                if count > MOST:
-                    database.execute(
-                        "DELETE FROM digests WHERE place IN (SELECT place FROM digests ORDER BY used LIMIT ?)",
-                        (count - MOST // 2,),
-                    )
+                database.execute("BEGIN IMMEDIATE")
+                for directory, names in _by_directory(fresh).items():
+                    new: _Known = {name: fresh[f"{directory}/{name}"] for name in names}
+                    known = _read(database, directory)
+                    if len(known) <= len(new) + STALE:
+                        new = known | new
+                    row = (directory, len(new), msgspec.msgpack.encode(new), now // 1_000_000_000)
+                    database.execute("INSERT OR REPLACE INTO directories VALUES (?, ?, ?, ?)", row)
+                _forget(database)
         except (sqlite3.Error, OSError, UnicodeEncodeError):
             return
 
@@ -99,3 +99,31 @@ class DigestCache:
             database.close()
             raise
         return database
+
+
+def _by_directory(places: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for place in places:
+        directory, _, name = place.rpartition("/")
+        found.setdefault(directory, []).append(name)
+    return found
+
+
+def _read(database: sqlite3.Connection, directory: str) -> _Known:
+    row = database.execute("SELECT known FROM directories WHERE place = ?", (directory,)).fetchone()
+    try:
+        return _decode(row[0]) if row is not None else {}
+    except msgspec.DecodeError:
+        return {}
+
+
+def _forget(database: sqlite3.Connection) -> None:
+    """Of more files than are remembered, half; the directories that were written longest ago."""
+    (count,) = database.execute("SELECT coalesce(sum(files), 0) FROM directories").fetchone()
+    if count <= MOST:
+        return
+    for place, files in database.execute("SELECT place, files FROM directories ORDER BY used").fetchall():
+        database.execute("DELETE FROM directories WHERE place = ?", (place,))
+        count -= files
+        if count <= MOST // 2:
+            return

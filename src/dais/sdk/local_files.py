@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -33,14 +33,22 @@ SHOWN = 5
 """Names that a message lists."""
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+Stamp = tuple[int, int, int, int, int]
+
+
+def stamp_of(info: os.stat_result) -> Stamp:
+    """What changes whenever a file's content may have changed."""
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
+
+
+class LocalFile(NamedTuple):
     """A file to send: where it goes, where it is, and what it was like when it was found."""
 
     path: str
     location: str
     size: int
     executable: bool
+    stamp: Stamp
 
 
 @dataclass
@@ -145,7 +153,7 @@ def _link(tree: Tree, name: str, location: str, outside: list[str]) -> None:
 
 
 def _file(path: str, location: str, info: os.stat_result) -> LocalFile:
-    return LocalFile(path, location, info.st_size, bool(info.st_mode & 0o100))
+    return LocalFile(path, location, info.st_size, bool(info.st_mode & 0o100), stamp_of(info))
 
 
 def _checked(path: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dais.sdk.errors import Invalid
-from dais.sdk.local_files import LocalFile, scan
+from dais.sdk.local_files import LocalFile, scan, stamp_of
 from dais.wire.lake import lake_directory, lake_path
 from dais.wire.paths import PathError, shown
 
@@ -62,7 +62,7 @@ def map_files(
                     ignored.append(file.location)
                     continue
                 path = lake_path(top if single else f"{top}{file.path}")
-                found.append(LocalFile(path, file.location, file.size, file.executable))
+                found.append(LocalFile(path, file.location, file.size, file.executable, file.stamp))
     except PathError as error:
         raise Invalid(str(error), code=error.code) from error
     return found, ignored
@@ -90,5 +90,5 @@ def local_files(pairs: Pairs) -> list[LocalFile]:
             path = lake_path(f"{remote}{name}" if remote.endswith("/") else remote)
         except PathError as error:
             raise Invalid(str(error), code=error.code) from error
-        found.append(LocalFile(path, str(local), info.st_size, bool(info.st_mode & 0o100)))
+        found.append(LocalFile(path, str(local), info.st_size, bool(info.st_mode & 0o100), stamp_of(info)))
     return found

@@ -11,9 +11,8 @@ from typing import Self
 
 from blake3 import blake3
 
-from dais.sdk.digest_cache import stamp_of
 from dais.sdk.errors import Invalid
-from dais.sdk.local_files import CHUNK
+from dais.sdk.local_files import CHUNK, stamp_of
 
 
 class OpenFile:

@@ -142,8 +142,7 @@ def test_no_name_is_a_file_and_a_directory_whoever_comes_first(
         barrier.wait(60)
         try:
             commit(one, ann, new(name))
-        except Conflict as refused:
-            assert refused.code == "path-clash"
+        except Conflict:  # `path-clash`: there is no other
             return False
         return True
 

@@ -99,5 +99,8 @@ def test_a_running_digest_is_only_for_the_very_same_file(tmp_path: Path) -> None
 
 
 def test_batches_are_bounded_by_bytes_and_by_number() -> None:
-    files = [LocalFile(str(number), "", size, False) for number, size in enumerate([5, 5, 1, 20, 1, 1, 1])]
+    files = [
+        LocalFile(str(number), "", size, False, (0, 0, size, 0, 0))
+        for number, size in enumerate([5, 5, 1, 20, 1, 1, 1])
+    ]
     assert [[file.size for file in batch] for batch in batches(files, 10, 3)] == [[5, 5], [1], [20], [1, 1, 1]]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dais.sdk.digest_cache import DigestCache, stamp_of
+from dais.sdk.digest_cache import DigestCache
+from dais.sdk.local_files import stamp_of
 
 DIGEST = "blake3:" + "1" * 64
 OLD = (1, 2, 3, 4, 5)
