@@ -261,12 +261,20 @@ class Desk:
 
 def _listen(directory: Path) -> socket.socket:
     """A socket in a directory, which is made; one that an earlier server left there is replaced. Raises OSError."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+    try:
+        os.mkdir(directory, 0o755)  # noqa: PTH102 (each run comes through here)
+        fresh = True
+    except FileExistsError:
+        fresh = False
+    except FileNotFoundError:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        fresh = False
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(SOCKET, dir_fd=opened)
+        if not fresh:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(SOCKET, dir_fd=opened)
         # By the descriptor: the path of a data directory may be longer than an address can be.
         listening.bind(f"/proc/self/fd/{opened}/{SOCKET}")
         os.chmod(SOCKET, 0o666, dir_fd=opened)  # noqa: S103 (the container's user may be another)

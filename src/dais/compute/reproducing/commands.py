@@ -15,7 +15,7 @@ from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import FolderMount
 from dais.compute.reproducing.tables import reproductions
 from dais.compute.settings import ComputeSettings
-from dais.identity import Actor
+from dais.identity import Actor, get_account
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid
 from dais.wire import answers
@@ -71,7 +71,8 @@ def reproduce_job(
         )
     spec = _spec.decode(row.spec)
     mounts = _mounts.decode(row.mounts)
-    made = submit_job(uow, actor, _again(row, spec, mounts), settings, key=key)
+    where = get_account(uow, row.account_id).full_name
+    made = submit_job(uow, actor, _again(row, spec, mounts, where), settings, key=key)
     if row.image_pin is not None:
         uow.run(_set_image, job_id=made.id, image_id=row.image_id, image_pin=row.image_pin)
     uow.run(
@@ -86,12 +87,12 @@ def reproduce_job(
     return get_job(uow, actor, made.id)
 
 
-def _again(row: Row, spec: JobSpec, mounts: tuple[FolderMount, ...]) -> JobSpec:
+def _again(row: Row, spec: JobSpec, mounts: tuple[FolderMount, ...], account: str) -> JobSpec:
     """What the job was asked for, with what its names meant then. Its output becomes a set of its own."""
     return msgspec.structs.replace(
         spec,
         name=None,
-        account=row.account_id,
+        account=account,
         group=row.group_name,
         image=row.image if spec.image is None else spec.image,
         data=tuple(
