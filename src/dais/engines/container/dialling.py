@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import stat
 import time
+
+from dais.engines.supervised.streams import PlainStream
 
 READY_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -14,32 +15,7 @@ _chunk = 256 << 10
 _line_limit = 512
 
 
-class ContainerStream:
-    """A connection to a port."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def send(self, data: bytes) -> None:
-        if self._writer.is_closing():
-            raise ConnectionResetError("the connection is closed")
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def send_eof(self) -> None:
-        self._writer.write_eof()
-
-    async def receive(self) -> bytes:
-        return await self._reader.read(_chunk)
-
-    async def close(self) -> None:
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
-
-
-async def dial(directory: str, port: int) -> ContainerStream:
+async def dial(directory: str, port: int) -> PlainStream:
     """Through the socket in a container's own directory. Raises LookupError, ConnectionRefusedError, OSError."""
     if not 0 < port < 1 << 16:
         raise ConnectionRefusedError(f"{port} is no port")
@@ -49,7 +25,7 @@ async def dial(directory: str, port: int) -> ContainerStream:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await reader.readline()
         if answer == b"+\n":
-            return ContainerStream(reader, writer)
+            return PlainStream(reader, writer)
     except BaseException:
         writer.close()
         raise

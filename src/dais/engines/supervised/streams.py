@@ -8,7 +8,7 @@ from dais.node.streams import CHUNK, part, read_part
 
 
 class PlainStream:
-    """A TCP connection."""
+    """A connection to a port, by a socket of any kind."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
