@@ -10,28 +10,28 @@ from typing import Annotated
 import msgspec
 
 from dais.api.context import Context
-from dais.api.images import keeper_of, maker_of, rooted
+from dais.api.images import (
+    add_root_image,
+    build_image,
+    commit_job,
+    forget_container_image,
+    import_image,
+    keeper_of,
+    pull_image,
+    remove_root_image,
+    rescan_group,
+)
 from dais.api.routing import Reply, Routes
 from dais.api.sse import ServerEvent
 from dais.compute import (
     NewBuild,
     add_container_image,
-    add_image,
-    begin_build,
-    begin_commit,
-    begin_import,
-    check_new_image,
-    forget_image,
     get_image,
     image_log,
     image_row,
     is_root_group,
     list_images,
-    owner_of,
     remove_alias,
-    remove_image,
-    rescan_store,
-    secret_values,
     see_image,
     set_alias,
     source_image,
@@ -39,12 +39,7 @@ from dais.compute import (
     store_image_size,
     tree_size,
 )
-from dais.data import pin_source, source_file
-from dais.engines.contract import BuildRequest, ImageProblem, LaunchRefused
-from dais.identity import Actor, require, resolve_account
-from dais.kit.database import UnitOfWork
-from dais.kit.errors import Conflict, Invalid, NotFound, Unavailable
-from dais.kit.vault import Vault
+from dais.kit.errors import Invalid
 from dais.wire import answers
 
 routes = Routes()
@@ -107,13 +102,7 @@ async def new_image(ctx: Context, body: NewImage) -> Reply[answers.Image]:
         )
         return Reply(made, 201, (("Location", f"/v1/images/{made.id}?group={made.group}"),))
     assert body.path is not None
-    name, group = body.name or "", body.group or DEFAULT_GROUP
-    await ctx.db.read(check_new_image, ctx.actor, group, name)
-    try:
-        facts = await rooted(ctx, group).add_root(body.path)
-    except LaunchRefused as error:
-        raise Invalid(str(error), code="bad-root", path=body.path) from error
-    made = await ctx.db.write(add_image, ctx.actor, group, name, body.path, facts)
+    made = await add_root_image(ctx.services, ctx.actor, body.group or DEFAULT_GROUP, body.name or "", body.path)
     return Reply(made, 201, (("Location", f"/v1/images/{made.name}?group={made.group}"),))
 
 
@@ -127,38 +116,14 @@ async def images(ctx: Context) -> answers.Page[answers.Image]:
 @routes.post("/v1/images/rescan", summary="Look what an engine's store has", action="image:new")
 async def rescan(ctx: Context, group: str | None = None) -> answers.Rescanned:
     """For administrators: what is new becomes the installation's, and what is gone is said to be missing."""
-    name = await ctx.db.read(store_group, group)
-    await ctx.db.read(require, ctx.actor, "image:new", resource_id=f"{name}/")
-    found = await keeper_of(ctx, name).store.images()
-    return await ctx.db.write(rescan_store, ctx.actor, name, found)  # type: ignore[no-any-return]
+    return await rescan_group(ctx.services, ctx.actor, group)
 
 
 @routes.post("/v1/images/build", status=202, summary="Build an image from a Dockerfile", action="image:new")
 async def build(ctx: Context, body: NewBuild) -> Reply[answers.Image]:
     """It is built beside this answer: follow its log, or look at its state."""
-    group = await ctx.db.read(store_group, body.group)
-    await _may_make(ctx, group, body.account, body.name, body.installation)
-    maker = maker_of(ctx, group)
-    if not await asyncio.to_thread(pin_source, ctx.services.blobs, body.source):
-        raise NotFound(f"source {body.source} is not in the blob store; upload it first", code="no-such-source")
-    text = await asyncio.to_thread(source_file, ctx.services.blobs, body.source, body.dockerfile)
-    if text is None:
-        raise Invalid(f"the context has no file {body.dockerfile!r}; name another with --file", code="build-failed")
-    secrets = await ctx.db.read(_secrets, ctx.actor, ctx.services.vault, body) if body.secrets else {}
-    begun = await ctx.db.write(begin_build, ctx.actor, body, text.decode(errors="replace"))
-    request = BuildRequest(
-        context="",
-        reference=begun.reference,
-        dockerfile=body.dockerfile,
-        arguments=body.arguments,
-        labels=body.labels,
-        secrets=secrets,
-        cache=body.cache,
-        time=body.time,
-    )
-    maker.build(begun, body.source, request)
-    made = await ctx.db.read(see_image, ctx.actor, begun.group, body.account, begun.image_id)
-    return Reply(made, 202, (("Location", f"/v1/images/{begun.image_id}?group={begun.group}"),))
+    made = await build_image(ctx.services, ctx.actor, body)
+    return Reply(made, 202, (("Location", f"/v1/images/{made.id}?group={made.group}"),))
 
 
 @routes.get("/v1/images/{name}", summary="Show an image", action="image:get")
@@ -181,28 +146,15 @@ async def delete_image(
 ) -> None:
     """Refused with `in-use` while a job of it has not ended. Directories stay; with `from_store` the engine's goes."""
     if await ctx.db.read(is_root_group, group, name):
-        await _delete_root(ctx, group or DEFAULT_GROUP, name)
-        return
-    where = await ctx.db.read(source_image, ctx.actor, group, account, name)
-    row = await ctx.db.write(forget_image, ctx.actor, where.group_name, account, where.id)
-    if from_store:
-        try:
-            await keeper_of(ctx, row.group_name).store.remove_image(row.reference)
-        except ImageProblem as error:
-            raise Conflict(
-                f"the catalogue has forgotten {row.name}, and the engine keeps it: {error}", code=error.code
-            ) from error
+        await remove_root_image(ctx.services, ctx.actor, group or DEFAULT_GROUP, name)
+    else:
+        await forget_container_image(ctx.services, ctx.actor, group, account, name, from_store=from_store)
 
 
 @routes.post("/v1/images/{name}/pull", status=202, summary="Fetch an image to the nodes", action="image:set")
 async def pull(ctx: Context, name: str, group: str | None = None, account: str | None = None) -> answers.Image:
     """It is fetched beside this answer: follow it, or look at its state. Also where an older one is there."""
-    row = await ctx.db.read(source_image, ctx.actor, group, account, name, "image:set")
-    try:
-        await keeper_of(ctx, row.group_name).begin(row.id)
-    except ImageProblem as error:
-        raise Invalid(str(error), code=error.code) from error
-    return await ctx.db.read(see_image, ctx.actor, row.group_name, account, row.id)  # type: ignore[no-any-return]
+    return await pull_image(ctx.services, ctx.actor, group, account, name)
 
 
 @routes.events("/v1/images/{name}/progress", summary="Follow how an image is fetched or built", action="image:get")
@@ -215,7 +167,7 @@ async def progress(
     with ctx.db.hints.subscribe("images") as hint:
         while True:
             seen = await ctx.db.read(see_image, ctx.actor, row.group_name, account, row.id)
-            busy = seen.state in ("pulling", "building") or keeper_of(ctx, row.group_name).is_fetching(row.id)
+            busy = seen.state in ("pulling", "building") or keeper_of(ctx.services, row.group_name).is_fetching(row.id)
             if seen != last:
                 last = seen
                 yield ServerEvent(seen, "image")
@@ -254,48 +206,22 @@ async def delete_alias(
 
 
 @routes.post("/v1/images/{name}/import", status=202, summary="Make an image with more labels", action="image:new")
-async def import_image(
+async def relabel(
     ctx: Context, name: str, body: NewImport, group: str | None = None, account: str | None = None
 ) -> answers.Image:
     """The same layers under a name of this installation; it is fetched first if it is not there."""
-    source = await ctx.db.read(source_image, ctx.actor, group, account, name)
-    await _may_make(ctx, source.group_name, body.account or account, body.name, body.installation)
-    maker = maker_of(ctx, source.group_name)
-    begun = await ctx.db.write(
-        begin_import,
+    return await import_image(
+        ctx.services,
         ctx.actor,
-        source,
+        (group, account, name),
         body.name,
         body.labels,
         account=body.account or account,
         installation=body.installation,
     )
-    maker.relabel(begun, source.id, source.engine_id or source.reference, body.labels)
-    return await ctx.db.read(see_image, ctx.actor, begun.group, account, begun.image_id)  # type: ignore[no-any-return]
 
 
 @routes.post("/v1/jobs/{ref}/commit", status=202, summary="Make an image of a running job", action="job:exec")
 async def commit(ctx: Context, ref: str, body: NewCommit, account: str | None = None) -> answers.Image:
     """Of what it has written, without what is mounted in it: the working directory and folders are not in it."""
-    begun, work = await ctx.db.write(begin_commit, ctx.actor, ref, body.name, body.labels, account)
-    _, handle = ctx.services.compute.running(work)
-    maker_of(ctx, begun.group).commit(begun, handle, body.labels)
-    return await ctx.db.read(see_image, ctx.actor, begun.group, work.account, begun.image_id)  # type: ignore[no-any-return]
-
-
-def _secrets(uow: UnitOfWork, actor: Actor, vault: Vault, body: NewBuild) -> dict[str, bytes]:
-    return secret_values(uow, actor, vault, resolve_account(uow, actor, body.account), body.secrets)
-
-
-async def _may_make(ctx: Context, group: str, account: str | None, name: str, installation: bool) -> None:
-    """Asked before what the engine and the context have to say."""
-    await ctx.db.read(owner_of, ctx.actor, group, account, name, installation=installation)
-
-
-async def _delete_root(ctx: Context, group: str, name: str) -> None:
-    path = await ctx.db.write(remove_image, ctx.actor, group, name)
-    if path is not None:
-        try:
-            await rooted(ctx, group).remove_root(path)
-        except LaunchRefused as error:
-            raise Unavailable(f"the image is removed, but the node keeps {path}: {error}", code="no-engine") from error
+    return await commit_job(ctx.services, ctx.actor, ref, body.name, body.labels, account)
