@@ -257,8 +257,8 @@ async def show(browser: httpx2.AsyncClient, address: str, call: Call, things: di
     for at, part in enumerate(parts):
         if part.startswith("{"):
             kind = _kinds.get(parts[at - 1], "")
-            named = f"{{{kind}}}"
-            parts[at] = filled(named if kind == "group" else _page_parts.get(part[1:-1], named), things)
+            named = f"{{{call.of or kind}}}" if kind == "image" else f"{{{kind}}}"
+            parts[at] = filled(named if kind in ("group", "image") else _page_parts.get(part[1:-1], named), things)
     token = hashlib.sha256(b"dais-form\0" + (browser.cookies.get("dais_session") or "").encode()).hexdigest()
     sent: dict[str, Any] = {}
     if path.startswith("/uploads"):

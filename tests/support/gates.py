@@ -43,6 +43,7 @@ SPEC = {"command": ["true"], "account": "{account}", "resources": {"cpu": 0.1, "
 ACCOUNT = "?account={account}"
 NAMED = "account:get"
 BOX = "?group=boxes&account={account}"
+BOXED = "?group=boxes"
 SEEN_BOX = "account:get image:get"
 KINDS = (("file", "file"), ("fileset", "fileset"), ("folder", "data"), ("job", "job"))
 THINGS = {"file": "/d{n}/a", "fileset": "{fileset}", "folder": "{folder}", "job": "{job}"}
@@ -208,6 +209,8 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/registries": Call(body={"host": "n{n}.example.org"}),
     "PATCH /v1/registries/{host}": Call(body={"insecure": True}, seen=True),
     "DELETE /v1/registries/{host}": Call(seen=True),
+    "POST /v1/registries/{host}/check": Call(seen=True),
+    "POST /v1/registries/{host}/rescan": Call(query="?group=boxes", seen=True, needs="image:new"),
     "POST /v1/organizations": Call(body={"name": "n{n}"}),
     "GET /v1/organizations/{ref}": Call(inside=True),
     "PATCH /v1/organizations/{ref}": Call(body={"name": "local"}, needs="organization:get"),
@@ -324,6 +327,32 @@ PAGES: dict[str, Call] = {
     "GET /jobs/{ref}": Call(),
     "GET /jobs/{ref}/{part}": Call(),
     "WEBSOCKET /live": Call(own=True),
+    "GET /images": Call(own=True),
+    "GET /images/new": Call(own=True),
+    "POST /images/new": Call(
+        body={"what": "b{n}:2", "group": "boxes", "account": "{account}"}, needs="account:get group:get image:get"
+    ),
+    "GET /images/build": Call(own=True),
+    "POST /images/build": Call(
+        body={"name": "n{n}", "dockerfile": "FROM b{n}", "group": "boxes", "account": "{account}"}, needs=NAMED
+    ),
+    "POST /images/rescan": Call(body={"group": "boxes"}),
+    "GET /images/{name}": Call(of="box", query=BOXED, needs=NAMED),
+    "GET /images/{name}/log": Call(of="box", query=BOXED, needs=NAMED),
+    "POST /images/{name}/pull": Call(of="box", query=BOXED, needs=SEEN_BOX),
+    "POST /images/{name}/aliases": Call(of="box", query=BOXED, body={"alias": "a{n}"}, needs=SEEN_BOX),
+    "POST /images/{name}/import": Call(
+        of="box", query=BOXED, body={"name": "m{n}", "account": "{account}"}, needs=SEEN_BOX
+    ),
+    "POST /images/{name}/remove": Call(of="box", query=BOXED, body={"confirm": "b{n}"}, needs=SEEN_BOX),
+    "GET /registries": Call(),
+    "POST /registries": Call(body={"host": "s{n}.example.org"}, needs="installation:get"),
+    "POST /registries/allowed": Call(body={"organization": "{org}"}, needs=EVERYTHING),
+    "GET /registries/{host}": Call(),
+    "POST /registries/{host}": Call(body={"kind": "harbor"}, needs="installation:get"),
+    "POST /registries/{host}/test": Call(needs="installation:get"),
+    "POST /registries/{host}/rescan": Call(body={"group": "boxes"}, needs=EVERYTHING),
+    "POST /registries/{host}/remove": Call(body={"confirm": "{registry}"}, needs="installation:get"),
     "GET /palette": Call(own=True),
     "GET /settings/keys": Call(own=True),
     "POST /settings/keys": Call(own=True),
@@ -352,6 +381,8 @@ PAGES: dict[str, Call] = {
     ),
     "GET /{organization}/{account}/jobs": Call(needs="account:get"),
     "GET /{organization}/{account}/jobs/{ref}": Call(needs="account:get job:logs"),
+    "GET /{organization}/{account}/jobs/{ref}/commit": Call(needs=JOB),
+    "POST /{organization}/{account}/jobs/{ref}/commit": Call(body={"name": "c{n}"}, needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/kill": Call(needs=JOB),
     "POST /{organization}/{account}/jobs/{ref}/kill": Call(needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/lineage": Call(needs="account:get"),

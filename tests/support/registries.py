@@ -8,7 +8,7 @@ import http.client
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.message import Message
 from pathlib import Path
 
@@ -86,3 +86,17 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError(f"the registry does not answer: {log.read_text()[-2000:]}")
+
+
+def publish_empty(host: str, repository: str, tags: Sequence[str]) -> None:
+    """An image of no layers, under each of these tags."""
+    place = f"/v2/{repository}/blobs/"
+    config = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{}}'
+    digest = f"sha256:{hashlib.sha256(config).hexdigest()}"
+    upload = _ask(host, "POST", f"{place}uploads/")[0]["Location"]
+    _ask(host, "PUT", f"{upload}&digest={digest}".removeprefix(f"http://{host}"), config)
+    kind = "application/vnd.docker.container.image.v1+json"
+    described = {"mediaType": kind, "digest": digest, "size": len(config)}
+    manifest = {"schemaVersion": 2, "mediaType": _manifests[0], "config": described, "layers": []}
+    for tag in tags:
+        _ask(host, "PUT", f"/v2/{repository}/manifests/{tag}", msgspec.json.encode(manifest), _manifests[0])

@@ -8,7 +8,18 @@ from dais.api.downloads import Head, attachment, opened_file, send_file, send_pi
 from dais.api.errors import Disconnected, HttpProblem, describe
 from dais.api.files import disk
 from dais.api.groups import attach_group, change_group, check_engine, detach_group
+from dais.api.images import (
+    add_root_image,
+    build_image,
+    commit_job,
+    forget_container_image,
+    import_image,
+    pull_image,
+    remove_root_image,
+    rescan_group,
+)
 from dais.api.limits import UserLimits
+from dais.api.registries import check_registry, rescan_registry
 from dais.api.rest import all_routes
 from dais.api.rest.folders import make_folder
 from dais.api.rest.jobs import check_job, make_job
@@ -16,6 +27,16 @@ from dais.api.routing import Header, Reply, Routes, read_body, send_json, send_w
 from dais.api.sse import ServerEvent
 
 __all__ = [
+    "rescan_registry",
+    "check_registry",
+    "rescan_group",
+    "remove_root_image",
+    "pull_image",
+    "import_image",
+    "forget_container_image",
+    "commit_job",
+    "build_image",
+    "add_root_image",
     "Application",
     "Asking",
     "Asks",

@@ -89,7 +89,10 @@ async def rescan_group(services: Services, actor: Actor, group: str | None) -> a
 
 
 async def build_image(services: Services, actor: Actor, wanted: NewBuild) -> answers.Image:
-    """Begin to build from a stored source, for whoever follows its log. Raises NotFound, Invalid, Conflict, Forbidden."""
+    """Begin to build from a stored source, for whoever follows its log.
+
+    Raises NotFound, Invalid, Conflict, Forbidden, Unavailable.
+    """
     group = await services.db.read(store_group, wanted.group)
     await _may_make(services, actor, group, wanted.account, wanted.name, wanted.installation)
     maker = maker_of(services, group)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import connected, note
 from dais.cli.output import Output, with_output, with_output_of
 from dais.wire.answers import Registry
 
@@ -121,6 +121,43 @@ def rm(client: Client, hosts: tuple[str, ...]) -> None:
     """
     for host in hosts:
         client.registries.rm(host)
+
+
+@registry.command()
+@click.argument("host", metavar="HOST[:PORT]")
+@with_output
+@connected
+def test(client: Client, output: Output, host: str) -> None:
+    """Ask whether a registry answers, and takes the name and the password that it was registered with.
+
+    \b
+    Example:
+      dais registry test hub.lab:5000
+    """
+    found = client.registries.check(host)
+    if output.for_people:
+        note(f"{found.host} lets in {found.username or 'everybody'}")
+    else:
+        output.one(found, ("host", "username"))
+
+
+@registry.command()
+@click.argument("host", metavar="HOST[:PORT]")
+@click.option("--group", metavar="GROUP", help="The resource group. [default: the only one with images]")
+@click.option("--match", metavar="PATTERN", default="", help="Repositories like this alone: ml/*.")
+@with_output
+@connected
+def rescan(client: Client, output: Output, host: str, group: str | None, match: str) -> None:
+    """Enter what a registry has into the catalogue, for everybody. Nothing is fetched.
+
+    What has gone from the registry is told, and stays in the catalogue.
+
+    \b
+    Examples:
+      dais registry rescan hub.lab:5000
+      dais registry rescan hub.lab --match 'ml/*'
+    """
+    output.one(client.registries.rescan(host, group=group, match=match), ("new", "seen", "gone"))
 
 
 @registry.command()

@@ -16,6 +16,8 @@ from dais.compute.groups.attached import (
 )
 from dais.compute.groups.kinds import EngineKind, Kinds, find_kind, read_options, written_options
 from dais.compute.groups.queries import DEFAULT_GROUP, group_problems, list_nodes
+from dais.compute.images.asking import asked as asked_registry
+from dais.compute.images.catalogue import resource_of_image
 from dais.compute.images.changes import add_container_image, forget_image, owner_of, remove_alias, set_alias
 from dais.compute.images.commands import add_image, check_new_image, remove_image, store_image_size
 from dais.compute.images.keeper import ImageKeeper
@@ -25,6 +27,7 @@ from dais.compute.images.making import (
     begin_build,
     begin_commit,
     begin_import,
+    enter_found,
     image_log,
     is_root_group,
     rescan_store,
@@ -37,6 +40,7 @@ from dais.compute.images.registries import (
     RegistryChange,
     get_allowed,
     list_registries,
+    registry_access,
     remove_registry,
     reseal_registries,
     set_allowed,
@@ -76,6 +80,9 @@ __all__ = [
     "reproduce_job",
     "reproduces",
     "reproductions_of",
+    "registry_access",
+    "enter_found",
+    "asked_registry",
     "get_report",
     "latest_metrics",
     "JOB",
@@ -169,6 +176,7 @@ __all__ = [
     "reseal_registries",
     "reseal_secrets",
     "reseal_signing",
+    "resource_of_image",
     "retry_job",
     "running_work",
     "secret_values",

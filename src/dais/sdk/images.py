@@ -22,7 +22,7 @@ from dais.sdk.flow import (
     quoted,
 )
 from dais.sdk.pages import whole
-from dais.wire.answers import AllowedRegistries, Image, ImageLog, Registry, Rescanned
+from dais.wire.answers import AllowedRegistries, Image, ImageLog, Registry, RegistryChecked, Rescanned
 
 LOOK_SECONDS = 0.5
 """How often is looked how far a pull or a build is."""
@@ -271,6 +271,17 @@ class RegistriesApi(Resource):
     def rm(self, host: str) -> Flow[None]:
         """Forget it; images of it that are there stay. Raises NotFound, Forbidden."""
         yield from self.send(Request("DELETE", f"/v1/registries/{quoted(host)}"))
+
+    @operation
+    def check(self, host: str) -> Flow[RegistryChecked]:
+        """Whether it answers and takes the credentials. Raises NotFound, Forbidden, Invalid, Unavailable."""
+        return (yield from self.call(Request("POST", f"/v1/registries/{quoted(host)}/check"), RegistryChecked))
+
+    @operation
+    def rescan(self, host: str, *, group: str | None = None, match: str = "") -> Flow[Rescanned]:
+        """Enter its tags into the catalogue of a group; `match` is like `ml/*`. Raises as `check`, TooMany."""
+        query = {"group": group, "match": match or None}
+        return (yield from self.call(Request("POST", f"/v1/registries/{quoted(host)}/rescan", query=query), Rescanned))
 
     @operation
     def allowed(self, organization: str) -> Flow[AllowedRegistries]:

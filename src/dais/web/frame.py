@@ -45,7 +45,7 @@ HEADERS = {
 SECTIONS = (
     ("jobs", "Jobs", "/jobs", ("/jobs", "/submit")),
     ("data", "Data", "/folders", ("/folders", "/files", "/filesets")),
-    ("cluster", "Cluster", "/cluster", ("/cluster",)),
+    ("cluster", "Cluster", "/cluster", ("/cluster", "/images", "/registries")),
     ("access", "Access", "/access/users", ("/access",)),
     ("settings", "Settings", "/settings", ("/settings",)),
 )

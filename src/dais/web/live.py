@@ -1,7 +1,7 @@
 """What keeps an open page true: one WebSocket per tab, over which the page says what it shows and is told what changed.
 
-The page sends `{"watch": "jobs" | "job" | "log", …}` and gets messages with a `kind`. Everything that it is told is
-rendered here by the same templates as the page, for whoever the session belongs to, asked again every time.
+The page sends `{"watch": "jobs" | "job" | "log" | "image", …}` and gets messages with a `kind`. Everything that it is
+told is rendered here by the same templates as the page, for whoever the session belongs to, asked again every time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from dais.web import view
 from dais.web.choices import columns_of
 from dais.web.frame import Frame
 from dais.web.guard import Visitor, check_origin, visitor
+from dais.web.pages.images import OneImage, image_parts, one_image, read_images
+from dais.web.pages.images import Wanted as WantedImages
 from dais.web.pages.job import charts_of, parts_of
 from dais.web.pages.jobs import Wanted, read_jobs
 from dais.web.pages.log import log_message, wire_line
@@ -49,6 +51,9 @@ PROGRESS_SECONDS = 0.5
 NEWEST_LINES = 200
 """Lines that a message about a log carries at most; the page asks for others where it shows them."""
 
+IMAGES = "images"
+"""The topic that tells of images and how far they are."""
+
 GONE, RESTARTS, SIGNED_OUT, REFUSED = 1000, 1012, 4401, 4400
 
 Message = dict[str, Any]
@@ -57,10 +62,11 @@ Message = dict[str, Any]
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """What a page shows. `query` and `account` are the list's, `ref` is the job's.
 
-    Of a log `run` and `stream` (None: the latest, all), and in `total` how many of its lines the page has.
+    Of a log `run` and `stream` (None: the latest, all), and in `total` how many of its lines the page has. Of an image
+    `ref` is its id or name, `query` its group, and `total` how far the page has its log.
     """
 
-    watch: Literal["jobs", "job", "log", "usage", "reports"]
+    watch: Literal["jobs", "job", "log", "usage", "reports", "images", "image"]
     query: str = ""
     account: str = ""
     ref: str = ""
@@ -170,6 +176,8 @@ class _Tab:
             "log": self._log,
             "usage": self._usage,
             "reports": self._reports,
+            "images": self._images,
+            "image": self._image,
         }
         try:
             async with aclosing(watchers[watch.watch](watch)) as messages:  # type: ignore[type-var]
@@ -226,10 +234,10 @@ class _Tab:
                 "alive": job.alive,
             }
 
-    async def _changes(self, verb: Callable[..., Any], *args: Any) -> AsyncIterator[Any]:
+    async def _changes(self, verb: Callable[..., Any], *args: Any, topic: str = NUMBERED) -> AsyncIterator[Any]:
         """What a verb reads, whenever it is another than before."""
         before = b""
-        with self._services.db.hints.subscribe(NUMBERED) as hint:
+        with self._services.db.hints.subscribe(topic) as hint:
             while True:
                 found = await self._look(verb, *args)
                 shown = msgspec.json.encode(found)
@@ -279,6 +287,29 @@ class _Tab:
                     "html": self._frame.part("parts/reported.html", "reported", *charts_of(report)),
                 }
             await asyncio.sleep(SAMPLE_SECONDS)
+
+    async def _images(self, watch: Watch) -> AsyncIterator[Message]:
+        wanted = WantedImages.of(dict(parse_qsl(watch.query)))
+        async for found in self._changes(read_images, wanted, topic=IMAGES):
+            now = self._services.clock.now()
+            yield {"kind": "images", "rows": self._frame.part("parts/images.html", "image_rows", found.images, now)}
+
+    async def _image(self, watch: Watch) -> AsyncIterator[Message]:
+        """How an image is, and what its build has printed since."""
+        told, before = watch.total, b""
+        with self._services.db.hints.subscribe(IMAGES) as hint:
+            while True:
+                known: OneImage = await self._look(one_image, watch.query or None, watch.ref, told)
+                afresh = known.next < told  # it is built anew
+                if afresh:
+                    known = await self._look(one_image, watch.query or None, watch.ref, 0)
+                told, shown = known.next, msgspec.json.encode((known.image, known.nodes, known.log))
+                if shown != before:
+                    before = shown
+                    parts = image_parts(self._frame, known)
+                    yield {"kind": "image", "parts": parts, "text": known.log, "next": told, "afresh": afresh}
+                await asyncio.sleep(PAUSE_SECONDS)
+                await hint.wait(POLL_SECONDS)
 
     async def _usage(self, watch: Watch) -> AsyncIterator[Message]:
         """What a job uses: all that is remembered of its latest run, then each sample as it is taken."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
 
@@ -12,6 +12,7 @@ from dais.data import Folder
 from dais.kit.clock import to_rfc3339
 from dais.web.ansi import visible
 from dais.web.view import place
+from dais.wire import answers
 
 
 class Spot(Protocol):
@@ -31,6 +32,12 @@ def folder_address(folder: Folder, path: str = "") -> str:
     """The address of a path in a folder."""
     base = f"{place(folder.account)}/folders/{quote(folder.name)}"
     return f"{base}/{quote(path)}" if path else base
+
+
+def image_address(image: answers.Image, act: str = "") -> str:
+    """Where an image has its page, or what is done with it."""
+    path = quote(image.id or image.name, safe="")
+    return f"/images/{path}{f'/{act}' if act else ''}?{urlencode({'group': image.group})}"
 
 
 def named(name: str) -> str:
@@ -72,6 +79,7 @@ def sorted_by(order: str, column: str) -> Markup:
 
 filters: dict[str, Any] = {
     "folder_address": folder_address,
+    "image_address": image_address,
     "instant": to_rfc3339,
     "last_name": last_name,
     "named": named,

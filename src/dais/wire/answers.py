@@ -167,6 +167,13 @@ class Registry(Answer, frozen=True, kw_only=True):
     created_at: str
 
 
+class RegistryChecked(Answer, frozen=True, kw_only=True):
+    """A registry that answers, and whom it lets in (None: everybody)."""
+
+    host: str
+    username: str | None = None
+
+
 class AllowedRegistries(Answer, frozen=True, kw_only=True):
     """An organization's `own` list of registries ([]: it has none), and those that its jobs may use (`usable`)."""
 

@@ -14,8 +14,6 @@ import pytest
 from sqlalchemy import select
 
 from dais.compute import (
-    EngineKind,
-    Kinds,
     NewBuild,
     RegistryChange,
     add_container_image,
@@ -32,19 +30,18 @@ from dais.compute import (
     set_registry,
     submit_job,
 )
-from dais.compute.groups.queries import group_row, node_rows
 from dais.compute.images.tables import registries
 from dais.data import store_source
 from dais.engines.container import ContainerEngine, ContainerOptions
 from dais.engines.contract import BuildRequest, Credentials
 from dais.identity import create_user
 from dais.kit.clock import ManualClock
-from dais.kit.database import Database, Statement, UnitOfWork
+from dais.kit.database import Database, Statement
 from dais.kit.errors import Conflict, DaisError, Forbidden, Invalid
 from dais.wire.answers import Image, JobDetail
 from dais.wire.spec import JobSpec, Resources
 from dais.wire.transfers import SourceFile, SourceManifest
-from tests.support.attaching import Machines
+from tests.support.boxes import DockerMachines, is_open
 from tests.support.containers import ContainerDaemon, Daemons
 from tests.support.registries import PASSWORD, USER, publish_for, registry
 from tests.support.world import World, running
@@ -71,21 +68,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         contextlib.closing(Daemons()) as daemons,
     ):
         yield Place(daemons.make("docker"), open_, closed)
-
-
-class DockerMachines(Machines):
-    """One engine of Docker's beside the fake ones."""
-
-    def __init__(self, clock: ManualClock, engine: ContainerEngine) -> None:
-        super().__init__(clock)
-        self._engine = engine
-
-    @property
-    def kinds(self) -> Kinds:
-        return {**super().kinds, "docker": lambda: EngineKind(ContainerOptions, self._made, self._check)}
-
-    def _made(self, options: ContainerOptions, group: str) -> ContainerEngine:
-        return self._engine
 
 
 class Boxes:
@@ -146,7 +128,7 @@ async def boxes(place: Place, database: Database, clock: ManualClock, tmp_path: 
     world.machines = DockerMachines(clock, engine)
     async with running(world) as world:
         await world.db.write(new_group, world.actor, BOXES, "docker", {}, "")
-        await world.until_true(lambda: world.db.read(_is_open), "the group is open")
+        await world.until_true(lambda: world.db.read(is_open, BOXES), "the group is open")
         for path in (tmp_path, *tmp_path.parents[:3]):
             path.chmod(path.stat().st_mode | 0o011)
         yield Boxes(world, place, engine)
@@ -319,11 +301,6 @@ def _source(world: World, dockerfile: str) -> str:
     digest = world.blobs.put(content)
     manifest = SourceManifest(files=[SourceFile(path="Dockerfile", size=len(content), digest=digest)])
     return store_source(world.blobs, manifest).digest
-
-
-def _is_open(uow: UnitOfWork) -> bool:
-    row = group_row(uow, BOXES)
-    return row is not None and row.problem is None and bool(node_rows(uow, BOXES))
 
 
 def _registries() -> Any:

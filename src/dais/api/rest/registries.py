@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from dais.api.context import Context
+from dais.api.registries import check_registry, rescan_registry
 from dais.api.routing import Routes
 from dais.compute import (
     RegistryChange,
@@ -67,6 +68,18 @@ async def change_registry(ctx: Context, host: str, body: RegistryChange) -> answ
 async def delete_registry(ctx: Context, host: str) -> None:
     """Its images that are there stay."""
     await ctx.db.write(remove_registry, ctx.actor, host)
+
+
+@routes.post("/v1/registries/{host}/check", summary="Ask whether a registry lets us in", action="installation:set")
+async def check(ctx: Context, host: str) -> answers.RegistryChecked:
+    """Whether it answers and takes the credentials that it was registered with."""
+    return await check_registry(ctx.services, ctx.actor, host)
+
+
+@routes.post("/v1/registries/{host}/rescan", summary="Look what a registry has", action="installation:set")
+async def rescan(ctx: Context, host: str, group: str | None = None, match: str = "") -> answers.Rescanned:
+    """Its tags become the installation's images of a group; `match` is like `ml/*`. Nothing is fetched."""
+    return await rescan_registry(ctx.services, ctx.actor, host, group, match)
 
 
 @routes.get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 import msgspec
@@ -244,6 +245,29 @@ def rescan_store(uow: UnitOfWork, actor: Actor, group: str, found: Sequence[Imag
         store_facts(uow, made.id, facts)
         new.append(made.name)
     return answers.Rescanned(new=new, seen=seen, gone=gone)
+
+
+def enter_found(
+    uow: UnitOfWork, actor: Actor, group: str, host: str, references: Sequence[str], match: str = ""
+) -> answers.Rescanned:
+    """Write what a registry has: what is new is the installation's. What is gone there is told, and stays as it is.
+
+    Raises Forbidden, TooMany.
+    """
+    require(uow, actor, "image:new", resource_id=f"{group}/")
+    known = {row.reference: row for row in uow.all(_in_store, group=group) if row.account_id is None}
+    new = [
+        enter_image(uow, group, None, reference, actor.id, origin="rescan").name
+        for reference in references
+        if reference not in known
+    ]
+    gone = [row.name for reference, row in known.items() if reference not in references and _is_of(row, host, match)]
+    return answers.Rescanned(new=new, seen=len(references) - len(new), gone=sorted(gone))
+
+
+def _is_of(row: Row, host: str, match: str) -> bool:
+    reference = parse_reference(row.reference)
+    return reference.registry == host and reference.tag is not None and fnmatchcase(reference.repository, match or "*")
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from dais.compute.images.asking import Access
 from dais.compute.images.tables import allowed_registries, registries
 from dais.engines.contract import Credentials
 from dais.identity import Actor, require, resolve_organization
@@ -173,6 +174,15 @@ def credentials_of(uow: UnitOfWork, vault: Vault, host: str) -> Credentials | No
         return None
     password = vault.open(row.password, *bound_to(host)).decode()
     return Credentials(registry=host, username=row.username, password=password)
+
+
+def registry_access(uow: UnitOfWork, actor: Actor, vault: Vault, host: str) -> Access:
+    """How a registry is asked; for administrators. Raises NotFound, Forbidden, Unavailable."""
+    require(uow, actor, "installation:set")
+    row = registry_row(uow, _host(host))
+    return Access(
+        host=row.host, kind=row.kind, insecure=bool(row.insecure), credentials=credentials_of(uow, vault, row.host)
+    )
 
 
 def reseal_registries(uow: UnitOfWork, actor: Actor, vault: Vault) -> int:

@@ -66,7 +66,9 @@ async def show_form(request: Request, frame: Frame) -> Response:
         form = form_from(msgspec.structs.replace(job.spec, account=job.spec.account or job.account))
         return await _page(request, frame, who, form, await _judge(frame, who, form), origin=job)
     group = request.query_params.get("group", "").strip()
-    form = JobForm(texts={name: text for name, text in (("account", account), ("group", group)) if text})
+    image = request.query_params.get("image", "").strip()
+    given = (("account", account), ("group", group), ("image", image))
+    form = JobForm(texts={name: text for name, text in given if text})
     return await _page(request, frame, who, form, Verdict())
 
 
