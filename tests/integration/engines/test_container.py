@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from dais.compute import get_report
+from dais.compute.reports.desk import Desk
 from dais.engines.container import ContainerEngine
 from dais.engines.contract import Bind, File, Limits, Phase, Terminal
+from dais.kit.clock import ManualClock
+from dais.kit.database import Database
+from tests.support import containers
 from tests.support.containers import USER, ContainerDaemon, ContainerHarness, Daemons
 from tests.support.engines import Watcher, eventually, output, printed, read_log, watching
+from tests.support.needs import needs_program
+from tests.support.world import World, running
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -268,3 +277,48 @@ def _names(directory: Path) -> list[str]:
 
 def _status(pid: int) -> str:
     return Path(f"/proc/{pid}/status").read_text()
+
+
+@KINDS
+async def test_a_job_reports_over_a_socket_that_only_it_sees(
+    kind: str, daemons: Daemons, database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    """The socket of a run, mounted read-only, is reached by the container's own user, who is not the server's."""
+    world = World(database, clock, tmp_path / "world")
+    program = tmp_path / "tools/reporter"
+    program.parent.mkdir()
+    source = Path(containers.__file__).with_name("reporter.c")
+    compiled = [str(needs_program("gcc")), "-static", "-O1", "-o", str(program), str(source)]
+    await asyncio.to_thread(lambda: subprocess.run(compiled, check=True, timeout=60))
+    async with running(world), opened(daemons.get(kind), tmp_path / "engine") as (harness, watcher):
+        runs = [await _running_run(world) for _ in range(2)]
+        desk = Desk(database, tmp_path / "sockets", lambda run_id: tmp_path / run_id)
+        desk.begin()
+        places = [await asyncio.to_thread(desk.place, run_id) for _, run_id in runs]
+        spec = harness.spec(("true",))
+        words = ('exec 2>&1; /tools/reporter /reports/socket "$0" && ls /reports && touch /reports/x; ls -a /sockets',)
+        spec = msgspec.structs.replace(
+            spec,
+            argv=("/bin/sh", "-c", *words, '{"accuracy": 0.75}'),
+            env={"PATH": "/bin"},
+            binds=(
+                Bind(source=str(places[0]), target="/reports"),
+                Bind(source=str(program.parent), target="/tools"),
+            ),
+        )
+        [handle] = await engine_of(harness).launch([spec])
+        await watcher.over(spec.attempt_id)
+        text = output(await read_log(engine_of(harness), handle)).decode()
+        assert text.splitlines()[:2] == ['{"ok":true}', "socket"], text
+        assert "Read-only file system" in text
+        assert "/sockets: No such file" in text
+        reports = [await world.db.read(get_report, world.actor, job_id) for job_id, _ in runs]
+        assert [[one.last for one in report.series] for report in reports] == [[0.75], []]
+        await desk.finish(run_id for _, run_id in runs)
+
+
+async def _running_run(world: World) -> tuple[str, str]:
+    """A job that runs, and its run."""
+    job_id = await world.submit("sleep-forever")
+    job = await world.state(job_id, "RUNNING")
+    return job_id, job.runs[-1].id
