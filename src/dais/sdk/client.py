@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation
 from dais.sdk.pages import whole
 from dais.sdk.profiles import Access, find_access
-from dais.sdk.transport import AsyncTransport, BlockingTransport, Target
+from dais.sdk.target import Target
+from dais.sdk.transport import AsyncTransport, BlockingTransport
 from dais.wire.answers import Me, Node, SignInLink, Version
 from dais.wire.meta import Meta
 

@@ -13,7 +13,8 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from dais.sdk.errors import BadAnswer, Conflict, DaisError, Invalid, NotFound, Unreachable, from_response
-from dais.sdk.transport import CONNECT_TIMEOUT, Target, is_loopback, root_words
+from dais.sdk.target import CONNECT_TIMEOUT, Target, is_loopback
+from dais.sdk.transport import root_words
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection as AsyncConnection

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
@@ -362,6 +361,7 @@ class AsyncJobs(JobsApi, Asynchronous):
 
     async def put(self, ref: str, local: str | Path, remote: str, *, note: Callable[[str], None] | None = None) -> None:
         """As `Jobs.put`; the work is done in a thread."""
+        import asyncio
 
         def copy() -> None:
             with self._client.blocking() as client:
@@ -373,6 +373,7 @@ class AsyncJobs(JobsApi, Asynchronous):
         self, ref: str, remote: str, local: str | Path, *, note: Callable[[str], None] | None = None
     ) -> None:
         """As `Jobs.fetch`; the work is done in a thread."""
+        import asyncio
 
         def copy() -> None:
             with self._client.blocking() as client:

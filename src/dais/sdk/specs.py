@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from dais.wire.read import check, read_fields, read_spec
 from dais.wire.spec import Input, JobSpec, Mount, Output, SecretUse
 
 
@@ -18,6 +17,8 @@ def make_spec(
 
     `account` is used when neither names one.
     """
+    from dais.wire.read import check, read_fields, read_spec  # most commands make no spec, and wait for every import
+
     document = {name: _plain(value) for name, value in fields.items() if value is not None}
     amounts = {name: value for name, value in resources.items() if value is not None}
     if amounts:
