@@ -35,6 +35,7 @@ from dais.identity import (
 from dais.identity.signing_in.invitations import invite
 from dais.kit.database import Statement, UnitOfWork, metadata
 from dais.kit.ids import new_id
+from dais.kit.vault import Vault
 from dais.wire.lake import NewVersion
 from dais.wire.spec import JobSpec, Resources
 from dais.wire.transfers import NewFolder
@@ -141,7 +142,7 @@ class Walk:
                 "image": add_image(uow, root, "default", f"i{n}", f"/srv/{n}", RootFacts()).name,
                 "box": self.box(uow, account, n),
                 "alias": f"a{n}",
-                "registry": set_registry(uow, root, vault, f"r{n}.example.org", RegistryChange(), new=True).host,
+                "registry": registered(uow, root, vault, f"r{n}.example.org") if "/registries" in address else "none",
                 "environment": claim_environment(uow, self.org, f"k{n}", **kinds).id,
                 "policy": create_policy(uow, root, "user", user.id, harmless).id,
                 "role_policy": create_policy(uow, root, "role", role.id, harmless).id,
@@ -164,6 +165,11 @@ class Walk:
     def changes(self) -> dict[str, int]:
         """How many rows there are of what may change, and how many changes were allowed."""
         return self.db.read_sync(_count)  # type: ignore[no-any-return]
+
+
+def registered(uow: UnitOfWork, root: Actor, vault: Vault, host: str) -> str:
+    """A registry that nobody has asked yet; its host."""
+    return set_registry(uow, root, vault, host, RegistryChange(), new=True).host
 
 
 def attached(uow: UnitOfWork, root: Actor, name: str) -> str:
