@@ -34,7 +34,7 @@ STEP = 50_000
 
 _numbers = "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) "
 _id = "'00000000-0000-7000-8000-' || CAST(100000000000 + i AS TEXT)"
-_value = "((i * 7919) % 1000003) / 1000003.0"
+_value = "((CAST(i AS BIGINT) * 7919) % 1000003) / 1000003.0"
 _model = (
     f"CASE WHEN i % 1000 = 7 THEN 'rare' WHEN {_value} < 0.2 THEN 'poor' WHEN i % 10 < 4 THEN 'cnn' ELSE 'other' END"
 )

@@ -11,7 +11,9 @@ from playwright.async_api import Browser, expect
 from dais.data import commit_files, create_file_set
 from dais.data.hashing import digest_of
 from dais.kit.database import UnitOfWork
+from dais.provenance import FILE, FILESET, update_meta
 from dais.wire.lake import NewVersion
+from dais.wire.meta import Moment
 from tests.support.screen import screen
 from tests.support.site import Site
 
@@ -75,3 +77,43 @@ async def test_every_page(browser: Browser, site: Site) -> None:
         await page.goto("/local/joe/filesets/mixed")
         await page.get_by_role("link", name="texts:1").click()
         await expect(page.get_by_role("heading", name="texts:1")).to_be_visible()
+
+
+async def test_metadata_is_set_found_and_removed(browser: Browser, site: Site) -> None:
+    async with screen(browser, site) as shown:
+        page = shown.page
+        await page.goto("/find")
+        await expect(page.get_by_role("heading", name="Find by tags")).to_be_visible()
+        await shown.check_looks("find-nothing-asked")
+        await site.world.db.write(fill, site)
+        await site.world.db.write(known, site)
+        await page.goto("/local/joe/filesets/mixed")
+        await page.get_by_label("Set", exact=True).fill('model=cnn accuracy=0.97 note="<i>so</i>" #best')
+        await page.get_by_role("button", name="Set", exact=True).click()
+        await expect(page.locator("#meta tbody tr")).to_have_count(4)
+        await expect(page.locator("#meta")).to_contain_text("<i>so</i>")
+        await shown.check_looks("set-metadata")
+        await page.get_by_role("button", name="Remove note").click()
+        await expect(page.locator("#meta tbody tr")).to_have_count(3)
+        await page.goto("/filesets")
+        await page.get_by_role("link", name="Find", exact=True).click()
+        await page.get_by_label("with").fill("model=cnn max(accuracy)")
+        await page.get_by_role("button", name="Find", exact=True).click()
+        await expect(page.locator("#found tbody tr")).to_have_count(1)
+        await shown.check_looks("found")
+        await page.get_by_role("link", name="mixed:1").click()
+        await expect(page.get_by_role("heading", name="mixed:1", exact=True)).to_be_visible()
+        await page.goto("/local/joe/find?kind=fileset&q=model%3D")
+        await expect(page.get_by_role("alert")).to_contain_text("model= needs a value")
+        await shown.check_looks("find-wrong")
+        await page.goto("/local/joe/find?kind=file&q=has(model)&order=-path")
+        await expect(page.locator("#found tbody tr")).to_have_count(1)
+        await page.get_by_role("link", name="/data/a.txt:2").click()
+        await expect(page.locator("#meta tbody tr")).to_have_count(2)
+
+
+def known(uow: UnitOfWork, site: Site) -> None:
+    """Metadata of some of them."""
+    joe = site.world.actor
+    update_meta(uow, joe, FILE, "/data/a.txt", values={"model": "<b>x</b>", "at": Moment("2026-01-31T12:00:00Z")})
+    update_meta(uow, joe, FILESET, "texts", values={"model": "cnn", "accuracy": 0.5})

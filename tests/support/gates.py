@@ -318,6 +318,7 @@ PAGES: dict[str, Call] = {
     "POST /device": Call(own=True),
     "GET /files": Call(own=True),
     "GET /filesets": Call(own=True),
+    "GET /find": Call(own=True),
     "GET /folders": Call(own=True),
     "GET /folders/new": Call(own=True),
     "POST /folders/new": Call(body={"name": "n{n}", "account": "{account}"}, needs="account:get data:get"),
@@ -367,6 +368,10 @@ PAGES: dict[str, Call] = {
     "POST /uploads/{folder}/pack": Call(raw=b""),
     "GET /{organization}/{account}/files": Call(query="?path=/d{n}/a", needs="account:get"),
     "GET /{organization}/{account}/files/content": Call(query="?path=/d{n}/a", needs="account:get"),
+    "GET /{organization}/{account}/find": Call(query="?q=", needs="account:get"),
+    "POST /{organization}/{account}/meta": Call(
+        body={"kind": "fileset", "ref": "{fileset}", "words": "a=1", "back": "/"}, needs="account:get fileset:get"
+    ),
     "GET /{organization}/{account}/filesets": Call(needs="account:get"),
     "GET /{organization}/{account}/filesets/{name}": Call(needs="account:get"),
     "GET /{organization}/{account}/filesets/{name}/lineage": Call(needs="account:get"),

@@ -18,6 +18,7 @@ from dais.api.images import (
     remove_root_image,
     rescan_group,
 )
+from dais.api.kinds import KINDS, kind_named
 from dais.api.limits import UserLimits
 from dais.api.registries import check_registry, rescan_registry
 from dais.api.rest import all_routes
@@ -37,6 +38,8 @@ __all__ = [
     "commit_job",
     "build_image",
     "add_root_image",
+    "KINDS",
+    "kind_named",
     "Application",
     "Asking",
     "Asks",

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dais.compute import (
+    JOB,
     find_job,
     get_job,
     get_report,
@@ -29,6 +30,7 @@ from dais.web.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
 from dais.web.frame import Frame, see_other
 from dais.web.guard import check_form_token, read_form, visitor
 from dais.web.pages.log import index_of, number_of, page_of, read_job, ref_of, tab_address
+from dais.web.pages.meta import described
 from dais.wire import answers
 from dais.wire.reports import JobReport, Series
 from dais.wire.reproduction import Reproduction
@@ -62,6 +64,8 @@ async def show_job(request: Request, frame: Frame) -> Response:
     if tab == "metrics":
         report: JobReport = await frame.services.db.read(get_report, who.actor, job.id, run=values["run"])
         values |= dict(zip(("report", "charts", "box"), charts_of(report), strict=True))
+    if tab == "overview":
+        values["meta"] = await frame.services.db.read(described, who.actor, JOB, job.id)
     tabs = [(tab_address(job, name), word, name == tab) for name, word in TABS]
     return frame.page(request, "job.html", who, account=job.account, job=job, tab=tab, tabs=tabs, **values)
 

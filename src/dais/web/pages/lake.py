@@ -27,10 +27,12 @@ from dais.data import (
 from dais.identity import Account, Actor, resolve_account
 from dais.kit.database import UnitOfWork
 from dais.kit.paging import Page
+from dais.provenance import FILE, FILESET
 from dais.web import view
 from dais.web.frame import Frame
 from dais.web.guard import visitor
 from dais.web.pages.folders import account_of
+from dais.web.pages.meta import described
 from dais.web.transfers import SANDBOX
 
 PAGE = 100
@@ -46,6 +48,9 @@ async def show_files(request: Request, frame: Frame) -> Response:
     path, cursor = request.query_params.get("path", "/"), request.query_params.get("cursor", "")
     read, template = (_directory, "lake_files.html") if path.endswith("/") else (_versions, "lake_file.html")
     where, found = await frame.services.db.read(read, who.actor, account_of(request), path, cursor)
+    known = None
+    if not path.endswith("/"):
+        known = await frame.services.db.read(described, who.actor, FILE, path, where.id)
     return frame.page(
         request,
         template,
@@ -54,6 +59,7 @@ async def show_files(request: Request, frame: Frame) -> Response:
         base=f"{view.place(where.full_name)}/files",
         path=path,
         trail=_trail(where, path),
+        meta=known,
         line=shlex.join(["dais", "file", "download", "--account", where.full_name, path, "."]),
         found=found.items,
         older=_more(request, found),
@@ -157,7 +163,15 @@ def _set(
         changes = compare_file_sets(uow, actor, other, found.full_name, account=where.id)
     page = list_file_set_files(uow, actor, found.full_name, account=where.id, limit=PAGE, cursor=cursor or None)
     versions = list_file_set_versions(uow, actor, found.name, account=where.id, limit=PAGE).items
-    return where, {"found": found, "files": page, "versions": versions, "changes": changes, "other": other}
+    meta = described(uow, actor, FILESET, found.full_name, where.id)
+    return where, {
+        "meta": meta,
+        "found": found,
+        "files": page,
+        "versions": versions,
+        "changes": changes,
+        "other": other,
+    }
 
 
 def _trail(where: Account, path: str) -> list[tuple[str, str]]:
