@@ -47,6 +47,10 @@ BOXED = "?group=boxes"
 SEEN_BOX = "account:get image:get"
 KINDS = (("file", "file"), ("fileset", "fileset"), ("folder", "data"), ("job", "job"))
 THINGS = {"file": "/d{n}/a", "fileset": "{fileset}", "folder": "{folder}", "job": "{job}"}
+FOUND = [
+    Call(action=f"{kind}:get", body={"kind": name, "account": "{account}"}, needs=NAMED, shown=False)
+    for name, kind in KINDS
+]
 GRANT = {"statements": ["{action}@{org}:team:*"]}
 
 
@@ -83,14 +87,8 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/find": [
         Call(action=f"{kind}:get", query=f"{ACCOUNT}&kind={name}", needs=NAMED, shown=False) for name, kind in KINDS
     ],
-    "POST /v1/find": [
-        Call(action=f"{kind}:get", body={"kind": name, "account": "{account}"}, needs=NAMED, shown=False)
-        for name, kind in KINDS
-    ],
-    "POST /v1/find/count": [
-        Call(action=f"{kind}:get", body={"kind": name, "account": "{account}"}, needs=NAMED, shown=False)
-        for name, kind in KINDS
-    ],
+    "POST /v1/find": FOUND,
+    "POST /v1/find/count": FOUND,
     "GET /v1/meta": [
         Call(action=f"{kind}:get", query=f"{ACCOUNT}&kind={name}&ref={THINGS[name]}", needs=NAMED)
         for name, kind in KINDS

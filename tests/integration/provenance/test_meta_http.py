@@ -117,6 +117,10 @@ def test_written_queries_and_what_is_wrong_with_them(site: Api, client: Client) 
         ):
             refused = http.get("/v1/find", params=query)
             assert (refused.status_code, refused.json()["code"]) == (400, code)
+        for deep in (10, 500, 50_000):
+            where = '{"any": [' * deep + '{"key": "a", "op": "exists"}' + "]}" * deep
+            text = '{"kind": "file", "where": [' + where + "]}"
+            assert http.post("/v1/find", content=text).status_code == 400
         for text in ('{"values": {"a": NaN}}', '{"values": {"a": [1]}}', '{"values": {"a": null}}', '{"valus": {}}'):
             refused = http.patch("/v1/meta?kind=fileset&ref=s0", content=text)
             assert refused.status_code == 400

@@ -12,10 +12,13 @@ from dais.kit.database import UnitOfWork
 from dais.kit.errors import Invalid
 from dais.provenance import Described, count_found, delete_meta, find, get_meta, update_meta
 from dais.wire import answers
-from dais.wire.meta import Condition, Counted, Meta, MetaChange, MetaRemoved, Query
+from dais.wire.meta import MAX_CONDITIONS, Condition, Counted, Meta, MetaChange, MetaRemoved, Query
 from dais.wire.query import QueryError, parse_order, parse_query
 
 routes = Routes()
+
+FEW = 20
+"""Answers up to here are looked for at once."""
 
 READS = ("file:get", "fileset:get", "data:get", "job:get")
 WRITES = ("file:set", "fileset:set", "data:set", "job:set")
@@ -89,6 +92,14 @@ def written(text: str, kind: str) -> tuple[Condition, ...]:
         raise Invalid(str(error), code="bad-query", at=error.at) from error
 
 
+def has_pattern(one: Condition, depth: int = 0) -> bool:
+    """Whether it is, or holds, a regular expression, or is more than a query may be."""
+    parts = (*one.any, *one.all)
+    if one.op == "~" or depth > MAX_CONDITIONS or len(parts) > MAX_CONDITIONS:
+        return True
+    return any(has_pattern(part, depth + 1) for part in parts)
+
+
 def meta_answer(found: Described) -> Meta:
     """What is known of an entity as the API tells it."""
     return Meta(
@@ -105,7 +116,9 @@ def meta_answer(found: Described) -> Meta:
 
 
 async def _found(ctx: Context, query: Query) -> answers.Page[Meta]:
-    page = await ctx.db.read(
+    few = query.limit <= FEW or any(one.op in ("max", "min") for one in query.where)
+    plain = not any(has_pattern(one) for one in query.where)  # matched in Python, whose time nothing bounds
+    page = await (ctx.db.glance if few and plain else ctx.db.read)(
         find,
         ctx.actor,
         kind_named(query.kind),
