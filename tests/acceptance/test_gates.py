@@ -27,7 +27,8 @@ from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.ids import new_id
 from dais.web import ALL
-from tests.support.gates import CALLS, EVERYTHING, PAGES, Call
+from tests.support.calls import EVERYTHING, Call
+from tests.support.gates import CALLS, PAGES
 from tests.support.site import running_site
 from tests.support.walking import Walk
 from tests.support.world import World
@@ -48,6 +49,7 @@ _kinds = {
     "keys": "user_key",
     "invitations": "invitation",
     "secrets": "secret",
+    "templates": "template",
     "images": "image",
     "groups": "group",
     "identity-providers": "provider",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dais.api import all_routes
 from dais.web import ALL
-from tests.support.gates import CALLS, PAGES, Call
+from tests.support.calls import Call
+from tests.support.gates import CALLS, PAGES
 
 
 def test_every_address_is_in_the_table_of_gates() -> None:

@@ -6,38 +6,7 @@ that the walk makes (`things`); so are the `{words}` in bodies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-EVERYTHING = "*"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """One way to call an address. `action`: where the address has several, the one that this call asks for.
-
-    `needs` are other actions without which the thing cannot be named, or the act is refused for another reason (nobody
-    grants more than they have: then it is EVERYTHING). `whole`: no narrowed token may do it. `shown` is False where
-    every answer is filtered, and nothing refused.
-
-    What a predefined role lets everybody do, only a narrowed token can lack: `own` is for oneself or everywhere,
-    `inside` for the members of the organization. `seen`: others see that it is there. `apart`: it is done in the
-    caller's own organization, and cannot reach another.
-    """
-
-    action: str = ""
-    query: str = ""
-    body: Any = None
-    raw: bytes | None = None
-    needs: str = ""
-    of: str = ""
-    own: bool = False
-    inside: bool = False
-    seen: bool = False
-    apart: bool = False
-    whole: bool = False
-    shown: bool = True
-
+from tests.support.calls import EVERYTHING, Call
 
 SPEC = {"command": ["true"], "account": "{account}", "resources": {"cpu": 0.1, "mem": 1 << 20}}
 ACCOUNT = "?account={account}"
@@ -252,6 +221,15 @@ CALLS: dict[str, Call | list[Call]] = {
     "DELETE /v1/teams/{ref}/members": Call(query="?user={user}", needs="team:get user:get"),
     "GET /v1/teams/{ref}/policies": Call(needs="team:get"),
     "POST /v1/teams/{ref}/policies": Call(body=GRANT, needs="team:get"),
+    "GET /v1/templates": Call(query=ACCOUNT, needs=NAMED),
+    "POST /v1/templates": Call(
+        body={"name": "n{n}", "spec": SPEC, "cpu": [0.1], "mem": [4 << 20]}, needs=f"{NAMED} group:get"
+    ),
+    "GET /v1/templates/{ref}": Call(),
+    "DELETE /v1/templates/{ref}": Call(),
+    "POST /v1/templates/{ref}/cancel": Call(action="job:kill", needs="job:get"),
+    "POST /v1/templates/{ref}/jobs": Call(body={"parameters": {}}, needs=f"{NAMED} job:get group:get"),
+    "POST /v1/templates/{ref}/predict": Call(body={"parameters": {}}),
     "GET /v1/trace": [
         Call(action="fileset:get", query=f"{ACCOUNT}&ref={{fileset}}", needs=NAMED),
         Call(action="file:get", query=f"{ACCOUNT}&ref=/d{{n}}/a", needs=NAMED),

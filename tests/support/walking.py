@@ -5,13 +5,26 @@ from __future__ import annotations
 import itertools
 
 import httpx2
+import msgspec
 from sqlalchemy import Table, func, select
 
 from dais.api import make_folder
-from dais.compute import RegistryChange, add_image, new_group, set_alias, set_registry, set_secret, submit_job
+from dais.compute import (
+    ProvisioningSettings,
+    RegistryChange,
+    add_image,
+    new_group,
+    register_template,
+    set_alias,
+    set_registry,
+    set_secret,
+    submit_job,
+)
 from dais.compute.environments.commands import claim_environment
 from dais.compute.groups.commands import register_group
 from dais.compute.images.changes import enter_image
+from dais.compute.provisioning.commands import end_template
+from dais.compute.provisioning.model import Sample, fit
 from dais.data import commit_files, create_file_set
 from dais.data.hashing import digest_of
 from dais.engines.contract import RootFacts
@@ -38,6 +51,7 @@ from dais.kit.ids import new_id
 from dais.kit.vault import Vault
 from dais.wire.lake import NewVersion
 from dais.wire.spec import JobSpec, Resources
+from dais.wire.templates import NewTemplate
 from dais.wire.transfers import NewFolder
 from tests.support.site import Site
 from tests.support.sso import only_provider
@@ -57,7 +71,7 @@ CHANGES = (
         "log_limits",
         "notify_settings",
     ),
-    *("identity_providers", "files", "file_versions", "file_sets", "file_set_versions"),
+    *("identity_providers", "files", "file_versions", "file_sets", "file_set_versions", "templates"),
 )
 """Tables that no refused request may touch."""
 _counted: dict[str, Statement] = {}
@@ -137,6 +151,7 @@ class Walk:
                 "digest": DIGEST,
                 "fileset": create_file_set(uow, root, f"f{n}", [f"/d{n}/a"], account=account).name,
                 "upload": "u",
+                "template": self.template(uow, account, n),
                 "job": submit_job(uow, root, spec, settings).id,
                 "group": attached(uow, root, f"g{n}") if "/groups" in address else "none",
                 "image": add_image(uow, root, "default", f"i{n}", f"/srv/{n}", RootFacts()).name,
@@ -153,6 +168,15 @@ class Walk:
 
         made: dict[str, str] = await db.write(make)
         return made
+
+    def template(self, uow: UnitOfWork, account: str, n: int) -> str:
+        """A template that is ready; its number."""
+        spec = JobSpec(command=("true",), account=account)
+        new = NewTemplate(name=f"t{n}", spec=spec, cpu=(0.1,), mem=(4 << 20,))
+        made = register_template(uow, self.root, new, self.site.world.settings, ProvisioningSettings())
+        fitted = fit((), [Sample((), 0.1, 4 << 20, 1.0)] * 3)
+        end_template(uow, made.id, "ready", None, msgspec.json.encode(fitted).decode())
+        return str(made.number)
 
     def box(self, uow: UnitOfWork, account: str, n: int) -> str:
         """A container image of the account, with an alias, in a group whose engine is away."""

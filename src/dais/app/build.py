@@ -21,7 +21,7 @@ from dais.app.engines import engine_kinds
 from dais.app.remote import make_remote
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
-from dais.compute import Compute, Notifier, Retention
+from dais.compute import Compute, Notifier, Profiler, Retention
 from dais.data import DataSettings, FolderStore, keep_tidy, open_blobs
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
@@ -69,7 +69,10 @@ class App:
         retention = Retention(
             self.db, self.services.blobs, self.services.settings["compute"], self.services.settings["audit"]
         )
-        for loop in (outbox.relay(self.db), outbox.purger(self.db), self.notifier.loop, retention.loop):
+        loaded = self.services.settings
+        profiler = Profiler(self.db, loaded["compute"], loaded["provisioning"])
+        ours = (self.notifier.loop, retention.loop, profiler.loop)
+        for loop in (outbox.relay(self.db), outbox.purger(self.db), *ours):
             self._tasks.append(asyncio.create_task(_seen(loop), name=loop.name))
         tidying = keep_tidy(self.db, self.services.folders, self.services.settings["data"])
         self._tasks.append(asyncio.create_task(tidying, name="tidying up"))

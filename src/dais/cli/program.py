@@ -30,6 +30,10 @@ COMMANDS: dict[str, Entry] = {
     "open": Entry("dais.cli.open:open_pages", "Open the web pages in the browser, signed in."),
     "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
     "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),
+    "template": Entry(
+        "dais.cli.template:template",
+        "Learn how long a job takes with what it is given, and run it with the best allocation.",
+    ),
     "folder": Entry("dais.cli.folder:folder", "Make folders, and move files into and out of them."),
     "data": Entry("dais.cli.folder:folder", "The same as `dais folder`.", alias_of="folder"),
     "file": Entry("dais.cli.file:file", "Upload, download and list versioned files."),

@@ -58,7 +58,7 @@ def run(
       dais run --detach --name nightly -- make all
       dais run --field runs.memoryPeak -- python train.py
     """
-    requirements = _requirements(given, directory, no_source)
+    requirements = requirements_of(given, directory, no_source)
     spec = read_given(given, words, requirements=requirements)
     try:
         if given["dry_run"]:
@@ -84,7 +84,7 @@ def run(
     leave(exit_code(ended))
 
 
-def _requirements(given: dict[str, Any], directory: str, no_source: bool) -> str | None:
+def requirements_of(given: dict[str, Any], directory: str, no_source: bool) -> str | None:
     """`--requirements` names a file from here; in the spec it is a path inside the source."""
     named = given.pop("requirements")
     given["requirements"] = None

@@ -63,6 +63,11 @@ from dais.compute.meter import SAMPLE_SECONDS, Sample
 from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal_signing, set_targets
 from dais.compute.notify.notifier import Notifier
 from dais.compute.notify.settings import NotifySettings
+from dais.compute.provisioning.commands import cancel_template, register_template, remove_template
+from dais.compute.provisioning.predicting import predict, submit_provisioned
+from dais.compute.provisioning.profiling import Profiler
+from dais.compute.provisioning.queries import find_template, get_template, list_templates
+from dais.compute.provisioning.settings import ProvisioningSettings
 from dais.compute.reports.queries import get_report, latest_metrics
 from dais.compute.reproducing.commands import reproduce_job
 from dais.compute.reproducing.comparing import get_reproduction, reproduces, reproductions_of
@@ -107,6 +112,8 @@ __all__ = [
     "NotifySettings",
     "Partial",
     "Position",
+    "Profiler",
+    "ProvisioningSettings",
     "RegistryChange",
     "Retention",
     "Sample",
@@ -120,6 +127,7 @@ __all__ = [
     "begin_build",
     "begin_commit",
     "begin_import",
+    "cancel_template",
     "check_new_group",
     "check_new_image",
     "check_removal",
@@ -132,6 +140,7 @@ __all__ = [
     "find_job",
     "find_kind",
     "find_partial",
+    "find_template",
     "forget_group",
     "forget_image",
     "get_allowed",
@@ -141,6 +150,7 @@ __all__ = [
     "get_job",
     "get_log_limits",
     "get_secret",
+    "get_template",
     "get_wishes",
     "group_problems",
     "image_log",
@@ -157,11 +167,14 @@ __all__ = [
     "list_nodes",
     "list_registries",
     "list_secrets",
+    "list_templates",
     "new_group",
     "new_signing",
     "owner_of",
     "position_from",
+    "predict",
     "read_options",
+    "register_template",
     "remove_alias",
     "remove_environment",
     "remove_group",
@@ -169,6 +182,7 @@ __all__ = [
     "remove_job",
     "remove_registry",
     "remove_secret",
+    "remove_template",
     "remove_unused_file",
     "remove_unused_file_set",
     "remove_unused_folder",
@@ -193,6 +207,7 @@ __all__ = [
     "store_group",
     "store_image_size",
     "submit_job",
+    "submit_provisioned",
     "tree_size",
     "written_options",
 ]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dais.sdk.secrets import AsyncSecrets, Secrets
     from dais.sdk.sources import AsyncSources, Sources
     from dais.sdk.teams import AsyncTeams, Teams
+    from dais.sdk.templates import AsyncTemplates, Templates
     from dais.sdk.users import AsyncUsers, Users
 
 R = TypeVar("R")
@@ -132,6 +133,7 @@ class Client(ClientApi, Blocking):
     secrets: Secrets = resource("dais.sdk.secrets:Secrets")
     sources: Sources = resource("dais.sdk.sources:Sources")
     teams: Teams = resource("dais.sdk.teams:Teams")
+    templates: Templates = resource("dais.sdk.templates:Templates")
     users: Users = resource("dais.sdk.users:Users")
 
     def __init__(
@@ -198,6 +200,7 @@ class AsyncClient(ClientApi, Asynchronous):
     secrets: AsyncSecrets = resource("dais.sdk.secrets:AsyncSecrets")
     sources: AsyncSources = resource("dais.sdk.sources:AsyncSources")
     teams: AsyncTeams = resource("dais.sdk.teams:AsyncTeams")
+    templates: AsyncTemplates = resource("dais.sdk.templates:AsyncTemplates")
     users: AsyncUsers = resource("dais.sdk.users:AsyncUsers")
 
     def __init__(

@@ -38,6 +38,7 @@ from dais.api.rest import (
     sources,
     system,
     teams,
+    templates,
     transfers,
     users,
 )
@@ -66,6 +67,7 @@ PARTS = (
     reproduction,
     logs,
     execution,
+    templates,
     environments,
     secrets,
     images,

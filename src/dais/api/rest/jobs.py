@@ -81,7 +81,7 @@ async def submit(
 
 async def check_job(services: Services, actor: Actor, spec: JobSpec) -> DryRun:
     """Every check of a submit, without making anything. Raises as `submit_job` does, and NotFound `no-such-source`."""
-    await _check(services, spec)
+    await check_written(services, spec)
     checked = await services.db.read(check_spec, actor, spec, services.compute.settings)
     return DryRun(
         spec=spec, account=checked.account.full_name, group=checked.group.name, warnings=list(checked.warnings)
@@ -90,7 +90,7 @@ async def check_job(services: Services, actor: Actor, spec: JobSpec) -> DryRun:
 
 async def make_job(services: Services, actor: Actor, spec: JobSpec, key: str | None) -> answers.JobDetail:
     """Submit a job, once for each idempotency key. Raises as `submit_job` does, and NotFound `no-such-source`."""
-    await _check(services, spec)
+    await check_written(services, spec)
     services.limits.submit(actor.id)
 
     job: answers.JobDetail = await services.db.write(submit_job, actor, spec, services.compute.settings, key=key)
@@ -222,7 +222,8 @@ async def usage(ctx: Context, ref: str, account: str | None = None) -> Usage:
     )
 
 
-async def _check(services: Services, spec: JobSpec) -> None:
+async def check_written(services: Services, spec: JobSpec) -> None:
+    """Refuse a spec that is wrong in itself, and keep its source. Raises Invalid, NotFound `no-such-source`."""
     try:
         check(spec)
     except SpecError as error:

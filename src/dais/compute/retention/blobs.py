@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, select
 from dais.compute.environments.tables import environments
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.logs import decode_segments
+from dais.compute.provisioning.tables import templates
 from dais.data import BlobStore, lake_digests, read_source
 from dais.kit.database import Database, Row, Statement, UnitOfWork
 from dais.kit.errors import DaisError
@@ -25,6 +26,12 @@ PAGE = 1_000
 
 _jobs = Statement(
     select(jobs.c.number, jobs.c.spec).where(jobs.c.number > bindparam("after")).order_by(jobs.c.number).limit(PAGE)
+)
+_templates = Statement(
+    select(templates.c.number, templates.c.spec)
+    .where(templates.c.number > bindparam("after"))
+    .order_by(templates.c.number)
+    .limit(PAGE)
 )
 _logs = Statement(
     select(runs.c.id, runs.c.log_segments)
@@ -78,11 +85,13 @@ async def needed(db: Database, blobs: BlobStore) -> set[str]:
             after = rows[-1].id
             used.update(segment.digest for row in rows for segment in decode_segments(row.log_segments))
     sources: set[str] = set()
-    number = 0
-    # In the order of their numbers, so that what is submitted meanwhile is seen, too.
-    while rows := await db.read(_page, _jobs, number):
-        number = rows[-1].number
-        sources.update(found for row in rows if (found := _source.decode(row.spec).source) is not None)
+    # In the order of their numbers, so that what is submitted meanwhile is seen, too. Templates come first: jobs are
+    # made of them.
+    for statement in (_templates, _jobs):
+        number = 0
+        while rows := await db.read(_page, statement, number):
+            number = rows[-1].number
+            sources.update(found for row in rows if (found := _source.decode(row.spec).source) is not None)
     run = ""
     while rows := await db.read(_page, _partials, run):
         run = rows[-1].id
