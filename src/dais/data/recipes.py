@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 from blake3 import blake3
 
+from dais.data.hashing import feed
 from dais.kit.errors import Invalid, Unavailable
 from dais.wire.lake import MAX_CHUNK, Chunk, Recipe
 
@@ -63,10 +64,9 @@ def digest_of_chunks(chunks: list[Chunk], open_chunk: Callable[[str], BinaryIO])
     hasher = blake3()
     for chunk in chunks:
         with open_chunk(chunk.digest) as file:
-            data = file.read()
-        if len(data) != chunk.size:
-            raise Invalid(f"the chunk {chunk.digest} has {len(data):,} bytes, not {chunk.size:,}", code="bad-recipe")
-        hasher.update(data)
+            size = feed(hasher, file.fileno(), 0, None)
+        if size != chunk.size:
+            raise Invalid(f"the chunk {chunk.digest} has {size:,} bytes, not {chunk.size:,}", code="bad-recipe")
     return f"blake3:{hasher.hexdigest()}"
 
 

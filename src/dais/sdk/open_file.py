@@ -84,11 +84,12 @@ class OpenFile:
         )
 
     def _hash(self, end: int) -> None:
+        buffer = memoryview(bytearray(CHUNK))
         while self._hashed < end and (
-            piece := os.pread(self.file.fileno(), min(CHUNK, end - self._hashed), self._hashed)
+            got := os.preadv(self.file.fileno(), [buffer[: end - self._hashed]], self._hashed)
         ):
-            self._hasher.update(piece)
-            self._hashed += len(piece)
+            self._hasher.update(buffer[:got])
+            self._hashed += got
 
 
 def changed(location: str) -> Invalid:

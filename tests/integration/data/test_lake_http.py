@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -231,3 +232,44 @@ def test_a_commit_of_contents_that_are_not_there_is_refused(client: Client, lake
     assert (answer.status, answer.json["code"]) == (400, "wrong-size")
     with pytest.raises(DaisError, match="no file"):
         client.files.get("/a")
+
+
+@pytest.mark.parametrize(
+    "path,code",
+    [
+        ("/a/../../etc/passwd", "path-outside"),
+        ("/a//b", "bad-path"),
+        ("/a/./b", "bad-path"),
+        ("/a\tb", "control-character"),
+        ("/a\0b", "nul-character"),
+        ("/a\r\nb", "control-character"),
+        ("/" + "a" * 5_000, "path-too-long"),
+        ("/a:3", "bad-path"),
+        ("/dir/", "bad-path"),
+    ],
+)
+def test_a_path_that_cannot_be_is_refused_at_every_address(lake: Api, path: str, code: str) -> None:
+    (digest,) = lake.services.blobs.put_many([b"content"])
+    body = {"files": [{"path": path, "digest": digest, "size": 7, "executable": False}]}
+    answers = [lake.ask("POST", "/v1/files", json.dumps(body))]
+    if path not in ("/a:3", "/dir/"):
+        address = quote(path, safe="")
+        answers += [
+            lake.ask("GET", f"/v1/files/versions?path={address}"),
+            lake.ask("GET", f"/v1/files/content?path={address}"),
+            lake.ask("DELETE", f"/v1/files?path={address}"),
+            lake.ask("POST", "/v1/files/resolve", json.dumps({"files": [path]})),
+        ]
+    for answer in answers:
+        assert answer.status in (400, 422), (answer.status, answer.body)
+        assert answer.json["code"] == code
+        assert len(answer.body) < 2_000, "what was sent is not sent back whole"
+    assert lake.ask("GET", "/v1/files?path=/").json["items"] == []
+
+
+def test_forms_of_unicode_are_one_name(lake: Api, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    (composed,) = client.files.upload([(tmp_path / "file", "/caf\u00e9.txt")])
+    (combined,) = client.files.upload([(tmp_path / "file", "/cafe\u0301.txt")])
+    assert (composed.path, composed.version) == (combined.path, combined.version) == ("/caf\u00e9.txt", 1)
+    assert client.files.get("/cafe\u0301.txt").path == "/caf\u00e9.txt"
