@@ -32,6 +32,16 @@ from dais.data.lake.set_reading import (
 )
 from dais.data.lake.sets import create_file_set, remove_file_set
 from dais.data.lake.trees import TreeWriter
+from dais.data.lake.sessions import (
+    Session,
+    abort_session,
+    begin_session,
+    commit_session,
+    end_session,
+    note_content,
+    session_file,
+    session_state,
+)
 from dais.data.lake.types import CommittedFile, Directory, LakeFile, SetVersion
 from dais.data.opening import open_blobs
 from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, get_folder, list_folders
@@ -54,6 +64,14 @@ from dais.data.unpacking import UnpackLimits, unpack
 from dais.data.uploads import begin_upload, check_upload, drop_upload, upload_key, write_pack, write_piece
 
 __all__ = [
+    "Session",
+    "abort_session",
+    "begin_session",
+    "commit_session",
+    "end_session",
+    "note_content",
+    "session_file",
+    "session_state",
     "Found",
     "look_through",
     "take",

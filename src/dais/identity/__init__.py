@@ -8,6 +8,7 @@ from dais.identity.challenges import Challenge, lost_challenge, new_challenge, t
 from dais.identity.commands.accounts import create_account, grant_account, rename_account
 from dais.identity.commands.organizations import create_organization, demand_second_factor, rename_organization
 from dais.identity.commands.policies import create_policy, remove_policy
+from dais.identity.commands.projects import NewProject, add_project_user, create_project, project_of
 from dais.identity.commands.roles import (
     add_role_member,
     create_role,
@@ -172,6 +173,10 @@ from dais.identity.types import (
 from dais.identity.urns import INSTALLATION, Resource, urn
 
 __all__ = [
+    "NewProject",
+    "add_project_user",
+    "create_project",
+    "project_of",
     "ACTIONS",
     "CHANGED",
     "DEFAULT_SETTINGS",

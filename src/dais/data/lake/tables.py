@@ -99,3 +99,27 @@ file_set_parents = Table(
     Column("parent_version_id", Id, ForeignKey("file_set_versions.id"), primary_key=True),
     Index("ix_file_set_parents_parent_version_id", "parent_version_id"),
 )
+
+upload_sessions = Table(
+    "upload_sessions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account_id", Id, ForeignKey("accounts.id"), nullable=False),
+    Column("user_id", Id, ForeignKey("users.id"), nullable=False),
+    # open, done or aborted; those of yesterday are forgotten.
+    Column("state", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index("ix_upload_sessions_created_at", "created_at"),
+)
+
+upload_session_files = Table(
+    "upload_session_files",
+    metadata,
+    Column("session_id", Id, ForeignKey("upload_sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("path", Path, nullable=False),
+    # What has come; then the version that it got.
+    Column("digest", Digest),
+    Column("size", BigInteger),
+    Column("version", Integer),
+)

@@ -22,7 +22,7 @@ from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid, NotFound
 from dais.kit.ids import new_id
 
-TOKEN_KINDS = ("user", "job", "role", "pair")
+TOKEN_KINDS = ("user", "job", "role", "pair", "acai")
 
 _insert_token = Statement(
     insert(tokens).values(
