@@ -3,6 +3,7 @@
 from dais.api.application import Application
 from dais.api.asking import Asking, Asks, asks
 from dais.api.auth import Authenticator, tokens_in_address
+from dais.api.compat.acai import AcaiApplication
 from dais.api.context import Context, Parts, Services
 from dais.api.downloads import Head, attachment, opened_file, send_file, send_pieces
 from dais.api.errors import Disconnected, HttpProblem, describe
@@ -40,6 +41,7 @@ __all__ = [
     "add_root_image",
     "KINDS",
     "kind_named",
+    "AcaiApplication",
     "Application",
     "Asking",
     "Asks",

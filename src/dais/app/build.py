@@ -14,7 +14,16 @@ from typing import Any
 import msgspec
 
 from dais import web
-from dais.api import Application, Authenticator, Parts, Services, UserLimits, all_routes, tokens_in_address
+from dais.api import (
+    AcaiApplication,
+    Application,
+    Authenticator,
+    Parts,
+    Services,
+    UserLimits,
+    all_routes,
+    tokens_in_address,
+)
 from dais.api.addresses import Addresses
 from dais.api.settings import ServerSettings
 from dais.app.engines import engine_kinds
@@ -151,20 +160,27 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
         parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier, desk=desk),
     )
     api = Application(all_routes(), services)
-    return App(db, services, compute, notifier, _Site(api, web.app(services)), remote, standing.obstacle)
+    acai = AcaiApplication(services) if loaded["acai"].enabled else None
+    return App(db, services, compute, notifier, _Site(api, web.app(services), acai), remote, standing.obstacle)
 
 
 class _Site:
-    """The API below `/v1`, the pages everywhere else. A token in any address is the API's to refuse and revoke."""
+    """The API below `/v1`, what ACAI's clients call, the pages everywhere else.
 
-    def __init__(self, api: Application, pages: Any) -> None:
+    A token in any address is the API's to refuse and revoke, but ACAI's, where its clients send them.
+    """
+
+    def __init__(self, api: Application, pages: Any, acai: AcaiApplication | None) -> None:
         self._api = api
+        self._acai = acai
         self._pages = pages
         self._meter = api.services.meter.of("", "(pages)")
         self._live = api.services.meter.of("WEBSOCKET", "(pages)", timed=False)
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         path = scope["path"]
+        if self._acai is not None and self._acai.answers(scope):
+            return self._acai(scope, receive, send)
         ours = (
             path.startswith("/v1/")
             or path in ("/v1", "/metrics")

@@ -22,7 +22,18 @@ from dais.data.lake.graph import (
 )
 from dais.data.lake.needed import lake_digests, versions_with
 from dais.data.lake.pins import FixedSet, fix_file_set, make_output_set, require_output, set_files
-from dais.data.lake.reading import get_file, get_files, list_directory_files, list_file_versions
+from dais.data.lake.reading import file_by_id, get_file, get_files, list_directory_files, list_file_versions
+from dais.data.lake.sessions import (
+    Session,
+    abort_session,
+    begin_session,
+    commit_session,
+    end_session,
+    note_content,
+    poll_session,
+    session_file,
+    session_state,
+)
 from dais.data.lake.set_reading import (
     compare_file_sets,
     get_file_set,
@@ -32,16 +43,6 @@ from dais.data.lake.set_reading import (
 )
 from dais.data.lake.sets import create_file_set, remove_file_set
 from dais.data.lake.trees import TreeWriter
-from dais.data.lake.sessions import (
-    Session,
-    abort_session,
-    begin_session,
-    commit_session,
-    end_session,
-    note_content,
-    session_file,
-    session_state,
-)
 from dais.data.lake.types import CommittedFile, Directory, LakeFile, SetVersion
 from dais.data.opening import open_blobs
 from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, get_folder, list_folders
@@ -70,6 +71,7 @@ __all__ = [
     "commit_session",
     "end_session",
     "note_content",
+    "poll_session",
     "session_file",
     "session_state",
     "Found",
@@ -112,6 +114,7 @@ __all__ = [
     "commit_files",
     "remove_file",
     "lake_digests",
+    "file_by_id",
     "get_file",
     "get_files",
     "list_directory_files",

@@ -67,6 +67,9 @@ def after_all(directory: str) -> str:
     return f"{directory[:-1]}0"
 
 
+_by_id = Statement(select(*_columns).select_from(_joined).where(file_versions.c.id == bindparam("id")))
+
+
 @functools.cache
 def _below(shape: frozenset[str]) -> Statement:
     """Files with their latest versions below a directory, by path."""
@@ -237,6 +240,12 @@ def list_directory_files(
         return Page(found, None)
     last = found[limit - 1]
     return Page(found[:limit], encode_cursor("d" if isinstance(last, Directory) else "f", last.path))
+
+
+def file_by_id(uow: UnitOfWork, version_id: str) -> LakeFile | None:
+    """A version by its id, whoever asks; None when it is not there."""
+    row = uow.one(_by_id, id=version_id)
+    return file_of(row, row.created_by) if row is not None else None
 
 
 def files_below(uow: UnitOfWork, account_id: str, directory: str, limit: int) -> list[Row]:

@@ -38,9 +38,13 @@ _this = (
     upload_session_files.c.session_id == bindparam("session"),
     upload_session_files.c.number == bindparam("place"),
 )
-_content = Statement(update(upload_session_files).where(*_this).values(digest=bindparam("came"), size=bindparam("bytes")))
+_content = Statement(
+    update(upload_session_files).where(*_this).values(digest=bindparam("came"), size=bindparam("bytes"))
+)
 _version = Statement(update(upload_session_files).where(*_this).values(version=bindparam("got")))
-_state = Statement(update(upload_sessions).where(upload_sessions.c.id == bindparam("session")).values(state=bindparam("to")))
+_state = Statement(
+    update(upload_sessions).where(upload_sessions.c.id == bindparam("session")).values(state=bindparam("to"))
+)
 _one = Statement(
     select(
         upload_session_files.c.path,
@@ -73,9 +77,7 @@ def begin_session(uow: UnitOfWork, actor: Actor, account: str | None, paths: Seq
     require_all(uow, actor, "file:new", where, sorted(set(plain)))
     uow.run(_forget, before=uow.now - KEPT_SECONDS * SECOND)
     made = new_id()
-    uow.run(
-        _insert_session, id=made, account_id=where.id, user_id=actor.id, state="open", created_at=uow.now
-    )
+    uow.run(_insert_session, id=made, account_id=where.id, user_id=actor.id, state="open", created_at=uow.now)
     uow.many(
         _insert_file,
         (
@@ -148,6 +150,15 @@ def end_session(uow: UnitOfWork, actor: Actor, session_id: str) -> Session:
     files = commit_session(uow, actor, session_id)
     uow.run(_state, session=session_id, to="done")
     return Session(id=session_id, state="done", files=tuple(files))
+
+
+def poll_session(uow: UnitOfWork, actor: Actor, session_id: str) -> Session:
+    """How a session stands, which is committed when all has come: some clients ask until it is, and finish it then."""
+    session = _mine(uow, actor, session_id, lock=True)
+    if session.state == "open" and all(row.digest is not None for row in uow.all(_files, session_id=session_id)):
+        files = commit_session(uow, actor, session_id)
+        return Session(id=session_id, state="done", files=tuple(files))
+    return session_state(uow, actor, session_id)
 
 
 def abort_session(uow: UnitOfWork, actor: Actor, session_id: str) -> Session:
