@@ -65,7 +65,8 @@ async def resolve_user_id(call: Call) -> Any:
     return {"user_id": call.actor.number, "id": call.actor.number, "name": call.actor.name}
 
 
-@calls.add("GET", "/credential/resolve_project_id")
+@calls.add("GET POST", "/credential/resolve_project_id")
 async def resolve_project_id(call: Call) -> Any:
     """The project that the token reaches."""
-    return {"project_id": call.account.name, "id": call.account.name}
+    name, full = call.account.name, call.account.full_name
+    return {"project_id": name, "id": name, "bucket_name": full}
