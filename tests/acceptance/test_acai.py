@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -138,6 +138,14 @@ def test_a_failing_job_says_so_and_has_no_output(user: Remote) -> None:
         user.get("storage", "resolve_file_set", vague_name=f"job_{job['id']}_output:0")
 
 
+def test_jobs_of_one_name_run_beside_each_other(user: Remote) -> None:
+    twin = {"name": "twin", "output_path": "o", "command": "sleep 600", "container_image": "x", "description": ""}
+    twin |= {"v_cpu": "0.1", "gpu": "0", "memory": "64Mi"}
+    first, second = (user.post("job_registry", "new_job", **twin)["job"] for _ in range(2))
+    assert (first["name"], second["name"]) == ("twin", "twin")
+    assert first["id"] != second["id"]
+
+
 def test_versions_directories_and_vague_paths(user: Remote) -> None:
     assert user.upload({"/v/a.txt": b"1"}) == ["v/a.txt:1"]
     assert user.upload({"/v/a.txt": b"1"}) == ["v/a.txt:2"], "a new version, also of the same content"
@@ -169,7 +177,7 @@ def test_metadata_and_queries(user: Remote) -> None:
         meta = {"model": "cnn", "accuracy": accuracy, "zero": 0, "tags": ["hotpot", "t"]}
         user.post("meta", "update_file_meta", id=f"/m/{number}.txt", meta=meta)
 
-    def found(*conditions: dict[str, object]) -> list[str]:
+    def found(*conditions: Mapping[str, object]) -> list[str]:
         answer = user.post("meta", "query_meta", entity_type="file", conditions=list(conditions))
         return sorted(one["_id"] for one in answer["data"])
 
@@ -206,9 +214,10 @@ def test_what_is_not_finished_is_not_there(user: Remote) -> None:
     with pytest.raises(RemoteError, match="does not exist"):
         user.get("storage", "download_file", path="/gone/a")
     user.post("storage", "abort_file_upload_session", session_id=started["session_id"])
-    for wanted in (lambda: user.put(url, b"a"), lambda: finish(user, started)):
-        with pytest.raises(RemoteError, match="aborted"):
-            wanted()
+    with pytest.raises(RemoteError, match="aborted"):
+        user.put(url, b"a")
+    with pytest.raises(RemoteError, match="aborted"):
+        finish(user, started)
     with pytest.raises(RemoteError, match="does not exist"):
         user.get("storage", "list_directory", directory_path="/gone/")
 

@@ -27,6 +27,7 @@ from dais.acai import (
     login,
     refresh,
 )
+from dais.acai.credentials import client
 from dais.sdk.errors import Conflict, DaisError
 from tests.support.installation import Installation, installation
 
@@ -212,6 +213,11 @@ def test_a_job_from_its_attributes_to_its_output(tmp_path: Path) -> None:
     assert job.id in [one.id for one in Job.list_jobs()]
     Meta.update_job_meta(job.id, kv_pairs={"score": 1})
     assert len(Meta.find_job(Condition("score").value(1))["data"]) == 1
+    slow = [Job.from_dict(attributes(command="sleep 600", name="twin")).run() for _ in range(2)]
+    assert [str(one.name)[:4] for one in slow] == ["twin", "twin"]
+    for one in slow:
+        client().jobs.kill(str(one.id))
+    assert [one.wait(120) for one in slow] == [JobStatus.KILLED] * 2
     failing = Job.from_dict(attributes(command="exit 3")).run()
     assert failing.wait(120) == JobStatus.FAILED
 

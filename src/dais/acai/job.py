@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from enum import Enum, auto
 from pathlib import Path
@@ -35,6 +36,7 @@ _STATES = {
     "FAILED": "FAILED",
     "CANCELLED": "KILLED",
 }
+_not_in_names = re.compile(r"[^a-z0-9_-]+")
 _CRASHES = ("node-lost", "out-of-memory")
 _DESCRIPTION = "acai-description"
 
@@ -130,7 +132,7 @@ class Job:
     def run(self) -> Self:
         """Submit the job; it has its id then. Raises AcaiError, SpecError, DaisError."""
         self.register()
-        name = "".join(letter if letter.isalnum() else "-" for letter in str(self.name).lower())[:63]
+        name = _not_in_names.sub("-", str(self.name).lower()).strip("-_")[:63]
         check_job_name(name)
         output = self.output_path.rstrip("/") if self.output_path else None
         base = JobSpec(
@@ -140,7 +142,12 @@ class Job:
             tags={_DESCRIPTION: " ".join(self.description.split())[:255]} if self.description else {},
         )
         made = client().jobs.submit(
-            spec=base, name=name, image=self.container_image, output=output, code=self.code or None
+            spec=base,
+            name=name,
+            image=self.container_image,
+            output=output,
+            code=self.code or None,
+            enforce_name=True,  # in ACAI names are no more than labels
         )
         return self._take(made)
 

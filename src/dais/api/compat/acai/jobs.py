@@ -122,7 +122,7 @@ async def _made(call: Call, spec: JobSpec) -> answers.JobDetail:
         try:
             return await make_job(call.services, call.actor, spec, None)
         except Conflict as error:
-            if name is None or "name" not in error.code or attempt == 99:
+            if name is None or error.code != "already-exists" or attempt == 99:
                 raise
             spec = msgspec.structs.replace(spec, name=f"{name[:58]}-{attempt + 2}")
         except (NotFound, Invalid) as error:
