@@ -97,7 +97,8 @@ def tell_end(job: JobDetail) -> None:
     detail = f": {harmless(told)}" if told and job.state != "SUCCEEDED" else ""
     note(f"job {job.name or job.number} {marked(job.state)}{reason}{code}{detail}")
     for made in job.outputs[-1:] if job.state == "SUCCEEDED" else []:
-        note(f"it made the file set {made.fileset}: {made.files:,} files, {short_size(made.size)}")
+        files = "1 file" if made.files == 1 else f"{made.files:,} files"
+        note(f"it made the file set {made.fileset}: {files}, {short_size(made.size)}")
     if job.has_partial:
         note(f"what it had written is kept aside: dais job partial {job.number}")
 
