@@ -44,6 +44,7 @@ from dais.web.pages import (
     sso,
     style,
     submit,
+    templates,
 )
 from dais.web.pages.access import audit, invitations, policies, roles, teams, users, who
 from dais.web.pages.access.shared import remove_one
@@ -89,6 +90,7 @@ register_url_convertor("below", _Below())
 
 JOBS = "/{organization}/{account}/jobs"
 FOLDERS = "/{organization}/{account}/folders"
+TEMPLATES = "/{organization}/{account}/templates"
 FILES = "/{organization}/{account}/files"
 FILE_SETS = "/{organization}/{account}/filesets"
 
@@ -180,6 +182,7 @@ PAGES: tuple[Page, ...] = (
     page("GET", "/submit", submit.show_form, action="job:new"),
     page("POST", "/submit", submit.submit, action="job:new"),
     page("POST", "/submit/check", submit.check, action="job:new"),
+    page("GET", "/templates", templates.show_templates, action="job:list"),
     page("GET", "/folders", folders.show_folders, action="data:list"),
     page("GET", "/folders/new", folders.ask_new, action="data:new"),
     page("POST", "/folders/new", folders.make, action="data:new"),
@@ -236,6 +239,8 @@ PAGES: tuple[Page, ...] = (
     page("POST", f"{JOBS}/{{ref}}/retry", job.retry, action="job:new"),
     page("GET", "/{organization}/{account}/find", meta.show_find, action=meta.READS),
     page("POST", "/{organization}/{account}/meta", meta.change, action=meta.WRITES),
+    page("GET", f"{TEMPLATES}", templates.show_templates, action="job:list"),
+    page("GET", f"{TEMPLATES}/{{ref}}", templates.show_template, action="job:get"),
     page("GET", f"{FILES}", lake.show_files, action=("file:list", "file:get")),
     page("GET", f"{FILES}/content", lake.download, action="file:get"),
     page("GET", f"{FILE_SETS}", lake.show_sets, action="fileset:list"),

@@ -43,7 +43,7 @@ HEADERS = {
 
 
 SECTIONS = (
-    ("jobs", "Jobs", "/jobs", ("/jobs", "/submit")),
+    ("jobs", "Jobs", "/jobs", ("/jobs", "/submit", "/templates")),
     ("data", "Data", "/folders", ("/folders", "/files", "/filesets", "/find")),
     ("cluster", "Cluster", "/cluster", ("/cluster", "/images", "/registries")),
     ("access", "Access", "/access/users", ("/access",)),
@@ -175,7 +175,9 @@ def _section(here: str) -> str | None:
         if any(here == beginning or here.startswith(f"{beginning}/") for beginning in beginnings):
             return name
     parts = here.split("/")
-    places = {"jobs": "jobs", "folders": "data", "files": "data", "filesets": "data", "find": "data"}
+    places = {"jobs": "jobs", "folders": "data", "files": "data", "filesets": "data", "find": "data"} | {
+        "templates": "jobs"
+    }
     return places.get(parts[3]) if len(parts) > 3 else None
 
 
