@@ -14,7 +14,7 @@
     const count = document.querySelectorAll(selector).length;
     if (count !== 1) found.push(`${count} of ${selector}, not one`);
   };
-  ["main", "h1", "title", "header", "html[lang]"].forEach(one);
+  ["main", "h1", "head > title", "header", "html[lang]"].forEach(one);
 
   const seen = (element) => element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true });
   for (const control of document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")) {

@@ -51,6 +51,16 @@ SECTIONS = (
 )
 """The rail: a section's name (and icon), its word, its address, and the beginnings of the addresses that are in it."""
 
+PLACES = {
+    "jobs": "jobs",
+    "templates": "jobs",
+    "folders": "data",
+    "files": "data",
+    "filesets": "data",
+    "find": "data",
+}
+"""The section of what is in an account, by the word after organization and account."""
+
 
 class Frame:
     """Renders pages for one installation. `known` are the addresses that there are: the rail shows no others.
@@ -175,10 +185,7 @@ def _section(here: str) -> str | None:
         if any(here == beginning or here.startswith(f"{beginning}/") for beginning in beginnings):
             return name
     parts = here.split("/")
-    places = {"jobs": "jobs", "folders": "data", "files": "data", "filesets": "data", "find": "data"} | {
-        "templates": "jobs"
-    }
-    return places.get(parts[3]) if len(parts) > 3 else None
+    return PLACES.get(parts[3]) if len(parts) > 3 else None
 
 
 def answer_json(value: Any, status: int = 200) -> Response:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from dais.web.charts import Tick
+from dais.web.view import duration
 from dais.wire.templates import Allocation, Prediction
 from dais.wire.units import short_size
 
-WIDTH, HEIGHT = 640, 320
-LEFT, RIGHT, TOP, BOTTOM = 72, 24, 20, 44
+WIDTH, HEIGHT = 480, 260
+LEFT, RIGHT, TOP, BOTTOM = 80, 12, 16, 32
 BOX = (WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM)
 
 
@@ -36,7 +37,8 @@ class Scatter(msgspec.Struct, frozen=True):
 def scatter(said: Prediction) -> Scatter:
     """Time to the right, cost upward; what cannot be had is left out. The first dot is drawn first, the chosen last."""
     possible = [one for one in said.allocations if one.obstacle is None]
-    most_time = max(one.seconds for one in possible) * 1.1 or 1.0
+    longest = max(one.seconds for one in possible)
+    most_time = max(longest, min(said.chosen.high, 2 * longest)) * 1.1 or 1.0
     most_cost = max(one.cost for one in possible) * 1.1 or 1.0
 
     def x(seconds: float) -> float:
@@ -58,9 +60,9 @@ def scatter(said: Prediction) -> Scatter:
         dots,
         " ".join(f"{x(one.seconds)},{y(one.cost)}" for one in best),
         [Tick(y(share * most_cost), f"{said.currency}{share * most_cost:.2g}") for share in (0.0, 0.5, 1.0)],
-        [Tick(x(share * most_time), f"{share * most_time:.3g} s") for share in (0.0, 0.5, 1.0)],
+        [Tick(x(share * most_time), duration(share * most_time) if share else "0") for share in (0.0, 0.5, 1.0)],
     )
 
 
 def _words(one: Allocation, currency: str) -> str:
-    return f"{one.cpu:g} cores, {short_size(one.mem)}: {one.seconds:.3g} s, {currency}{one.cost:.3g}"
+    return f"{one.cpu:g} cores, {short_size(one.mem)}: {duration(one.seconds)}, {currency}{one.cost:.3g}"

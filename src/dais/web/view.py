@@ -68,13 +68,17 @@ def exact(instant: str) -> str:
 
 
 def length(start: str, end: str) -> str:
-    """The time between two instants: `1 h 02 min`, `12.3 s`."""
-    seconds = max(0, from_rfc3339(end) - from_rfc3339(start)) / SECOND
+    """The time between two instants, as `duration` says it."""
+    return duration(max(0, from_rfc3339(end) - from_rfc3339(start)) / SECOND)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the units that tell most: `1 h 02 min`, `12.3 s`."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(int(seconds), 60)
+        return f"{seconds:.2g} s" if 0 < seconds < 0.1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {seconds:02} s"
+        return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
@@ -147,6 +151,7 @@ filters: dict[str, Any] = {
     "age": age,
     "exact": exact,
     "cores": cores,
+    "duration": duration,
     "size": short_size,
     "command": command,
     "spec_text": spec_text,

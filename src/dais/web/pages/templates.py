@@ -90,7 +90,7 @@ def _wish(found: TemplateDetail, given: dict[str, str]) -> Wish:
 
 
 def _line(found: TemplateDetail, said: Prediction | None, given: dict[str, str]) -> str:
-    """The command that runs what is shown."""
+    """The command that runs what is shown; without a prediction, the one that shows it."""
     if said is None:
         return shlex.join(["dais", "template", "show", "--account", found.account, found.name])
     words = ["dais", "template", "run", "--account", found.account, found.name]
