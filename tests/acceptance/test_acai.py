@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import random
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.acai import Remote, RemoteError
+from tests.support.acai import Remote, RemoteError, ended, project, zipped
 from tests.support.installation import Installation, installation
 from tests.support.supervisor import until
 
@@ -31,22 +29,6 @@ def place() -> Iterator[Installation]:
         yield running
 
 
-def project(place: Installation, name: str) -> Remote:
-    """A new project's administrator."""
-    remote = Remote("127.0.0.1", place.port)
-    made = remote.post(
-        "credential",
-        "create_project",
-        project_id=name,
-        budget=10,
-        admin_token=place.token,
-        csp="AWS",
-        project_admin_name="boss",
-    )
-    assert isinstance(made["project_admin_id"], int)
-    return replace(remote, token=made["project_admin_token"])
-
-
 @pytest.fixture(scope="module")
 def mine(place: Installation) -> Remote:
     return project(place, "mine")
@@ -60,28 +42,6 @@ def user(mine: Remote) -> Remote:
     )
     assert isinstance(made["user_id"], int)
     return replace(mine, token=made["user_token"])
-
-
-def zipped(**files: str) -> bytes:
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return sink.getvalue()
-
-
-def ended(remote: Remote, number: int) -> str:
-    """The status that a job ends with."""
-    last = ""
-
-    def over() -> bool:
-        nonlocal last
-        (one,) = remote.post("job_monitor", "job_status", ids=[number])
-        last = one["job_status"]
-        return last in ("Finished", "Failed", "Killed", "ContainerCrashed")
-
-    until(over, f"job {number} has ended")
-    return last
 
 
 def test_the_typical_workflow_from_a_project_to_an_output(user: Remote) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+from tests.support.installation import Installation
+from tests.support.supervisor import until
 
 PATIENCE = 60.0
 
@@ -82,3 +87,41 @@ class Remote:
         )
         self.post("storage", "finish_file_upload_session", session_id=started["session_id"])
         return list(done["uploaded_file_ids"])
+
+
+def project(place: Installation, name: str) -> Remote:
+    """A new project's administrator."""
+    remote = Remote("127.0.0.1", place.port)
+    made = remote.post(
+        "credential",
+        "create_project",
+        project_id=name,
+        budget=10,
+        admin_token=place.token,
+        csp="AWS",
+        project_admin_name="boss",
+    )
+    assert isinstance(made["project_admin_id"], int)
+    return replace(remote, token=made["project_admin_token"])
+
+
+def zipped(**files: str) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return sink.getvalue()
+
+
+def ended(remote: Remote, number: int) -> str:
+    """The status that a job ends with."""
+    last = ""
+
+    def over() -> bool:
+        nonlocal last
+        (one,) = remote.post("job_monitor", "job_status", ids=[number])
+        last = one["job_status"]
+        return last in ("Finished", "Failed", "Killed", "ContainerCrashed")
+
+    until(over, f"job {number} has ended")
+    return last

@@ -64,6 +64,7 @@ from dais.compute.notify.commands import Wishes, get_wishes, new_signing, reseal
 from dais.compute.notify.notifier import Notifier
 from dais.compute.notify.settings import NotifySettings
 from dais.compute.provisioning.commands import cancel_template, register_template, remove_template
+from dais.compute.provisioning.hints import fill_in
 from dais.compute.provisioning.predicting import predict, submit_provisioned
 from dais.compute.provisioning.profiling import Profiler
 from dais.compute.provisioning.queries import find_template, get_template, list_templates
@@ -136,6 +137,7 @@ __all__ = [
     "decode_segments",
     "environment_row",
     "figures",
+    "fill_in",
     "find_group",
     "find_job",
     "find_kind",

@@ -17,9 +17,12 @@ from dais.data import (
     Directory,
     LakeFile,
     SetVersion,
+    begin_session,
     commit_files,
+    commit_session,
     compare_file_sets,
     create_file_set,
+    end_session,
     get_file,
     get_file_set,
     list_directory_files,
@@ -27,6 +30,7 @@ from dais.data import (
     list_file_set_versions,
     list_file_sets,
     list_file_versions,
+    note_content,
     remove_file,
     remove_file_set,
 )
@@ -292,3 +296,25 @@ def test_collection_spares_what_versions_need(database: Database, ann: Actor, tm
     database.write_sync(remove_file, ann, "/a:1")
     asyncio.run(collect_blobs(database, blobs, now=time.time() + DAY))
     assert [blobs.has(digest) for digest in (kept, old)] == [True, False]
+
+
+def test_a_session_that_two_finish_at_once_gives_each_file_one_version(database: Database, ann: Actor) -> None:
+    for name in range(8):
+        paths = [f"/twice/{name}/{number}" for number in range(5)]
+        session = database.write_sync(begin_session, ann, None, paths)
+        for number, path in enumerate(paths):
+            database.write_sync(note_content, session, number, digest_of(path.encode()), len(path))
+        together = threading.Barrier(2, timeout=60)
+
+        def finish(session: str = session, together: threading.Barrier = together) -> tuple[list[str], list[str]]:
+            together.wait()
+            committed = database.write_sync(commit_session, ann, session)
+            return committed, list(database.write_sync(end_session, ann, session).files)
+
+        with ThreadPoolExecutor(2) as pool:
+            answers = [one.result(60) for one in [pool.submit(finish), pool.submit(finish)]]
+        expected = [f"{path}:1" for path in paths]
+        assert answers == [(expected, expected)] * 2
+        for path in paths:
+            versions = database.read_sync(list_file_versions, ann, path, limit=10).items
+            assert [one.version for one in versions] == [1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import msgspec
 from sqlalchemy import insert
@@ -19,8 +21,10 @@ from dais.compute.settings import ComputeSettings
 from dais.identity import Actor, require
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid
+from dais.wire.spec import Output
 from dais.wire.templates import Allocation, Prediction, Provisioned, ProvisionedJob, Wish
 
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 DOUBTFUL = 0.5
 """A share of the time by which predictions may be off before that is said."""
 
@@ -53,8 +57,12 @@ def submit_provisioned(
     *,
     account: str | None = None,
     key: str | None = None,
+    output: Output | None = None,
+    tags: Mapping[str, str] = NO_TAGS,
 ) -> Provisioned:
     """Submit the template's job with the best allocation, and remember what was predicted of it.
+
+    `output` is written instead of the template's; `tags` come to its own.
 
     Raises as `predict` and `submit_job`.
     """
@@ -68,6 +76,8 @@ def submit_provisioned(
         name=wish.name,
         command=fill_in(spec.command, values),
         resources=allocated(spec, chosen.cpu, chosen.mem),
+        output=output or spec.output,
+        tags={**spec.tags, **tags},
     )
     job = submit_job(uow, actor, spec, settings, key=key)
     uow.run(

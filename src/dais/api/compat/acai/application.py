@@ -13,7 +13,7 @@ import msgspec
 
 from dais.api.access import AccessLog, RequestIds
 from dais.api.auth import tokens_in_address
-from dais.api.compat.acai import credential, jobs, meta, provenance, storage
+from dais.api.compat.acai import credential, jobs, meta, provenance, provisioning, storage
 from dais.api.compat.acai.calls import Call, Calls, Entry
 from dais.api.compat.acai.content import download, upload
 from dais.api.compat.acai.links import PLACE, Links
@@ -27,8 +27,18 @@ from dais.kit.errors import Invalid, NotFound, Unauthenticated
 
 log = logging.getLogger(__name__)
 
-SERVICES = ("credential", "storage", "meta", "job_registry", "job_monitor", "log_server", "provenance")
-LACKING = ("profiler", "auto_provisioner", "automl")
+SERVICES = (
+    "credential",
+    "storage",
+    "meta",
+    "job_registry",
+    "job_monitor",
+    "log_server",
+    "provenance",
+    "profiler",
+    "auto_provisioner",
+)
+LACKING = ("automl",)
 """Services of ACAI that Dais does not answer."""
 
 MAX_BODY = 64 << 20
@@ -46,7 +56,7 @@ class AcaiApplication:
         self._access = AccessLog(services.settings.get("server"))
         self._ids = RequestIds()
         self._calls: dict[str, Entry] = {}
-        for part in (credential, storage, meta, jobs, provenance):
+        for part in (credential, storage, meta, jobs, provenance, provisioning):
             calls: Calls = part.calls
             self._calls.update(calls.all)
 

@@ -13,7 +13,7 @@ from dais.api.context import Services
 from dais.identity import Account, Actor
 from dais.kit.errors import DaisError, Invalid, NotFound
 
-MISSING = ("no-such-file", "no-such-directory", "no-such-fileset", "no-such-job", "bad-version")
+MISSING = ("no-such-file", "no-such-directory", "no-such-fileset", "no-such-job", "no-such-template", "bad-version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from dais.wire.spec import Input, JobSpec, Resources
 from dais.wire.units import parse_cores, parse_size
 
 calls = Calls()
+
+Made = TypeVar("Made")
 
 MAX_LOG = 16 << 20
 """Bytes of a log that are answered: its beginning."""
@@ -51,13 +54,13 @@ async def new_job(call: Call) -> Any:
     except SpecError as error:
         raise Invalid(str(error), code=error.code) from error
     job = await _made(call, spec)
-    return {"status": {"message": "launching"}, "job": _job(job)}
+    return {"status": {"message": "launching"}, "job": shown_job(job)}
 
 
 @calls.add("GET", "/job_registry/job")
 async def one_job(call: Call) -> Any:
     """What is known of a job."""
-    return _job(await _get(call, call.text("job_id")))
+    return shown_job(await get_one(call, call.text("job_id")))
 
 
 @calls.add("GET", "/job_registry/jobs")
@@ -65,7 +68,7 @@ async def all_jobs(call: Call) -> Any:
     """The project's jobs, the newest first; at most a thousand."""
     wanted = JobFilter(account=call.account.id, owner_id=None)
     page = await call.read(list_jobs, wanted, limit=1000, cursor=None)
-    return [_job(await _get(call, job.id)) for job in page.items]
+    return [shown_job(await get_one(call, job.id)) for job in page.items]
 
 
 @calls.add("POST GET", "/job_monitor/job_status")
@@ -74,7 +77,7 @@ async def job_status(call: Call) -> Any:
     found = []
     for number in call.items("ids"):
         try:
-            job = await _get(call, str(number))
+            job = await get_one(call, str(number))
         except NotFound:
             continue
         found.append(
@@ -107,7 +110,8 @@ def status_of(job: answers.Job) -> str:
     return STATUS.get(job.state, "Unknown")
 
 
-async def _get(call: Call, ref: str) -> answers.JobDetail:
+async def get_one(call: Call, ref: str) -> answers.JobDetail:
+    """A job of the project, by its number."""
     with entity(ref):
         job: answers.JobDetail = await call.read(get_job, ref, account=call.account.id)
     if job.account_id != call.account.id:
@@ -116,26 +120,50 @@ async def _get(call: Call, ref: str) -> answers.JobDetail:
 
 
 async def _made(call: Call, spec: JobSpec) -> answers.JobDetail:
-    """Submit, under another name while a job of this one is alive, and with the image that stands for unknown ones."""
-    name, fallback = spec.name, call.settings.fallback_image
+    async def make(name: str | None) -> answers.JobDetail:
+        named = msgspec.structs.replace(spec, name=name)
+        return await with_known_image(call, named, lambda one: make_job(call.services, call.actor, one, None))
+
+    return await under_free_name(spec.name, make)
+
+
+async def under_free_name(name: str | None, make: Callable[[str | None], Awaitable[Made]]) -> Made:
+    """Make something, under another name while there is one of this name."""
+    wanted = name
     for attempt in range(100):
         try:
-            return await make_job(call.services, call.actor, spec, None)
+            return await make(wanted)
         except Conflict as error:
             if name is None or error.code != "already-exists" or attempt == 99:
                 raise
-            spec = msgspec.structs.replace(spec, name=f"{name[:58]}-{attempt + 2}")
-        except (NotFound, Invalid) as error:
-            if not fallback or "image" not in error.code or spec.image == fallback:
-                raise
-            spec = msgspec.structs.replace(spec, image=fallback)
+            wanted = f"{name[:58]}-{attempt + 2}"
     raise AssertionError("unreachable")
 
 
-def _spec(call: Call) -> JobSpec:
+async def with_known_image(call: Call, spec: JobSpec, make: Callable[[JobSpec], Awaitable[Made]]) -> Made:
+    """Make something of a spec, with the image that stands for unknown ones where its own is not known."""
+    fallback = call.settings.fallback_image
+    try:
+        return await make(spec)
+    except (NotFound, Invalid) as error:
+        if not fallback or "image" not in error.code or spec.image == fallback:
+            raise
+        return await make(msgspec.structs.replace(spec, image=fallback))
+
+
+def plain_name(name: str) -> str | None:
+    """A name that a job may have here, or None."""
+    return _not_in_names.sub("-", name.lower()).strip("-_")[:63] or None
+
+
+def job_tags(call: Call) -> dict[str, str]:
+    """Tags that keep what a job is called and said to be."""
     name, description = call.text("name", ""), call.text("description", "")
-    plain = _not_in_names.sub("-", name.lower()).strip("-_")[:63] or None
     tags = {NAME: name[:255], DESCRIPTION: " ".join(description.split())[:255]}
+    return {key: value for key, value in tags.items() if value}
+
+
+def _spec(call: Call) -> JobSpec:
     output = call.text("output_path", "")
     fileset = call.text("output_file_set", "") if call.values.get("output_file_set") else ""
     code = call.text("code", "") if call.values.get("code") else ""
@@ -145,11 +173,11 @@ def _spec(call: Call) -> JobSpec:
         made = msgspec.structs.replace(made, fileset=fileset)
     return JobSpec(
         command=("/bin/bash", "-c", call.text("command")),
-        name=plain,
+        name=plain_name(call.text("name", "")),
         account=call.account.id,
         image=call.text("container_image", "") or None,
         resources=resources(call.values.get("v_cpu"), call.values.get("gpu"), call.values.get("memory")),
-        tags={key: value for key, value in tags.items() if value},
+        tags=job_tags(call),
         inputs=(Input(fileset=inputs.removeprefix("@")),) if inputs else (),
         output=made,
         code=read_code(code, "code") if code else None,
@@ -199,7 +227,8 @@ def _output(job: answers.JobDetail) -> str | None:
     return job.outputs[-1].fileset if job.outputs else job.output_fileset
 
 
-def _job(job: answers.JobDetail) -> Any:
+def shown_job(job: answers.JobDetail) -> Any:
+    """A job as ACAI has it."""
     spec = job.spec
     return {
         "id": job.number,
