@@ -220,7 +220,7 @@ def _command(form: JobForm, wrong: dict[str, str]) -> tuple[list[str], str]:
         except ValueError:
             wrong["command"] = "a quotation mark is opened and not closed; close it, or run it as a script"
             return [], ""
-        if any("\n" in gap for gap in _gaps(form.command)):
+        if _goes_on_in_another_line(form.command):
             wrong["command"] = "it has several lines; run it as a script, or join them into one"
             return [], ""
         note = _shell_note(form.command)
@@ -228,13 +228,21 @@ def _command(form: JobForm, wrong: dict[str, str]) -> tuple[list[str], str]:
     return words, note
 
 
-def _gaps(text: str) -> list[str]:
-    """What stands between the words of a command."""
-    lexer = shlex.shlex(text.strip(), posix=True, punctuation_chars="\n")
-    lexer.whitespace = " \t\r"
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    return [token for token in lexer if token.strip("\n") == "" and token]
+def _goes_on_in_another_line(text: str) -> bool:
+    """Whether a line ends between words, or after a backslash, as a shell would read it; not within quotes."""
+    quote = escaped = ""
+    for char in text.strip():
+        if char == "\n" and not quote:
+            return True
+        if escaped:
+            escaped = ""
+        elif char == "\\" and quote != "'":
+            escaped = char
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+    return False
 
 
 def _shell_note(text: str) -> str:

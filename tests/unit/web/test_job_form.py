@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from urllib.parse import parse_qs, urlencode
 
 import pytest
@@ -84,7 +85,12 @@ def test_a_script_is_run_by_the_shell_and_a_line_is_not() -> None:
     read = read_form(JobForm(command=script, run="script"))
     assert read.spec is not None
     assert read.spec.command == ("sh", "-c", script)
-    assert "run it as a script" in read_form(JobForm(command=script)).wrong["command"]
+    for lines in (script, "python train.py \\\n  --epochs 2", "echo 'a' \n'b'"):
+        assert "run it as a script" in read_form(JobForm(command=lines)).wrong["command"]
+    for word in ("\n", "a\nb", "it's\n\n", 'say "so"\\\n'):
+        words = read_form(JobForm(command=shlex.join(["echo", word])))
+        assert words.spec is not None
+        assert words.spec.command == ("echo", word)
     for command in ("cat a | wc", "echo $HOME", "ls *.py", "cd x; ls", "ls ~/x", "make && ls"):
         read = read_form(JobForm(command=command))
         assert "Run it as a script instead?" in read.note, command
