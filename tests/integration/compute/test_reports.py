@@ -22,6 +22,7 @@ from dais.identity import create_token, create_user
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import NotFound
+from dais.kit.ids import new_id
 from dais.wire import reports as wire
 from dais.wire.reports import FILE, JobReport, Report
 from tests.support.tables import rows
@@ -109,6 +110,7 @@ async def bench(world: World, tmp_path: Path) -> AsyncIterator[Bench]:
     yield made
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
+    made.desk.close()
     await world.stop()
 
 
@@ -174,6 +176,9 @@ async def test_a_new_server_listens_where_the_old_one_did(bench: Bench) -> None:
     assert [one.name for one in directory.parent.iterdir()] == bench.runs[1:]
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
+    second.close()
+    # A thread that stages a run may come later than the end.
+    assert await asyncio.to_thread(second.place, new_id()) is None
 
 
 @pytest.mark.parametrize(

@@ -140,10 +140,11 @@ class Dispatcher:
             await self._begin()
             begun.set()
 
-        while not begun.is_set():
-            await self._once("beginning", begin)
-        with self._group.db.hints.subscribe("scheduler") as hint:
-            await self._run_loops(hint)
+        with contextlib.closing(self._group.reports):
+            while not begun.is_set():
+                await self._once("beginning", begin)
+            with self._group.db.hints.subscribe("scheduler") as hint:
+                await self._run_loops(hint)
 
     async def _run_loops(self, hint: Hint) -> None:
         async with asyncio.TaskGroup() as tasks:

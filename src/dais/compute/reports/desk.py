@@ -73,10 +73,10 @@ class Desk:
 
     def place(self, run_id: str, *, listen: bool = True) -> Path | None:
         """The directory with a run's socket, which is there now; None where there can be none. Blocking."""
-        loop = self._loop
-        if loop is None:
-            return None
         with self._lock:
+            loop = self._loop
+            if loop is None:
+                return None
             run = self._runs.get(run_id)
             if run is None:
                 run = self._runs[run_id] = _Run(self._work_of(run_id))
@@ -99,16 +99,18 @@ class Desk:
         return directory if directory.is_dir() else None
 
     async def run(self) -> None:
-        """Look at the files of all runs, until cancelled; then answer nobody any more."""
-        try:
-            while True:
-                await asyncio.sleep(LOOK_SECONDS)
-                for run_id in await asyncio.to_thread(self._grown):
-                    await self._take_file(run_id, last=False)
-        finally:
-            for run_id in list(self._runs):
-                self._let_go(run_id)
-            self._loop = None
+        """Look at the files of all runs, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for run_id in await asyncio.to_thread(self._grown):
+                await self._take_file(run_id, last=False)
+
+    def close(self) -> None:
+        """Answer nobody any more; a run that is placed from now on gets no socket."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        for run_id in list(self._runs):
+            self._let_go(run_id, loop)
 
     async def finish(self, run_ids: Iterable[str]) -> None:
         """These runs have ended: take the rest of their files, and let go of their sockets."""
@@ -235,14 +237,15 @@ class Desk:
         with contextlib.suppress(DaisError):
             await self._db.write(take_reports, run_id, [], refused=[problem])
 
-    def _let_go(self, run_id: str) -> bool:
+    def _let_go(self, run_id: str, loop: asyncio.AbstractEventLoop | None = None) -> bool:
         """Stop listening for a run; whether it had a socket."""
+        loop = loop or self._loop
         with self._lock:
             run = self._runs.pop(run_id, None)
         if run is None or run.listening is None:
             return False
-        if self._loop is not None:
-            self._loop.remove_reader(run.listening)
+        if loop is not None:
+            loop.remove_reader(run.listening)
         run.listening.close()
         for task in run.tasks:
             task.cancel()
@@ -269,8 +272,8 @@ def _listen(directory: Path) -> socket.socket:
     except FileNotFoundError:
         directory.mkdir(parents=True, exist_ok=True, mode=0o755)
         fresh = False
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if not fresh:
             with contextlib.suppress(FileNotFoundError):
