@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ import msgspec
 import uvloop
 
 from dais.api import Application, Authenticator, Parts, Services
+from dais.api.rest import all_routes
 from dais.api.routing import Route
 from dais.api.server import Server, listen, url_of
+from dais.data import BlobStore
 from dais.identity import Bootstrapped, IdentitySettings, SignInDesk, bootstrap
-from dais.kit.database import Database
+from dais.kit.database import Database, open_database
 from dais.kit.vault import KEY_FILE, Vault
+from tests.support.database import create_tables
 
 PATIENCE = 30.0
 """Seconds after which a test that waits for something has failed."""
@@ -121,3 +124,14 @@ def api(database: Database, routes: Sequence[Route], data_dir: Path) -> Iterator
     )
     with serving(Application(routes, services), services.stopping) as url:
         yield Api(url, services, administrator)
+
+
+@contextmanager
+def lake_api(data: Path) -> Iterator[Api]:
+    """An installation that answers every route, with a blob store, in a directory that is made."""
+    data.mkdir()
+    url = f"sqlite:///{data}/dais.db"
+    create_tables(url)
+    with closing(open_database(url)) as database, api(database, all_routes(), data) as running:
+        running.services.parts.blobs = BlobStore(data / "blobs")
+        yield running

@@ -10,16 +10,13 @@ import pytest
 
 from dais import Client
 from dais.api.bulk import listening
-from dais.api.rest import all_routes
 from dais.api.settings import BulkSettings
 from dais.data import BlobStore, FolderStore
-from dais.kit.database import open_database
 from dais.kit.ids import new_id
 from dais.kit.vault import KEY_FILE, Vault
 from tests.support import places
 from tests.support.buckets import ObjectStore, object_store
-from tests.support.database import create_tables
-from tests.support.serving import Api, api
+from tests.support.serving import Api, lake_api
 
 
 @pytest.fixture(scope="session")
@@ -51,17 +48,11 @@ def blobs(tmp_path: Path) -> BlobStore:
 def server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Api]:
     """An installation that answers over HTTP, with stores in `data`; with a listener for bulk data, and without."""
     data = tmp_path / "data"
-    data.mkdir()
-    url = f"sqlite:///{data}/dais.db"
-    create_tables(url)
-    database = open_database(url)
-    with api(database, all_routes(), data) as running:
-        running.services.parts.blobs = BlobStore(data / "blobs")
+    with lake_api(data) as running:
         running.services.parts.folders = FolderStore(data / "folders")
         running.services.parts.vault = Vault(data / KEY_FILE)
         with listening(running.services, "127.0.0.1", BulkSettings(listen=request.param == "past the API")):
             yield running
-    database.close()
 
 
 @pytest.fixture

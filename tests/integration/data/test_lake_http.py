@@ -15,15 +15,11 @@ from urllib.parse import quote
 import pytest
 
 from dais import Client
-from dais.api.rest import all_routes
-from dais.data import BlobStore
-from dais.kit.database import open_database
 from dais.sdk import pushing
 from dais.sdk.errors import DaisError, Invalid
 from dais.sdk.mapping import convert_to_file_mapping
 from dais.sdk.progress import Progress
-from tests.support.database import create_tables
-from tests.support.serving import Api, api
+from tests.support.serving import Api, lake_api
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -31,15 +27,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[Api]:
     """An installation with a blob store."""
-    data = tmp_path / "data"
-    data.mkdir()
-    url = f"sqlite:///{data}/dais.db"
-    create_tables(url)
-    database = open_database(url)
-    with api(database, all_routes(), data) as running:
-        running.services.parts.blobs = BlobStore(data / "blobs")
+    with lake_api(tmp_path / "data") as running:
         yield running
-    database.close()
 
 
 @pytest.fixture

@@ -10,16 +10,13 @@ from pathlib import Path
 import pytest
 
 from dais import Client
-from dais.api.rest import all_routes
 from dais.data import BlobStore
 from dais.data.hashing import digest_of
-from dais.kit.database import open_database
 from dais.kit.errors import Conflict, Invalid, NotFound, Unavailable
 from dais.sdk.chunking import can_cut
 from dais.sdk.progress import Progress
 from dais.wire.lake import Chunk, Recipe
-from tests.support.database import create_tables
-from tests.support.serving import Api, api
+from tests.support.serving import Api, lake_api
 
 DAY = 25 * 3600.0
 PARTS = [bytes([number]) * 1000 * (number + 1) for number in range(5)]
@@ -29,15 +26,8 @@ WHOLE = b"".join(PARTS)
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[Api]:
     """An installation with a blob store."""
-    data = tmp_path / "data"
-    data.mkdir()
-    url = f"sqlite:///{data}/dais.db"
-    create_tables(url)
-    database = open_database(url)
-    with api(database, all_routes(), data) as running:
-        running.services.parts.blobs = BlobStore(data / "blobs")
+    with lake_api(tmp_path / "data") as running:
         yield running
-    database.close()
 
 
 def recipe(*parts: bytes, digest: str = "") -> Recipe:

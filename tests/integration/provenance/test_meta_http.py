@@ -14,13 +14,9 @@ import httpx2
 import pytest
 
 from dais import Client
-from dais.api.rest import all_routes
-from dais.data import BlobStore
-from dais.kit.database import open_database
 from dais.sdk.errors import DaisError, Invalid, NotFound
 from dais.wire.meta import Condition
-from tests.support.database import create_tables
-from tests.support.serving import Api, api
+from tests.support.serving import Api, lake_api
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -28,15 +24,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Api]:
     """An installation with a blob store."""
-    data = tmp_path / "data"
-    data.mkdir()
-    url = f"sqlite:///{data}/dais.db"
-    create_tables(url)
-    database = open_database(url)
-    with api(database, all_routes(), data) as running:
-        running.services.parts.blobs = BlobStore(data / "blobs")
+    with lake_api(tmp_path / "data") as running:
         yield running
-    database.close()
 
 
 @pytest.fixture
