@@ -1,5 +1,6 @@
 """Compute: jobs, their runs, the machines they run on, and what keeps them going."""
 
+from dais.compute.activity import Activity, ActivityKind
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
 from dais.compute.figures import Figures, figures
@@ -82,6 +83,8 @@ from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
 
 __all__ = [
+    "Activity",
+    "ActivityKind",
     "get_reproduction",
     "reproduce_job",
     "reproduces",

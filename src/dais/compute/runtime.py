@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from dais.compute.activity import Activity
 from dais.compute.groups.commands import register_group
 from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
@@ -63,6 +64,7 @@ class Compute:
         self.kinds: Kinds = kinds or {}
         self.logbook = Logbook(db, engines, blobs)
         self.meter = Meter(self.usage, db.clock)
+        self.activity = Activity(db.clock)
         self.groups: dict[str, Group] = {}
         self._parts = (db, blobs, folders, data_dir, vault)
         self._engines = engines
