@@ -255,7 +255,8 @@ class BlobStore:
                 write_all(fd, msgspec.json.encode(recipe), 0)
                 os.fsync(fd)
                 place = self._recipe(recipe.digest)
-                aside.replace(place)
+                with locked(self.root, fcntl.LOCK_SH):  # collection looks at times, then removes names
+                    aside.replace(place)
                 flush_parents([place])
             finally:
                 os.close(fd)
@@ -371,8 +372,9 @@ class BlobStore:
     def _place(self, ready: dict[str, Path]) -> None:
         """Give flushed files their names."""
         places = {digest: self.path(digest) for digest in ready}
-        for digest, aside in ready.items():
-            aside.replace(places[digest])
+        with locked(self.root, fcntl.LOCK_SH):  # collection looks at times, then removes names
+            for digest, aside in ready.items():
+                aside.replace(places[digest])
         flush_parents(places.values())
 
     def check_space(self, wanted: int) -> None:

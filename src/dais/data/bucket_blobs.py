@@ -236,6 +236,7 @@ class BucketBlobs(BlobStore):
             self._copies.place(aside, self.path(digest), size)
 
     def _keep_recipe(self, recipe: Recipe) -> None:
+        self._pins.pin([recipe.digest])
         self._bucket.put(_key(recipe.digest) + SUFFIX, msgspec.json.encode(recipe))
 
     def stored(self) -> Iterator[Stored]:

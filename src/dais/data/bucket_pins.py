@@ -3,6 +3,9 @@
 Who is told that a content is there has written before, in an object of its own, that it stays (a pin); who collects
 writes what is to go (a sweep), and then reads the pins again. So at least one of them sees the other: what is pinned is
 not removed, and who sees its content in a sweep waits until that is over, and then looks whether it is there.
+
+Whether a sweep was left by a crash is told by the bucket's own clock, for those of two machines may differ by more than
+a sweep lasts.
 """
 
 from __future__ import annotations
@@ -90,11 +93,21 @@ class Pins:
 
     def _swept(self) -> set[str]:
         """What is being removed."""
-        found: set[str] = set()
-        for one in self._bucket.list("sweeps"):
-            if self._now() - _time_of(one.key) < SWEEP_SECONDS:
-                found |= self._named(one.key)
-        return found
+        sweeps = list(self._bucket.list("sweeps"))
+        if not sweeps:
+            return set()
+        now = self._bucket_now()
+        return {digest for one in sweeps if now - one.changed < SWEEP_SECONDS for digest in self._named(one.key)}
+
+    def _bucket_now(self) -> float:
+        """What the bucket's clock says, in seconds."""
+        key = f"clock/{new_id()}"
+        self._bucket.put(key, b"")
+        try:
+            found = self._bucket.look(key)
+        finally:
+            self._bucket.delete([key])
+        return self._now() if found is None else found.changed
 
     def _named(self, key: str) -> set[str]:
         return {PREFIX + line for line in (self._bucket.get(key) or b"").decode("ascii").split()}

@@ -16,7 +16,7 @@ from dais.data import BlobStore, StoreSettings, open_blobs
 from dais.data.blobs import PINNED_SECONDS
 from dais.data.bucket import KEY_FILE
 from dais.data.bucket_blobs import BucketBlobs
-from dais.data.bucket_pins import PINNED_AGAIN
+from dais.data.bucket_pins import PINNED_AGAIN, Pins
 from dais.data.hashing import digest_of
 from dais.kit.database import open_database
 from dais.kit.errors import DaisError, Invalid, Unavailable
@@ -171,6 +171,33 @@ def test_a_commit_and_a_collection_at_once_lose_nothing(bucket: ObjectStore, tmp
         ended.set()
         collector.join()
     assert asking.absent(digests) == []
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_machines_whose_clocks_differ_see_what_is_being_removed(
+    bucket: ObjectStore, tmp_path: Path, hours: int
+) -> None:
+    digest = bucket.blobs(tmp_path).put(b"content")
+    pins = Pins(bucket.bucket(tmp_path), time.time)
+    other = Pins(bucket.bucket(tmp_path / "there"), lambda: time.time() + hours * 3600)
+    asked = threading.Thread(target=other.pin, args=([digest],))
+    with pins.sweep([digest]):
+        asked.start()
+        asked.join(1.0)
+        assert asked.is_alive(), "who asks waits until the removal is over"
+    asked.join(10.0)
+    assert not asked.is_alive()
+    assert pins.pinned(time.time() - 3 * 3600) == {digest}
+
+
+def test_a_sweep_that_a_crash_left_holds_nobody_up(
+    bucket: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = bucket.blobs(tmp_path).put(b"content")
+    pins = Pins(bucket.bucket(tmp_path), time.time)
+    monkeypatch.setattr("dais.data.bucket_pins.SWEEP_SECONDS", 0.0)
+    with pins.sweep([digest]):
+        pins.pin([digest])
 
 
 def test_copies_are_bounded_and_those_read_last_stay(bucket: ObjectStore, tmp_path: Path) -> None:
