@@ -19,6 +19,7 @@ from dais.api import Application, Authenticator, Parts, Services
 from dais.api.rest import all_routes
 from dais.api.routing import Route
 from dais.api.server import Server, listen, url_of
+from dais.api.taking import Taker
 from dais.data import BlobStore
 from dais.identity import Bootstrapped, IdentitySettings, SignInDesk, bootstrap
 from dais.kit.database import Database, open_database
@@ -80,7 +81,7 @@ class Api:
 
 
 @contextmanager
-def serving(asgi: Any, stopping: asyncio.Event | None = None) -> Iterator[str]:
+def serving(asgi: Any, stopping: asyncio.Event | None = None, takers: Sequence[Taker] = ()) -> Iterator[str]:
     """The URL of a server that answers with `asgi` until the block ends; `stopping` is set on its loop then."""
     sock = listen("127.0.0.1", 0)
     url = url_of(sock)
@@ -90,7 +91,7 @@ def serving(asgi: Any, stopping: asyncio.Event | None = None) -> Iterator[str]:
     async def run() -> None:
         stop = stopping or asyncio.Event()
         loops.append((asyncio.get_running_loop(), stop))
-        await Server(asgi, stop_seconds=5, on_ready=ready.set).run_until(sock, stop)
+        await Server(asgi, stop_seconds=5, on_ready=ready.set, takers=takers).run_until(sock, stop)
 
     def main() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -6,12 +6,14 @@ import asyncio
 import errno
 import ipaddress
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
+from dais.api.taking import Doorway, Taker
 from dais.kit.errors import Invalid, Unavailable
 
 BACKLOG = 2048
@@ -77,14 +79,19 @@ def url_of(sock: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with signals left to the caller. `on_ready` is called once, when requests are answered."""
+    """uvicorn with signals left to the caller. `on_ready` is called once, when requests are answered.
 
-    def __init__(self, app: Any, *, stop_seconds: float, on_ready: Callable[[], None]) -> None:
+    `takers` may take whole connections, the first of them first.
+    """
+
+    def __init__(
+        self, app: Any, *, stop_seconds: float, on_ready: Callable[[], None], takers: Sequence[Taker] = ()
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=cast(Any, partial(Doorway, takers=tuple(takers))),
                 ws="websockets-sansio",
                 ws_per_message_deflate=False,
                 lifespan="off",

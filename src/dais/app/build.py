@@ -26,6 +26,7 @@ from dais.api import (
 )
 from dais.api.addresses import Addresses
 from dais.api.settings import ServerSettings
+from dais.api.taking import Taker
 from dais.app.engines import engine_kinds
 from dais.app.remote import make_remote
 from dais.app.schema import newest_step
@@ -61,7 +62,10 @@ FLUSH_SECONDS = 60.0
 
 @dataclass
 class App:
-    """Every part of one server process, made but not started. `asgi` answers HTTP and WebSockets."""
+    """Every part of one server process, made but not started. `asgi` answers HTTP and WebSockets.
+
+    `takers` may take connections away from it: what is not HTTP any more after its head, and what is for jobs' apps.
+    """
 
     db: Database
     services: Services
@@ -70,6 +74,7 @@ class App:
     asgi: Any
     remote: Remote
     obstacle: str | None = None
+    takers: list[Taker] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:

@@ -121,7 +121,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
             on_ready(Ready(server=info, log=str(data_dir / LOG_FILE), notes=notes, warnings=app.warnings()))
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            uvicorn = Server(app.asgi, stop_seconds=server.stop_seconds, on_ready=ready)
+            uvicorn = Server(app.asgi, stop_seconds=server.stop_seconds, on_ready=ready, takers=app.takers)
             runner.run(_run(app, sock, uvicorn, info, manager))
 
 
