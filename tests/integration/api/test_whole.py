@@ -23,7 +23,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
         await send_whole(send, 204, [(b"allow", b"GET")], b"", head=head)
     elif path == "/late":
         await send({"type": "http.response.start", "status": 200, "headers": PLAIN})
-        with pytest.raises(RuntimeError, match="http.response.body"):
+        with pytest.raises(RuntimeError, match=r"http\.response\.body"):
             await send_whole(send, 200, PLAIN, b"other", head=head)
         await send({"type": "http.response.body", "body": b"hello"})
     else:
