@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "sdk": {"wire"},
     "cli": {"sdk", "wire"},
     "acai": {"sdk", "wire"},
+    "eai": {"cli", "sdk", "wire"},
 }
 """What each part may import beside itself. `app` knows every part, and no other part knows it."""
 
@@ -50,10 +51,10 @@ CLOSED = {"identity", "data", "provenance", "compute", "experiments", "serving",
 LEAVES: dict[str, set[str]] = {"wire": {"msgspec"}, "engines.contract": {"msgspec"}, "node": set(), "dais": set()}
 """Parts that need nothing at run time but the standard library and what is named here."""
 
-CLIENT = {"dais", "wire", "sdk", "cli", "acai"}
+CLIENT = {"dais", "wire", "sdk", "cli", "acai", "eai"}
 """Parts that work with the bare distribution's dependencies."""
 
-NO_DATABASE = {"wire", "node", "sdk", "cli", "acai", "engines"}
+NO_DATABASE = {"wire", "node", "sdk", "cli", "acai", "eai", "engines"}
 KEEPS_ITS_OWN = {"dais.sdk.digest_cache"}
 """Clients' modules that keep a file of SQLite for themselves."""
 DATABASE_MODULES = {"sqlalchemy", "alembic", "psycopg", "sqlite3"}

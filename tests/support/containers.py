@@ -339,15 +339,11 @@ class ContainerHarness(Harness):
         self.options = ContainerOptions(socket=str(daemon.socket), **options)
         self.engine: ContainerEngine | None = None
 
-    def make(self) -> ContainerEngine:
+    async def open(self) -> Engine:
         kit = self.daemon.directory / "runner"
         self.engine = ContainerEngine(self.daemon.kind, self.directory, self.options, runner=kit)
+        await self.engine.start()
         return self.engine
-
-    async def open(self) -> Engine:
-        engine = self.make()
-        await engine.start()
-        return engine
 
     @property
     def installation(self) -> str:

@@ -4,6 +4,7 @@ from dais.api.application import Application
 from dais.api.asking import Asking, Asks, asks
 from dais.api.auth import Authenticator, tokens_in_address
 from dais.api.compat.acai import AcaiApplication
+from dais.api.compat.eai import EaiApplication
 from dais.api.context import Context, Parts, Services
 from dais.api.downloads import Head, attachment, opened_file, send_file, send_pieces
 from dais.api.errors import Disconnected, HttpProblem, describe
@@ -48,6 +49,7 @@ __all__ = [
     "Authenticator",
     "Context",
     "Disconnected",
+    "EaiApplication",
     "Head",
     "Header",
     "HttpProblem",

@@ -22,7 +22,6 @@ from dais.api.meter import RouteMeter
 from dais.api.routing import Answered, Receive, Route, Scope, Send, drain
 from dais.api.signed import BODY, checked_body
 from dais.api.standing import while_allowed
-from dais.api.whole import send_whole
 from dais.identity import Actor
 from dais.kit.errors import Invalid, NotFound, TooMany, Unavailable
 
@@ -61,7 +60,8 @@ class _Answer:
         """Send all of an answer at once."""
         self.status, head, body = answered
         head.append((b"x-request-id", self._request_id.encode()))
-        await send_whole(self._send, self.status, head, body, head=not self._with_body)
+        await self._send({"type": "http.response.start", "status": self.status, "headers": head})
+        await self._send({"type": "http.response.body", "body": body if self._with_body else b""})
 
 
 class Application:
@@ -83,6 +83,10 @@ class Application:
         """Answer one request of type "http" or "websocket"."""
         answer = self._http if scope["type"] == "http" else self._websocket
         return answer(scope, receive, send)
+
+    def problem(self, error: BaseException, request_id: str) -> Answered:
+        """How a failure is told."""
+        return _problem(error, request_id)
 
     def _add(self, route: Route) -> None:
         node = self._root
@@ -135,13 +139,13 @@ class Application:
                 raise
             log.warning("a request was cut off because the server stops: %s %s", meter.method, meter.path)
             if not answer.status:
-                await answer.whole(_problem(_cut_off(), request_id))
+                await answer.whole(self.problem(_cut_off(), request_id))
         except Exception as error:
             if answer.status:
                 log.error("%s %s failed after its answer had begun", scope["method"], scope["path"], exc_info=error)
                 raise
             await self.services.refusals.note(scope.get("actor"), error)
-            await answer.whole(_problem(error, request_id))
+            await answer.whole(self.problem(error, request_id))
         finally:
             seconds = time.perf_counter() - begun
             meter.note(answer.status, seconds)

@@ -18,6 +18,7 @@ from dais.api import (
     AcaiApplication,
     Application,
     Authenticator,
+    EaiApplication,
     Parts,
     Services,
     UserLimits,
@@ -166,18 +167,20 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     )
     api = Application(all_routes(), services)
     acai = AcaiApplication(services) if loaded["acai"].enabled else None
-    return App(db, services, compute, notifier, _Site(api, web.app(services), acai), remote, standing.obstacle)
+    site = _Site(api, web.app(services), acai, EaiApplication(services))
+    return App(db, services, compute, notifier, site, remote, standing.obstacle)
 
 
 class _Site:
-    """The API below `/v1`, what ACAI's clients call, the pages everywhere else.
+    """The API below `/v1`, what ACAI's and the Element AI Toolkit's clients call, the pages everywhere else.
 
     A token in any address is the API's to refuse and revoke, but ACAI's, where its clients send them.
     """
 
-    def __init__(self, api: Application, pages: Any, acai: AcaiApplication | None) -> None:
+    def __init__(self, api: Application, pages: Any, acai: AcaiApplication | None, eai: EaiApplication) -> None:
         self._api = api
         self._acai = acai
+        self._eai = eai
         self._pages = pages
         self._meter = api.services.meter.of("", "(pages)")
         self._live = api.services.meter.of("WEBSOCKET", "(pages)", timed=False)
@@ -186,6 +189,8 @@ class _Site:
         path = scope["path"]
         if self._acai is not None and self._acai.answers(scope):
             return self._acai(scope, receive, send)
+        if self._eai.answers(scope):
+            return self._eai(scope, receive, send)
         ours = (
             path.startswith("/v1/")
             or path in ("/v1", "/metrics")

@@ -33,10 +33,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Globals:
-    """The options before the command."""
+    """The options before the command, and what the program is like.
+
+    `prefixes` are how the variables of the environment begin that it heeds, the winner first; `camel`: it names fields
+    in camelCase.
+    """
 
     profile: str | None = None
     account: str | None = None
+    prefixes: tuple[str, ...] = ("DAIS_",)
+    camel: bool = False
 
 
 class LazyGroup(click.Group):
@@ -91,7 +97,7 @@ def connected(function: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:
     def command(*args: Any, profile: str | None, account: str | None, **kwargs: Any) -> R:
         context = click.get_current_context()
         before = context.find_object(Globals) or Globals()
-        context.obj = Globals(profile=profile or before.profile, account=account or before.account)
+        context.obj = dataclasses.replace(before, profile=profile or before.profile, account=account or before.account)
         from dais.cli.problems import about_token
         from dais.sdk.errors import Unauthenticated
 
@@ -124,15 +130,19 @@ def with_profile(command: click.Command) -> click.Command:
 def _take_global(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is not None and parameter.name is not None:
         before = context.find_object(Globals) or Globals()
-        context.obj = dataclasses.replace(before, **{parameter.name: value})
+        given: dict[str, Any] = {parameter.name: value}
+        context.obj = dataclasses.replace(before, **given)
 
 
 def open_client(*, patience: float = PATIENCE) -> Client:
     """A client for the options of the command, the environment and the profile file."""
     from dais.sdk.client import Client
+    from dais.sdk.profiles import find_access
 
     given = chosen()
-    client = Client(profile=given.profile, account=given.account, patience=patience, on_wait=note)
+    access = find_access(profile=given.profile, account=given.account, prefixes=given.prefixes)
+    client = Client(access.url, access.token or "", account=access.account, patience=patience, on_wait=note)
+    client.access = access
     for sentence in client.access.outdone:
         note(sentence)
     return client
@@ -186,7 +196,9 @@ def _split_at_dashes(args: list[str]) -> tuple[list[str], bool, list[str]]:
 
 def note(message: str) -> None:
     """A line for the person at the terminal, on stderr, so that output can be piped."""
-    click.echo(click.style(f"dais: {message}", dim=True), err=True)
+    context = click.get_current_context(silent=True)
+    program = (context.find_root().info_name if context else None) or "dais"
+    click.echo(click.style(f"{program}: {message}", dim=True), err=True)
 
 
 def leave(code: int) -> NoReturn:

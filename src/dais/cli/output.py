@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 import msgspec
 
-from dais.cli.base import did_you_mean
+from dais.cli.base import chosen, did_you_mean
 from dais.cli.problems import harmless
 
 P = ParamSpec("P")
@@ -58,13 +58,17 @@ SIZES = {"mem", "free_mem", "others_mem", "size", "memory_peak", "log_bytes", "d
 
 @dataclass(frozen=True)
 class Output:
-    """What the user asked for. `shape` is text, table, json or csv; `document` is `--json`; `value` is `--field`."""
+    """What the user asked for. `shape` is text, table, json or csv; `document` is `--json`; `value` is `--field`.
+
+    `camel`: the program names fields in camelCase.
+    """
 
     shape: str = "text"
     document: bool = False
     fields: tuple[str, ...] = ()
     value: bool = False
     header: bool = True
+    camel: bool = False
 
     def many(self, kind: type, items: Iterable[Any], columns: Sequence[str]) -> None:
         """Print a list of `kind` (an answer); `columns` are those shown unless the user chose."""
@@ -100,10 +104,12 @@ class Output:
     def _columns(self, kind: type, columns: Sequence[str]) -> Sequence[str]:
         for name in self.fields:
             check_field(kind, name)
-        return self.fields or columns
+        return self.fields or ([camel_name(name) for name in columns] if self.camel else columns)
 
     def _chosen(self, document: dict[str, Any]) -> dict[str, Any]:
-        return {name: pick(document, name) for name in self.fields} if self.fields else document
+        if self.fields:
+            return {name: pick(document, name) for name in self.fields}
+        return camel_keys(document) if self.camel else document
 
     def _csv(self, documents: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -134,7 +140,7 @@ def with_output(function: Callable[Concatenate[Output, P], R]) -> Callable[P, R]
         if field and fields:
             raise click.UsageError("--field and --fields exclude each other: --fields takes several, joined by commas")
         names = (field,) if field else tuple(name.strip() for name in (fields or "").split(",") if name.strip())
-        output = Output(shape, document, names, bool(field), not no_header)
+        output = Output(shape, document, names, bool(field), not no_header, chosen().camel)
         return function(output, *args, **kwargs)
 
     return command  # type: ignore[return-value]
@@ -157,14 +163,40 @@ def with_output_of(kind: type) -> Callable[[Callable[Concatenate[Output, P], R]]
 def pick(document: Any, name: str) -> Any:
     """The value at a dotted path; a list gives the list of its items' values. None where it is absent."""
     for part in name.split("."):
-        key = field_name(part)
         if isinstance(document, list):
-            document = [item.get(key) if isinstance(item, dict) else None for item in document]
+            document = [_at(item, part) for item in document]
         elif isinstance(document, dict):
-            document = document.get(key, document.get(part))
+            document = _at(document, part)
         else:
             return None
     return document
+
+
+def _at(document: Any, part: str) -> Any:
+    if not isinstance(document, dict):
+        return None
+    return next((document[key] for key in spellings(part) if key in document), None)
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """What a field that people write so may be called in an answer."""
+    return field_name(name), name, camel_name(name)
+
+
+def camel_name(name: str) -> str:
+    """`exit_code` as `exitCode`; each part of a dotted path."""
+    return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
+
+
+PEOPLE_NAME = {"tags", "labels", "environment"}
+"""Fields whose own keys are somebody's words."""
+
+
+def camel_keys(value: Any) -> Any:
+    """A document with its fields in camelCase."""
+    if isinstance(value, dict):
+        return {camel_name(key): item if key in PEOPLE_NAME else camel_keys(item) for key, item in value.items()}
+    return [camel_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def field_name(name: str) -> str:
@@ -181,9 +213,9 @@ def check_field(kind: type, path: str) -> None:
         if struct is None:
             return
         known = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
-        name = field_name(part)
-        if name not in known:
-            near = did_you_mean(name, known)
+        name = next((one for one in spellings(part) if one in known), None)
+        if name is None:
+            near = did_you_mean(field_name(part), known)
             listed = "" if near else f"; there are {', '.join(known)}"
             raise click.UsageError(f"there is no field {part!r}{near}{listed}")
         current = known[name]

@@ -75,16 +75,17 @@ def _words(error: Exception) -> tuple[str, str | None]:
 
 def about_token(access: Access) -> str:
     """Where the refused token came from and what to do, or where to put one."""
-    from dais.sdk.profiles import get_profile
+    from dais.sdk.profiles import ENVIRONMENT, get_profile
 
     name = f" --profile {access.profile}" if access.profile else ""
     where = f"the server is {access.url}, from {access.url_origin}"
     if access.token is None:
         return f"no token was found: `dais login {access.url}` gets one, or set DAIS_TOKEN ({where})"
     came = f"the refused token came from {access.token_origin}"
-    if access.token_origin.endswith("DAIS_TOKEN"):
+    if access.token_origin.startswith(ENVIRONMENT):
+        variable = access.token_origin.rpartition(" ")[2]
         own = get_profile(access.profile).token if access.profile else None
         if own and own != access.token:
-            return f"{came}, which wins over profile {access.profile!r}: `unset DAIS_TOKEN` to use that one ({where})"
-        return f"{came}: set it anew, or `unset DAIS_TOKEN` and run `dais login {access.url}` ({where})"
+            return f"{came}, which wins over profile {access.profile!r}: `unset {variable}` to use that one ({where})"
+        return f"{came}: set it anew, or `unset {variable}` and run `dais login {access.url}` ({where})"
     return f"{came}: `dais login {access.url}{name}` gets another ({where})"

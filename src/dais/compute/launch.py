@@ -134,6 +134,8 @@ def job_environment(work: Work, staged: Staged, host: HostTools) -> dict[str, st
         "OMP_THREAD_LIMIT": threads,
         "CUDA_VISIBLE_DEVICES": ",".join(work.gpus),  # empty hides them all
         "NVIDIA_VISIBLE_DEVICES": ",".join(work.gpus) or "none",
+        "PRETEND_CPUS": threads,  # by which programs written for the Element AI Toolkit size themselves
+        "PRETEND_MEM": str(resources.mem),
     }
     if staged.environment is not None:
         environment = ENVIRONMENT if contained else str(staged.environment)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ DEFAULT_URL = "http://localhost:8765"
 FILE_NAME = "profiles.toml"
 DEFAULT_NAME = "default"
 ENVIRONMENT = "the environment variable"
+PREFIXES = ("DAIS_",)
 USE = "use"
 """The key of the profile that holds where none is named; so no profile can be called like this."""
 
@@ -179,25 +181,32 @@ def _write(wanted: ProfileFile) -> Path:
 
 
 def find_access(
-    url: str | None = None, token: str | None = None, profile: str | None = None, account: str | None = None
+    url: str | None = None,
+    token: str | None = None,
+    profile: str | None = None,
+    account: str | None = None,
+    *,
+    prefixes: Sequence[str] = PREFIXES,
 ) -> Access:
     """What to connect with. Raises Invalid `no-such-profile` or `bad-url`.
 
     A profile's token goes to that profile's address only: with DAIS_URL naming another server, the profile of that
-    server is looked for, and no token is sent where there is none. The token "" is none at all.
+    server is looked for, and no token is sent where there is none. The token "" is none at all. `prefixes` are how the
+    environment's variables may begin, the winner first.
     """
     found = read_file()
     profiles = found.profiles
-    named, named_by = _first((profile, "--profile"), (os.environ.get("DAIS_PROFILE"), "DAIS_PROFILE"))
+    named, named_by = _first((profile, "--profile"), *_set("PROFILE", prefixes))
     if named:
         _named(named, profiles)
     name = named or found.use
     chosen = profiles.get(name, Profile())
-    wanted, url_origin = _first((url, "the argument"), (os.environ.get("DAIS_URL"), f"{ENVIRONMENT} DAIS_URL"))
+    wanted, url_origin = _first((url, "the argument"), *_set("URL", prefixes, f"{ENVIRONMENT} "))
     outdone: list[str] = []
     if wanted and not _same_place(wanted, chosen.url):
         if named and not url:
-            outdone.append(f"DAIS_URL={wanted} is set and wins over the address of profile {named!r} ({named_by})")
+            variable = url_origin.rpartition(" ")[2]
+            outdone.append(f"{variable}={wanted} is set and wins over the address of profile {named!r} ({named_by})")
         name, chosen = next(
             ((title, one) for title, one in profiles.items() if _same_place(wanted, one.url)), ("", Profile())
         )
@@ -205,12 +214,13 @@ def find_access(
         wanted, url_origin = (chosen.url, f"profile {name}") if chosen.url else (DEFAULT_URL, "the default")
     secret, token_origin = _first(
         (token, "the argument"),
-        (os.environ.get("DAIS_TOKEN") if token != "" else None, f"{ENVIRONMENT} DAIS_TOKEN"),
+        *(_set("TOKEN", prefixes, f"{ENVIRONMENT} ") if token != "" else ()),
         (chosen.token if token != "" else None, f"profile {name!r} in {profiles_path()}"),
     )
     if named and secret and secret != chosen.token and token is None:
-        outdone.append(f"DAIS_TOKEN is set and wins over the token of profile {named!r} ({named_by})")
-    spent, _ = _first((account, ""), (os.environ.get("DAIS_ACCOUNT"), ""), (chosen.account, ""))
+        variable = token_origin.rpartition(" ")[2]
+        outdone.append(f"{variable} is set and wins over the token of profile {named!r} ({named_by})")
+    spent, _ = _first((account, ""), *_set("ACCOUNT", prefixes), (chosen.account, ""))
     origin = _checked_url(wanted, url_origin)
     used = name if name in profiles else ""
     return Access(origin, secret, spent, url_origin, token_origin, used, tuple(outdone))
@@ -236,6 +246,11 @@ def login_target(url: str | None = None, profile: str | None = None) -> tuple[st
     host = urlsplit(address).hostname or DEFAULT_NAME
     free = (name for number in range(1, 1000) if (name := host if number == 1 else f"{host}-{number}"))
     return next(name for name in free if name not in found.profiles), address
+
+
+def _set(name: str, prefixes: Sequence[str], origin: str = "") -> list[tuple[str | None, str]]:
+    """What the environment says under a name, with each prefix, and where it said so."""
+    return [(os.environ.get(f"{prefix}{name}"), f"{origin}{prefix}{name}") for prefix in prefixes]
 
 
 def _first(*candidates: tuple[str | None, str]) -> tuple[str | None, str]:

@@ -213,7 +213,7 @@ class Account(Answer, frozen=True, kw_only=True):
 
 
 class Me(Answer, frozen=True, kw_only=True):
-    """Who the bearer of the token is."""
+    """Who the bearer of the token is. `mail` is the address, by the name that Element AI's clients read."""
 
     id: str
     number: int
@@ -222,6 +222,7 @@ class Me(Answer, frozen=True, kw_only=True):
     organization: str
     account: str
     administrator: bool
+    mail: str | None = None
 
 
 class Event(Answer, frozen=True, kw_only=True):

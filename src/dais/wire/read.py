@@ -64,7 +64,6 @@ SLIPS = {
 
 NOT_BUILT = {
     "options": "options of a job, such as internal-dns",
-    "tunnel": "tunnels",
     "role": "a job's own role",
     "replicas": "more than one replica",
     "gpu_mem": "choosing GPUs by memory",
@@ -75,6 +74,9 @@ NOT_BUILT = {
     "infiniband": "choosing nodes by InfiniBand",
 }
 """Fields of the Element AI Toolkit that are known and refused: what is not built yet."""
+
+GRANTED = ("tunnel",)
+"""Fields of the Element AI Toolkit that ask for what every job has: each port can be reached."""
 
 RESOURCE_FIELDS = ("cpu", "mem", "gpu", "shm")
 MOUNT_FIELDS = ("name", "target", "path", "read_only")
@@ -111,6 +113,9 @@ def read_fields(document: Mapping[str, Any]) -> dict[str, Any]:
         name = _canonical(key)
         if name in NOT_BUILT:
             _refuse_not_built(key, name, value)
+            continue
+        if name in GRANTED:
+            flag(value, key)
             continue
         reader = _readers.get(name)
         if reader is None:
@@ -230,8 +235,14 @@ def _read_mount(value: Any, path: str) -> Mount:
             expected="NAME[/below]:/mount[:ro|:rw]",
             hint="write for example digits:/data:ro",
         )
-    name, below = split_folder(parts[0])
+    name, below = split_folder(_living(parts[0]))
     return Mount(name=name, path=below, target=parts[1], read_only=mode == "ro")
+
+
+def _living(name: str) -> str:
+    """`NAME@latest/below` is what is in the folder now."""
+    head, at, rest = name.partition("@latest")
+    return f"{head}{rest}" if at and rest[:1] in ("", "/") else name
 
 
 def _split_at_colons(text: str) -> list[str]:

@@ -73,7 +73,7 @@ def test_the_tables_say_what_the_commands_say() -> None:
         ("job submit --mem -1 -- x", "--mem"),
         ("job submit --gpu-mem 3 -- x", "not built yet"),
         ("job submit --replicas 2 -- x", "not built yet"),
-        ("job submit --tunnel -- x", "not built yet"),
+        ("job submit --role x -- x", "not built yet"),
         ("job submit -d /etc:/x -- x", "--data: '' names no folder"),
         ("job submit -d x:/proc -- x", "--data: a folder cannot be mounted at '/proc'"),
         ("job submit -e DAIS_X=1 -- x", "--env: 'DAIS_X'"),

@@ -86,18 +86,24 @@ def test_unknown_fields_have_their_nearest_name(document: dict[str, Any], path: 
     "more",
     [
         {"options": {"internal-dns": {"name": "head"}}},
-        {"tunnel": True},
         {"role": "x"},
         {"replicas": 2},
         {"resources": {"gpuMem": 32}},
         {"resources": {"gpu_model": "!A100"}},
-        {"data": ["org.alice.code@latest:/app"]},
+        {"data": ["org.alice.code@v2:/app"]},
     ],
 )
 def test_what_is_known_and_not_built_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(SpecError) as failure:
         read_spec({"command": ["a"], **more})
     assert failure.value.code == "not-built-yet"
+
+
+def test_what_every_job_has_may_be_asked_for() -> None:
+    plain = {"command": ["a"], "data": ["org.alice.code/src:/app:ro"]}
+    assert read_spec({**plain, "tunnel": True, "data": ["org.alice.code@latest/src:/app:ro"]}) == read_spec(plain)
+    with pytest.raises(SpecError, match="tunnel: 'maybe' is not true or false"):
+        read_spec({**plain, "tunnel": "maybe"})
 
 
 @pytest.mark.parametrize(

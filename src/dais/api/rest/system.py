@@ -5,7 +5,7 @@ from __future__ import annotations
 import dais
 from dais.api.context import Context
 from dais.api.routing import Routes
-from dais.identity import get_account, urn
+from dais.identity import get_account, get_user, urn
 from dais.wire import answers
 
 routes = Routes()
@@ -20,6 +20,7 @@ async def version(ctx: Context) -> answers.Version:
 async def me(ctx: Context) -> answers.Me:
     actor = ctx.actor
     account = await ctx.db.glance(get_account, actor.account_id)
+    user = await ctx.db.glance(get_user, actor.id)
     return answers.Me(
         id=actor.id,
         number=actor.number,
@@ -28,4 +29,5 @@ async def me(ctx: Context) -> answers.Me:
         organization=actor.organization,
         account=account.full_name,
         administrator=actor.administrator,
+        mail=user.email,
     )

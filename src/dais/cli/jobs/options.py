@@ -50,9 +50,8 @@ NOT_BUILT_FLAGS = {
     "--infiniband": "infiniband",
     "--internal-dns": "options",
     "--role": "role",
-    "--tunnel": "tunnel",
 }
-_switches = {"--tunnel", "--infiniband"}
+_switches = {"--infiniband"}
 
 
 def _refuse(context: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -128,6 +127,7 @@ _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     click.option("-f", "--file", metavar="FILE", help="Read the job from a YAML file (- is stdin); options win."),
     click.option("--idempotency-key", metavar="KEY", help="Submitting with the same key again makes no second job."),
     click.option("--dry-run", is_flag=True, help="Check, print the job as YAML, and submit nothing."),
+    click.option("--tunnel", is_flag=True, expose_value=False, hidden=True),  # every job's ports can be reached
     click.option("--replicas", type=int, callback=_one_replica, expose_value=False, hidden=True),
     *(
         click.option(flag, is_flag=flag in _switches, callback=_refuse, expose_value=False, hidden=True)

@@ -1,0 +1,188 @@
+"""The how-tos of the Element AI Toolkit, line by line and in their order, with `eai` on a real Dais.
+
+Lines and files are written as they are there; what they name of other installations has a name here. Images that they
+build with Docker stand in as `host`; what is left out needs Docker Hub, Grafana, an IDE or a telephone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.eai import Shell, shell
+from tests.support.installation import Installation
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("homes")
+
+
+@pytest.fixture(scope="module")
+def joe(shared: Installation, homes: Path) -> Shell:
+    """An administrator of acme."""
+    return shell(shared, homes, "joe", administrator=True)
+
+
+def test_how_to_create_an_account(joe: Shell) -> None:
+    joe("eai account new acme.awesome_project")
+    joe("eai account new acme.awesome_project.production")
+    header, row = joe.rows("eai account ls acme.awesome_project")
+    assert header == ["id", "name", "organization", "parent"]
+    assert row[1:] == ["production", "acme", "acme.awesome_project"]
+    again = joe.refused("eai account new acme.awesome_project")
+    assert "http: 409" in again
+    assert "resource with this name already exists" in again
+
+
+def test_how_to_delete_directories_in_a_data(joe: Shell) -> None:
+    name = "acme.some_account.some_data"
+    joe("eai account new acme.some_account")
+    for path in ("AAA/Accelerometer Data 2019-06-28 14-00-01.txt", "BBB/.DS_Store", "BBB/BBB-1/.DS_Store", ".DS_Store"):
+        file = joe.home / "some_data" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    joe(f"eai data new {name} ./some_data")
+    listed = joe(f"eai data content ls {name}").splitlines()
+    assert [line.rsplit(maxsplit=1) for line in listed] == [
+        ["name", "status"],
+        [".DS_Store", "new"],
+        ["AAA", "new"],
+        ["AAA/Accelerometer Data 2019-06-28 14-00-01.txt", "new"],
+        ["BBB", "new"],
+        ["BBB/.DS_Store", "new"],
+        ["BBB/BBB-1", "new"],
+        ["BBB/BBB-1/.DS_Store", "new"],
+    ]
+    joe(f"eai data content rm {name} AAA")
+    assert [row[0] for row in joe.rows(f"eai data content ls {name}")] == [
+        *("name", ".DS_Store", "BBB", "BBB/.DS_Store", "BBB/BBB-1", "BBB/BBB-1/.DS_Store")
+    ]
+    data = joe(f"eai data get {name} --field id").strip()
+    joe(f"eai job submit --data {data}:/data -- sleep 720")
+    job = joe.running()
+    joe(f"eai job exec {job} -- bash -c 'rm -rf /data/BBB/BBB-1'")
+    assert "BBB/BBB-1" not in joe(f"eai data content ls {name} --field name").splitlines()
+    joe(f"eai job exec {job} -- bash -c 'rm -rf /data/*'")
+    assert joe(f"eai data content ls {name} --field name --no-header").splitlines() == [".DS_Store"]
+    joe(f"eai data content rm {name} .")
+    assert joe(f"eai data content ls {name} --no-header") == ""
+    joe(f"eai job kill {job}")
+
+
+def test_how_to_manage_access(joe: Shell, shared: Installation, homes: Path) -> None:
+    organization, user = joe("eai user get --field urn").strip().split(":user:")
+    assert user == joe.id
+    rules = joe.rows("eai rule ls")
+    assert rules[0] == ["action", "expression"]
+    assert ["user:get", f"{organization}:user:*"] in rules
+    joe("eai user set --name joseph")
+    assert joe("eai user set --name joe --field name") == "joe\n"
+    assert joe.rows("eai organization get")[1][1] == "acme"
+    assert "joe" in [row[1] for row in joe.rows("eai user ls")]
+    assert joe.rows("eai team ls")[0][:2] == ["id", "name"]
+    for line in ("eai organization role ls", "eai team role ls", "eai account role ls"):
+        assert joe.rows(line)[0][:2] == ["id", "name"]
+    roles = joe.rows("eai organization role ls --fields id,name")
+    assert roles[0] == ["id", "name"]
+    assert [row[1] for row in roles[1:]] == ["admin", "user"]
+    admin = roles[1][0]
+    guillaume = shell(shared, homes, "guillaume", administrator=True)
+    assert joe.rows(f"eai organization role member ls {admin}") == [
+        ["id", "name", "type"],
+        [guillaume.id, "guillaume", "user"],
+        [joe.id, "joe", "user"],
+    ]
+    removed = joe.rows(f"eai organization role member rm {admin} --user {guillaume.id}")
+    assert removed == [["id", "name", "type"], [joe.id, "joe", "user"]]
+    assert len(joe.rows(f"eai organization role member add {admin} --user {guillaume.id}")) == 3
+    joe(f"eai user policy new {guillaume.id} '*@*'")
+    joe("eai team new vision")
+    joe("eai team policy new vision 'job:get@acme'")
+
+
+def test_how_to_prevent_output_buffering(joe: Shell) -> None:
+    joe("eai job submit -- stdbuf -oL 'echo' unbuffered")
+    assert joe.ended() == "SUCCEEDED"
+    assert joe("eai job logs") == "unbuffered\n"
+
+
+def test_how_to_pull_certain_files(joe: Shell) -> None:
+    joe("eai account new acme.account; mkdir -p data/remote; echo 1 > data/remote/a; echo 2 > data/b")
+    joe("eai data new acme.account.data ./data")
+    joe("mkdir here; cd here; eai data pull acme.account.data ./remote .")
+    assert joe("cd here; find . -type f").splitlines() == ["./a"]
+
+
+def test_how_to_redirect_stdout_and_stderr_to_a_file(joe: Shell) -> None:
+    joe("eai data new logs")
+    mount = "--data logs:/home/joe"
+    lines = [
+        "eai job submit -- bash -c '{COMMAND} > /home/{USERNAME}/${EAI_JOB_ID}.txt 2>&1'",
+        "eai job submit -- bash -c '{COMMAND} >> /home/{USERNAME}/${EAI_JOB_ID}.txt 2>&1'",
+        "eai job submit -- bash -c '{COMMAND} > /home/{USERNAME}/${EAI_JOB_ID}.${EAI_RUN_INDEX}.txt 2>&1'",
+    ]
+    for line, suffix in zip(lines, ("", "", ".0"), strict=True):
+        line = line.replace("{COMMAND}", "ls /nowhere").replace("{USERNAME}", "joe")
+        submitted = joe.rows(line.replace(" -- ", f" {mount} -- "))
+        job = submitted[1][0]
+        assert joe.ended(job) == "FAILED"
+        joe(f"eai data pull logs {job}{suffix}.txt .")
+        assert "/nowhere" in joe(f"cat {job}{suffix}.txt")
+    joe(f"eai job retry {job}")
+    joe.ended(job)
+    joe(f"eai data pull logs {job}.1.txt .")
+
+
+def test_how_to_run_a_shell_image(joe: Shell) -> None:
+    joe("eai job submit -- bash -c 'while true; do sleep 60; done;'")
+    job = joe.running()
+    assert joe("eai job exec --last -- bash", b"echo $EAI_JOB_ID; exit\n").strip() == job
+    joe("eai job kill --last")
+
+
+def test_how_to_run_visual_studio_code(joe: Shell) -> None:
+    (joe.home / "settings").mkdir()
+    server = joe.home / "settings" / "code-server"
+    server.write_text(
+        "#!/bin/sh\n"
+        "echo 'info Server listening on http://0.0.0.0:8080'\n"
+        "echo 'info - No authentication'\n"
+        "echo 'info - Not serving HTTPS'\n"
+        "exec python3 -m http.server --bind 0.0.0.0 8080\n"
+    )
+    server.chmod(0o755)
+    joe("eai account new acme.job; mkdir sample; echo hi > sample/code; eai data new acme.job.sample ./sample")
+    joe("eai data new vscode")
+    joe("eai data push acme.joe.vscode ./settings")
+    header, row = joe.rows(
+        r"""eai job submit --image codercom/code-server:v2 \
+--data acme.joe.vscode:/home/coder/.local/share/code-server \
+--data acme.job.sample:/home/coder/project \
+code-server -- --host 0.0.0.0 --auth none""".replace(
+            "codercom/code-server:v2", "host -e PATH=/home/coder/.local/share/code-server:/opt/dais/bin:/usr/bin:/bin"
+        )
+    )
+    assert header == ["id", "state", "name", "created", "command", "runs.exitCode"]
+    assert row[1:3] == ["QUEUING", "-"]
+    assert row[3].endswith("Z")
+    assert " ".join(row[4:]) == "[code-server --host 0.0.0.0 --auth none] -"
+    with joe.beside("eai job logs -f") as following:
+        assert following.stdout is not None
+        said = [following.stdout.readline() for _ in range(3)]
+    assert said[0] == b"info Server listening on http://0.0.0.0:8080\n"
+    joe(f"eai job kill {row[0]}")
+
+
+def test_how_to_tell_who_has_specific_rights(joe: Shell, shared: Installation, homes: Path) -> None:
+    data = joe("eai data get logs --field id").strip()
+    line = f'eai rule who-is-allowed "data:set@$(eai data get {data} --field urn)"'
+    assert "acme.joe" in [row[1] for row in joe.rows(line)]
+    asked = f'eai rule allowed "data:set@$(eai data get {data} --field urn)"'
+    assert joe(asked).startswith("yes")
+    urn = joe(f"eai data get {data} --field urn").strip()
+    assert joe(f'eai allowed "data:set@{urn}" --field allowed') == "true\n"
+    assert "joe" in joe(f'eai who-is-allowed "data:set@{urn}" --field name')
+    sam = shell(shared, homes, "sam")
+    assert sam.run(f'eai rule allowed "data:set@{urn}"').returncode == 1
