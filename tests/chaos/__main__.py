@@ -18,12 +18,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--rounds", type=int, default=8, help="rounds of trouble for each seed (default 8)")
     parser.add_argument("--points", action="store_true", help="every named point in turn, six to an installation")
-    parser.add_argument("--only", default="", help="with --points: those whose name contains this")
+    parser.add_argument("--only", default="", help="with --points: those whose name contains this, or of this part")
     arguments = parser.parse_args()
     fired: set[str] = set()
     failed: list[str] = []
     if arguments.points:
-        points = [point for point in POINTS if point.area != "upgrades" and arguments.only in point.name]
+        points = [
+            point
+            for point in POINTS
+            if point.area != "upgrades" and (arguments.only in point.name or arguments.only == point.area)
+        ]
         batches = [points[start : start + 6] for start in range(0, len(points), 6)]
         for number, batch in enumerate(batches):
             _one(f"points {', '.join(point.name for point in batch)}", number, fired, failed,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
+from tests.chaos.lake import lake_is_whole
 from tests.support.supervisor import until
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def check(world: World) -> None:
         job_is_right(world, job, world.story.jobs[job.id])
     followers_missed_nothing(world)
     folders_are_whole(world)
+    lake_is_whole(world)
     nothing_is_held(world)
     world.installed.wait_nothing_left(*jobs)
     nothing_is_kept(world)
@@ -37,7 +39,9 @@ def submits_exist_once(world: World) -> list[JobDetail]:
     """Each submit that was answered made one job, and there is no other."""
     client = world.installed.client()
     names = Counter(job.name for job in client.jobs.list())
-    assert names == Counter(expected.name for expected in world.story.jobs.values())
+    promised = [expected.name for expected in world.story.jobs.values()]
+    promised += [f"lake{name}" for name, _ in world.story.lake.jobs.values()]
+    assert names == Counter(promised)
     return [client.jobs.get(job_id) for job_id in world.story.jobs]
 
 

@@ -91,6 +91,26 @@ TRANSFERS = tuple(
     )
 )
 
+LAKE = tuple(
+    _both(
+        SERVER,
+        "lake",
+        contents="dais.data.lake.contents:check_contents",
+        commit="dais.data.lake.files:commit_files",
+        count="dais.data.lake.files:_new_version",
+        set="dais.data.lake.sets:create_file_set",
+        set_version="dais.data.lake.sets:make_set_version",
+        recipe="dais.data.blobs:BlobStore.put_recipe",
+        recipe_place="dais.data.blobs:BlobStore._keep_recipe",
+        content_piece="dais.data.blobs:BlobStore.put_piece",
+        collect="dais.data.blobs:BlobStore.collect",
+        tree="dais.compute.loops.trees:Trees.ensure",
+        tree_place="dais.compute.loops.trees:Trees._place",
+        gather="dais.data.gathering:take",
+        output="dais.data.lake.pins:make_output_set",
+    )
+)
+
 UPGRADES = tuple(
     _both(
         SERVER,
@@ -102,4 +122,4 @@ UPGRADES = tuple(
     )
 )
 
-POINTS = (*JOBS, *TRANSFERS, *UPGRADES)
+POINTS = (*JOBS, *TRANSFERS, *LAKE, *UPGRADES)

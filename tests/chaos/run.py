@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.chaos.invariants import check
 from tests.chaos.world import Trouble, World, rest, troubles
 
-DISK = 192 << 20
+DISK = 512 << 20
 
 
 def run(seed: int, *, rounds: int = 6, chosen: list[Trouble] | None = None, database_url: str = "") -> list[str]:

@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from dais.sdk import Client
-from dais.sdk.errors import DaisError
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
 from tests.chaos.inject import CLOCK_BYTES
+from tests.chaos.lake import Promised, run_on_set, upload_set
+from tests.chaos.patience import patiently
 from tests.chaos.points import POINTS, SERVER, Point
 from tests.support.cutting import CuttingProxy
 from tests.support.installation import PATIENCE, Installation, script
 from tests.support.supervisor import until
 
 UP = Path(__file__).with_name("up.py")
-PASSING = ("unreachable", "disk-full", "stopping", "database-locked")
-"""Codes of what is over soon."""
 LONGEST = 8.0
 """Seconds that a fault waits for its moment; then the server is killed wherever it is."""
 
@@ -58,6 +57,7 @@ class Story:
     jobs: dict[str, Expected] = field(default_factory=dict)
     folders: dict[str, dict[str, bytes]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
+    lake: Promised = field(default_factory=Promised)
     events: list[str] = field(default_factory=list)
     fired: list[str] = field(default_factory=list)
     broken: list[BaseException] = field(default_factory=list)
@@ -112,7 +112,16 @@ class User(threading.Thread):
         self._mark = f"{turn}-{number}"
 
     def run(self) -> None:
-        often = (self.submit, self.submit, self.submit_and_kill, self.push_many, self.push_large, self.push_whole)
+        often = (
+            self.submit,
+            self.submit,
+            self.submit_and_kill,
+            self.push_many,
+            self.push_large,
+            self.push_whole,
+            self.upload_set,
+            self.run_on_set,
+        )
         always = (self.submit, self.submit_and_kill, self.come_and_go)[self._number % 3]
         try:
             for step, act in enumerate((self._chance.choice(often), always, self._chance.choice(often))):
@@ -169,6 +178,12 @@ class User(threading.Thread):
         patiently(lambda: self._world.installed.client().folders.remove(folder), gone_is_fine=True)
         del self._world.story.folders[folder]
         self._world.story.removed.append(folder)
+
+    def upload_set(self, name: str) -> None:
+        upload_set(self._world, f"set{name}", self._chance)
+
+    def run_on_set(self, name: str) -> None:
+        run_on_set(self._world, f"set{name}", self._chance)
 
     def _push(self, folder: str, files: dict[str, bytes]) -> None:
         client = self._world.installed.client()
@@ -367,26 +382,9 @@ def troubles(world: World, rounds: int) -> list[Trouble]:
     return chosen
 
 
-def patiently(act: Callable[[], Any], *, there_is_fine: bool = False, gone_is_fine: bool = False) -> Any:
-    """Do it again while the platform is away or has no room; what was done already is fine where it is said so."""
-    deadline = time.monotonic() + 2 * PATIENCE
-    while True:
-        try:
-            return act()
-        except DaisError as error:
-            if (there_is_fine and error.code == "folder-exists") or (gone_is_fine and error.code == "no-such-folder"):
-                return None
-            if (
-                error.code not in ("unreachable", "disk-full", "stopping", "database-locked")
-                or time.monotonic() > deadline
-            ):
-                raise
-        time.sleep(0.2)
-
-
 def rest(world: World) -> None:
     """Let every job that was answered end, and whoever follows be told so."""
-    for job_id in world.story.jobs:
+    for job_id in (*world.story.jobs, *world.story.lake.jobs):
         world.installed.wait(job_id)
     for follower in world.followers:
         follower.join(PATIENCE)
