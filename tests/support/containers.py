@@ -339,11 +339,15 @@ class ContainerHarness(Harness):
         self.options = ContainerOptions(socket=str(daemon.socket), **options)
         self.engine: ContainerEngine | None = None
 
-    async def open(self) -> Engine:
+    def make(self) -> ContainerEngine:
         kit = self.daemon.directory / "runner"
         self.engine = ContainerEngine(self.daemon.kind, self.directory, self.options, runner=kit)
-        await self.engine.start()
         return self.engine
+
+    async def open(self) -> Engine:
+        engine = self.make()
+        await engine.start()
+        return engine
 
     @property
     def installation(self) -> str:

@@ -68,6 +68,10 @@ class Harness(ABC):
 
     name: str
 
+    def make(self) -> Engine:
+        """An engine that has not been started."""
+        raise NotImplementedError
+
     @abstractmethod
     async def open(self) -> Engine:
         """A started engine. The one before must be closed, as a server that ended would leave it."""
@@ -295,8 +299,12 @@ class LocalHarness(Harness):
         self._engine: LocalEngine | None = None
         self._host: HostTools | None = None
 
-    async def open(self) -> LocalEngine:
+    def make(self) -> LocalEngine:
         self._engine = LocalEngine(self.node_dir, self._settings)
+        return self._engine
+
+    async def open(self) -> LocalEngine:
+        self._engine = self.make()
         await self._engine.start()
         self._host = await self._engine.host_tools()
         return self._engine

@@ -26,14 +26,18 @@ class SlurmHarness(Harness):
         self.directory = Path(tempfile.mkdtemp(prefix="group-", dir=cluster.place))
         self._host: HostTools | None = None
 
-    async def open(self, **options: Any) -> SlurmEngine:
-        """What a node can do is found once, by the first."""
+    def make(self, **options: Any) -> SlurmEngine:
+        """What a node can do is found once, by the first that was opened."""
         known = self.cluster.place / "facts.json"
         if known.exists():
             shutil.copy(known, self.directory)
         vault = Vault(self.cluster.place / "secrets.key")
         self._remote = Remote(CertificateAuthority(self.cluster.place, vault))
-        engine = SlurmEngine(self.cluster.options(**options), self.directory, self._remote)
+        return SlurmEngine(self.cluster.options(**options), self.directory, self._remote)
+
+    async def open(self, **options: Any) -> SlurmEngine:
+        known = self.cluster.place / "facts.json"
+        engine = self.make(**options)
         await engine.start()
         try:
             self._host = await engine.host_tools()

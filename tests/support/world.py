@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from dais.compute import Compute, ComputeSettings, get_job, kill_job, list_nodes, submit_job
 from dais.data import BlobStore, FolderStore
+from dais.engines.contract import Engine
 from dais.engines.fake import FakeEngine, FakeMachine
 from dais.identity import Actor, authenticate, bootstrap
 from dais.kit.clock import ManualClock
@@ -48,13 +49,16 @@ class World:
         actor: Actor = self.db.read_sync(authenticate, made.token.secret).actor
         return actor
 
+    async def open_engine(self) -> Engine:
+        """The engine of the default group."""
+        return FakeEngine(self.machine)
+
     async def start(self) -> Compute:
         """Start the loops, as a server does that comes up."""
         assert self.compute is None
-        engine = FakeEngine(self.machine)
         self.compute = Compute(
             self.db,
-            {GROUP: engine},
+            {GROUP: await self.open_engine()},
             self.blobs,
             self.folders,
             self.settings,

@@ -22,6 +22,7 @@ from dais.api.meter import RouteMeter
 from dais.api.routing import Answered, Receive, Route, Scope, Send, drain
 from dais.api.signed import BODY, checked_body
 from dais.api.standing import while_allowed
+from dais.api.whole import send_whole
 from dais.identity import Actor
 from dais.kit.errors import Invalid, NotFound, TooMany, Unavailable
 
@@ -60,8 +61,7 @@ class _Answer:
         """Send all of an answer at once."""
         self.status, head, body = answered
         head.append((b"x-request-id", self._request_id.encode()))
-        await self._send({"type": "http.response.start", "status": self.status, "headers": head})
-        await self._send({"type": "http.response.body", "body": body if self._with_body else b""})
+        await send_whole(self._send, self.status, head, body, head=not self._with_body)
 
 
 class Application:

@@ -47,6 +47,7 @@ from dais.compute.images.registries import (
     set_allowed,
     set_registry,
 )
+from dais.compute.inside import program, python_in, run_program
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.described import JOB
 from dais.compute.jobs.lifecycle import FINAL
@@ -178,6 +179,8 @@ __all__ = [
     "owner_of",
     "position_from",
     "predict",
+    "program",
+    "python_in",
     "read_options",
     "register_template",
     "remove_alias",
@@ -197,6 +200,7 @@ __all__ = [
     "reseal_signing",
     "resource_of_image",
     "retry_job",
+    "run_program",
     "running_work",
     "secret_values",
     "see_image",

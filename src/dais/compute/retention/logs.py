@@ -45,6 +45,9 @@ _expire = Statement(
     .where(in_list(runs.c.id, "ids"), runs.c.shipped_at.is_not(None))
     .values(log_expired_at=bindparam("now"), log_segments="[]")
 )
+LOG_LIMITS = "log limits"
+"""What is remembered of them is forgotten when one changes."""
+
 _limits = Statement(select(log_limits))
 _limits_of = Statement(select(log_limits).where(log_limits.c.account_id == bindparam("account_id")))
 _limits_of_some = Statement(select(log_limits).where(in_list(log_limits.c.account_id, "ids")))
@@ -70,8 +73,7 @@ class LogLimitsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def get_log_limits(uow: UnitOfWork, account_id: str) -> LogLimits:
     """The limits that are an account's own; whoever may see the account may see them."""
-    row = uow.one(_limits_of, account_id=account_id)
-    return LogLimits(days=row.days, bytes=row.bytes) if row else LogLimits()
+    return uow.remembered(LOG_LIMITS, account_id, lambda: _load(uow, account_id))
 
 
 def list_log_limits(uow: UnitOfWork, account_ids: Sequence[str]) -> dict[str, LogLimits]:
@@ -99,8 +101,14 @@ def set_log_limits(uow: UnitOfWork, actor: Actor, account: str, change: LogLimit
         uow.run(_unset, account_id=found.id)
     else:
         uow.run(_set, account_id=found.id, days=days, bytes=size)
+    uow.hint(LOG_LIMITS)
     uow.emit(Event("account.changed", "account", found.id, found.id, {"log_days": days, "log_bytes": size}))
     return found.id
+
+
+def _load(uow: UnitOfWork, account_id: str) -> LogLimits:
+    row = uow.one(_limits_of, account_id=account_id)
+    return LogLimits(days=row.days, bytes=row.bytes) if row else LogLimits()
 
 
 def expire_logs(uow: UnitOfWork, settings: ComputeSettings) -> int:

@@ -20,7 +20,7 @@ from dais.engines.container.dialling import dial
 from dais.engines.container.document import Host
 from dais.engines.container.execution import start_exec
 from dais.engines.container.images import ContainerImages
-from dais.engines.container.kit import make_kit, remove_kits
+from dais.engines.container.kit import PYTHON, make_kit, remove_kits
 from dais.engines.container.lives import Lives
 from dais.engines.container.machine import Machine, missing
 from dais.engines.container.memory import Memory
@@ -169,6 +169,7 @@ class ContainerEngine(ContainerImages):
             internet=bool(self._options.internet_network),
             labelled=True,
             missing=self._missing,
+            runner=PYTHON,
         )
 
     async def exec(

@@ -21,6 +21,8 @@ from dais.node import logs
 
 RUNNER = "/opt/dais/runner"
 """Where it is in containers."""
+PYTHON = (f"{RUNNER}/ld.so", "--library-path", f"{RUNNER}/lib/shared", f"{RUNNER}/bin/python3")
+"""What runs its interpreter there."""
 
 _left_out = ("test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "site-packages", "pydoc_data")
 _left_out_of_stdlib = (*_left_out, "dist-packages", "__pycache__", "config-*", "EXTERNALLY-MANAGED")
@@ -34,10 +36,9 @@ class NoKit(OSError):
 
 def command(program: str, *arguments: str) -> list[str]:
     """What runs one of our programs in a container."""
-    loader = [f"{RUNNER}/ld.so", "--library-path", f"{RUNNER}/lib/shared", f"{RUNNER}/bin/python3"]
     # Imported, for what is run as a file is compiled each time.
     line = f"import sys; sys.path.insert(0, '{RUNNER}/inside'); import {program}; {program}.main()"
-    return [*loader, "-I", "-S", "-B", "-c", line, *arguments]
+    return [*PYTHON, "-I", "-S", "-B", "-c", line, *arguments]
 
 
 def make_kit(parent: Path) -> Path:

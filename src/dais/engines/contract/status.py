@@ -123,7 +123,8 @@ class HostTools(msgspec.Struct, frozen=True, kw_only=True):
     because every container starts from one of the engine's store (`isolation` is "container" then). `uid` and `gid` are
     whose files in folders and working directories must be (None: the server's own). With `lease` each job runs as a
     user of its own, who sees them as its own; else jobs run as that user. `internet`: the network of that name can be
-    had. `labelled`: launches should have labels. `missing` says what is not isolated, and why.
+    had. `labelled`: launches should have labels. `missing` says what is not isolated, and why. `runner` are the first
+    words of a command line that run a Python which is mounted in every container, whatever its image; () for none.
     """
 
     interpreter: str = ""
@@ -136,3 +137,4 @@ class HostTools(msgspec.Struct, frozen=True, kw_only=True):
     internet: bool = False
     labelled: bool = False
     missing: tuple[str, ...] = ()
+    runner: tuple[str, ...] = ()
