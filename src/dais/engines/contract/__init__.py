@@ -10,6 +10,7 @@ from dais.engines.contract.abilities import (
     Backfills,
     ByteStream,
     Connected,
+    Detachable,
     Dial,
     Exec,
     ExecStream,
