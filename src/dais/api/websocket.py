@@ -32,7 +32,7 @@ class WebSocket(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):
-            self.scope["extensions"][TAKE] = {"take": self.take}  # type: ignore[typeddict-unknown-key]
+            self.scope["extensions"][TAKE] = {"take": self.take}
 
     def take(self, taker: Bytes) -> asyncio.Transport:
         """Accept, and give the connection to `taker`, with its reading paused. Raises ConnectionError when it is gone."""
@@ -67,6 +67,7 @@ class WebSocket(WebSocketsSansIOProtocol):
         """A connection that was taken can only be closed."""
         if self.taken is None:
             await super().send(message)
+            self.handshake_complete = self.handshake_complete or self.close_sent  # refused, which is an answer, too
         elif message["type"] == "websocket.close":
             self.taken.close(message.get("code", POLICY), message.get("reason", ""))
 

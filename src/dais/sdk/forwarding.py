@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +15,7 @@ from dais.sdk.errors import Conflict, DaisError, TooMany, Unavailable
 from dais.sdk.target import Target
 from dais.sdk.tunnelling import connect, new_tunnel, port_path
 from dais.wire.answers import JobDetail
-from dais.wire.tunnel import reset
+from dais.wire.websocket import GOING_AWAY
 
 if TYPE_CHECKING:
     from dais.sdk.client import AsyncClient, Client
@@ -26,6 +27,7 @@ LISTEN_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 MOST_CONNECTIONS = 512
 """Connections of one forward at a time; more wait in the listening socket's queue."""
+BACKLOG = 128
 
 
 class AsyncPortForward:
@@ -52,9 +54,9 @@ class AsyncPortForward:
         self._client = client
         self._ref = ref
         self._note = note or (lambda words: None)
-        self._server: asyncio.Server | None = None
+        self._accepting: list[asyncio.Task[None]] = []
         self._watching: asyncio.Task[JobDetail] | None = None
-        self._carrying: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
         self._noted: tuple[str, float] = ("", 0.0)
 
@@ -65,9 +67,7 @@ class AsyncPortForward:
 
     async def close(self) -> None:
         """Listen no more, and end the connections."""
-        if self._server is not None:
-            self._server.close()
-        tasks = [*self._carrying, *([self._watching] if self._watching else [])]
+        tasks = [*self._tasks, *([self._watching] if self._watching else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -77,9 +77,9 @@ class AsyncPortForward:
         self.job = await self._client.jobs.get(self._ref)
         if not self.job.alive:
             raise Conflict(f"job {self.job.id} has ended: it is {self.job.state}", code="not-running")
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Local(self), self.address, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        listening = await asyncio.to_thread(_listen, self.address, self.port)
+        self.port = listening[0].getsockname()[1]
+        self._accepting = [self._task(self._accept(sock)) for sock in listening]
         self._watching = asyncio.create_task(self._watch(self.job.id))
         return self
 
@@ -92,39 +92,50 @@ class AsyncPortForward:
         try:
             self.job = await self._client.jobs.wait(job_id)
         finally:
-            assert self._server is not None
-            self._server.close()
+            for task in self._accepting:
+                task.cancel()
         return self.job
 
-    def accepted(self, transport: asyncio.Transport) -> None:
-        """A new connection from this machine; what it sends waits."""
-        transport.pause_reading()
-        task = asyncio.create_task(self._carry(transport))
-        self._carrying.add(task)
-        task.add_done_callback(self._carrying.discard)
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _carry(self, local: asyncio.Transport) -> None:
-        """One connection, from its beginning to its end."""
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                await self._slots.acquire()
+                try:
+                    local, _ = await loop.sock_accept(listening)
+                except OSError as error:  # too many files are open, say
+                    self._slots.release()
+                    self._say(f"a connection cannot be taken: {error}")
+                    await asyncio.sleep(LONGEST_PAUSE)
+                else:
+                    self._task(self._carry(local))
+
+    async def _carry(self, local: socket.socket) -> None:
+        """One connection, from its beginning to its end. Nothing is read from it before there is a way on."""
         assert self.job is not None
         target: Target = self._client.transport.target
+        tunnel = new_tunnel(target)
+        path = port_path(self.job.id, self.remote, self._client.account)
+        loop = asyncio.get_running_loop()
         try:
-            async with self._slots:
-                tunnel = new_tunnel(target)
-                path = port_path(self.job.id, self.remote, self._client.account)
-                transport, rest = await self._connected(lambda: connect(target, path, tunnel))
-                local.set_protocol(tunnel.plain)
-                tunnel.begin(transport, local, rest)
-                transport.resume_reading()
-                try:
-                    await tunnel.over
-                finally:
-                    tunnel.close(1001, "")
+            local.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport, rest = await self._connected(lambda: connect(target, path, tunnel))
+            tunnel.speak(transport)
+            end, _ = await loop.connect_accepted_socket(lambda: tunnel.plain, local)
+            tunnel.begin(end, rest)
+            await tunnel.over
         except DaisError as error:
             self._say(error.message)
-            reset(local)
-        except BaseException:
-            reset(local)
-            raise
+        finally:
+            tunnel.close(GOING_AWAY, "")
+            local.close()
+            self._slots.release()
 
     async def _connected(self, attempt: Callable[[], Any]) -> tuple[asyncio.Transport, bytes]:
         """Try until it works, or it has become clear that it does not. Raises DaisError."""
@@ -159,15 +170,24 @@ def _patience(error: DaisError) -> float:
     return AWAY_SECONDS if isinstance(error, Unavailable | TooMany) else 0.0
 
 
-class _Local(asyncio.Protocol):
-    """A connection from this machine, until it has its way into the job."""
-
-    def __init__(self, forward: AsyncPortForward) -> None:
-        self._forward = forward
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._forward.accepted(transport)
+def _listen(address: str, port: int) -> list[socket.socket]:
+    """Listening sockets on every address that a name stands for. Raises OSError."""
+    made: list[socket.socket] = []
+    try:
+        for family, _, _, _, place in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            made.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind((place[0], port or (made[0].getsockname()[1] if len(made) > 1 else 0), *place[2:]))
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+    except BaseException:
+        for sock in made:
+            sock.close()
+        raise
+    return made
 
 
 @dataclass
@@ -243,9 +263,12 @@ class PortForward:
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         own = self._client
-        async with AsyncClient(
-            own.access.url, own.access.token, account=own.account, patience=own.patience, on_wait=own.on_wait
-        ) as client, self._make(client) as forward:
+        async with (
+            AsyncClient(
+                own.access.url, own.access.token, account=own.account, patience=own.patience, on_wait=own.on_wait
+            ) as client,
+            self._make(client) as forward,
+        ):
             self._forward = forward
             self._ready.set()
             stopping, ending = asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(forward.wait())

@@ -136,7 +136,7 @@ def _zeros(payload: bytes) -> tuple[bytes, bytes]:
 
 
 def _random(payload: bytes) -> tuple[bytes, bytes]:
-    from websockets.frames import apply_mask
+    from websockets import frames  # which has chosen the fast one, where it was compiled
 
     key = os.urandom(4)
-    return key, apply_mask(payload, key)
+    return key, frames.apply_mask(payload, key)  # type: ignore[attr-defined]

@@ -87,16 +87,22 @@ class Tunnel(asyncio.Protocol):
 
     # -- beginning -------------------------------------------------------------------------------------------
 
-    def begin(self, transport: asyncio.Transport, end: End, rest: bytes = b"", waiting: bytes = b"") -> None:
-        """Both are connected. `rest` has come after the handshake already, `waiting` from the TCP connection."""
-        self._transport, self._end = transport, end
+    def speak(self, transport: asyncio.Transport) -> None:
+        """The WebSocket is there: what the TCP connection brings from now on is sent."""
+        self._transport = transport
         self._timer = self._loop.call_later(PING_SECONDS, self._ping)
-        if waiting:
-            self.take_plain(waiting)
+
+    def begin(self, end: End, rest: bytes = b"") -> None:
+        """The TCP connection is there, too. `rest` has come after the WebSocket's handshake already."""
+        assert self._transport is not None
+        self._end = end
         if rest:
             self.data_received(rest)
-        if not self.over.done() and not self._stuck_there:
-            end.resume_reading()
+        if not self.over.done():
+            if not self._stuck_there:
+                end.resume_reading()
+            if not self._stuck_here:
+                self._transport.resume_reading()
 
     def _ping(self) -> None:
         """Also what is not answered shows whether there is somebody: the kernel is told when there is not."""
@@ -218,10 +224,8 @@ class Tunnel(asyncio.Protocol):
         if self._end is not None:
             if orderly:
                 self._end.close()
-            elif isinstance(self._end, asyncio.Transport):
-                reset(self._end)
             else:
-                self._end.abort()
+                reset(self._end)
         if self._transport is not None:
             self._transport.close()
             self._timer = self._loop.call_later(CLOSE_SECONDS, self._give_up, orderly)
@@ -270,12 +274,12 @@ class Plain(asyncio.Protocol):
         self._tunnel.plain_stuck(False)
 
 
-def reset(transport: asyncio.Transport) -> None:
+def reset(end: End) -> None:
     """Break a TCP connection off so that its other end is told, instead of seeing an orderly end."""
-    sock = transport.get_extra_info("socket")
+    sock = end.get_extra_info("socket") if isinstance(end, asyncio.BaseTransport) else None
     if sock is not None and sock.family != socket.AF_UNIX:
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _reset)
         except OSError:
             pass  # it is gone already
-    transport.abort()
+    end.abort()

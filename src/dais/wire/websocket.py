@@ -86,7 +86,7 @@ class Frames:
             data, self._held = self._held + data, b""
         view, at, end = memoryview(data), 0, len(data)
         while at < end:
-            if not self._left:
+            if self._left < 1:
                 size = self._begin(view[at : at + 14])
                 if not size:
                     self._held = bytes(view[at:])

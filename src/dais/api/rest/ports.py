@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from websockets.frames import apply_mask
+from websockets import frames
 
 from dais.api.context import Context
 from dais.api.routing import Receive, Routes, Scope, Send
@@ -28,9 +28,7 @@ ROOM = 256 << 10
 """Bytes for a stream that does not take them, before its WebSocket is not read."""
 
 
-@routes.websocket(
-    "/v1/jobs/{ref}/ports/{port}", summary="Connect to a TCP port inside a running job", action="job:get"
-)
+@routes.websocket("/v1/jobs/{ref}/ports/{port}", summary="Connect to a TCP port inside a running job", action="job:get")
 async def connect_to_port(
     ctx: Context, scope: Scope, receive: Receive, send: Send, ref: str, port: str, account: str | None = None
 ) -> None:
@@ -41,7 +39,8 @@ async def connect_to_port(
     stream = await compute.dial(work, number)
     try:
         with compute.activity.open(work.run_id, "connection"):
-            tunnel = Tunnel(unmask=apply_mask, note=_noting(compute.activity, work.run_id))
+            note = _noting(compute.activity, work.run_id)
+            tunnel = Tunnel(unmask=frames.apply_mask, note=note)  # type: ignore[attr-defined]  # the fast one if any
             end = await _join(tunnel, stream, scope, send)
             await tunnel.over
             if isinstance(end, StreamEnd):
@@ -60,16 +59,17 @@ async def _join(tunnel: Tunnel, stream: ByteStream, scope: Scope, send: Send) ->
     except ConnectionError as error:
         raise Unavailable("the client has gone", code="gone") from error
     await send({"type": "websocket.accept"})
+    tunnel.speak(transport)
+    end: End
     if isinstance(stream, Detachable):
-        detached, waiting, ended = stream.detach(tunnel.plain)
-        end: End = detached
-        tunnel.begin(transport, end, waiting=waiting)
+        end, waiting, ended = stream.detach(tunnel.plain)
+        if waiting:
+            tunnel.take_plain(waiting)
         if ended:
             tunnel.plain_ended()
     else:
         end = StreamEnd(stream, tunnel.plain)
-        tunnel.begin(transport, end)
-    transport.resume_reading()
+    tunnel.begin(end)
     return end
 
 

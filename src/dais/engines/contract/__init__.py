@@ -69,6 +69,7 @@ __all__ = [
     "CommandNotFound",
     "Connected",
     "Credentials",
+    "Detachable",
     "Dial",
     "Engine",
     "Exec",
