@@ -18,7 +18,7 @@ TAKE = "dais.take"
 
 
 class Bytes(Protocol):
-    """A protocol of asyncio that can be told to end, with a code and a reason of WebSockets; twice is as good as once."""
+    """A protocol of asyncio that can be told to end, twice too, with a code and a reason of WebSockets."""
 
     def data_received(self, data: bytes) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
@@ -35,7 +35,7 @@ class WebSocket(WebSocketsSansIOProtocol):
             self.scope["extensions"][TAKE] = {"take": self.take}
 
     def take(self, taker: Bytes) -> asyncio.Transport:
-        """Accept, and give the connection to `taker`, with its reading paused. Raises ConnectionError when it is gone."""
+        """Accept, and give the connection to `taker`, its reading paused. Raises ConnectionError when it is gone."""
         if self.disconnected or self.transport.is_closing():
             raise ConnectionResetError("the WebSocket is gone")
         for name in ("Date", "Server"):

@@ -127,7 +127,7 @@ class Detachable(Protocol):
     """A ByteStream that is a connection of asyncio, and can be had as such: what carries much goes without a reader."""
 
     def detach(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes, bool]:
-        """Let `protocol` have what comes: the transport with its reading paused, what has come, and whether that is all.
+        """Let `protocol` have what comes: the transport, its reading paused, what has come, and whether that is all.
 
         The stream is only good for `close` after that, and is kept as long as the connection.
         """
