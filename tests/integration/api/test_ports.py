@@ -49,7 +49,7 @@ async def test_bytes_go_both_ways_and_each_direction_ends_by_itself(site: Site) 
         await socket.send([b"in ", b"pieces"])
         got = b""
         while got != b"in pieces":
-            got += await socket.recv()
+            got += await socket.recv(decode=False)
         await socket.send("end")
         assert await socket.recv() == "end"
         with pytest.raises(ConnectionClosed) as closed:
