@@ -24,7 +24,7 @@ from dais.kit.database import Database
 from dais.kit.errors import NotFound
 from dais.kit.ids import new_id
 from dais.wire import reports as wire
-from dais.wire.reports import FILE, JobReport, Report
+from dais.wire.reports import FILE, SOCKET, JobReport, Report
 from tests.support.tables import rows
 from tests.support.world import World
 
@@ -160,7 +160,37 @@ async def test_a_job_reports_by_its_file_and_all_of_it_is_taken_once(bench: Benc
     assert (found.series[0].values, found.refused) == ([1.0, 2.0, 3.0, 4.0], 0)
     await bench.desk.finish([bench.runs[0]])
     assert (await bench.report()).series[0].count == 4
+
+
+async def test_the_socket_of_a_run_that_has_ended_serves_another_and_nobody_who_held_on_to_it(bench: Bench) -> None:
+    left, inode = connect(bench.desk_path()), (bench.desk_path() / SOCKET).stat().st_ino
+    assert await bench.ask({"a": 1}) == [{"ok": True}]
+    await bench.desk.finish([bench.runs[0]])
+    late = connect(bench.desk_path())  # nobody listens for this run any more; the socket is still there
+    late.sendall(b'{"a": 2}\n')
+    await bench.add()
+    assert (bench.desk_path(2) / SOCKET).stat().st_ino == inode
+    assert await bench.ask({"a": 3}, job=2) == [{"ok": True}]
+    for connection in (left, late):
+        with connection, contextlib.suppress(ConnectionError):
+            assert await asyncio.to_thread(connection.recv, 100) == b""
+    assert latest(await bench.report(0)) == {"a": 1.0}
+    assert latest(await bench.report(2)) == {"a": 3.0}
     assert not bench.desk_path().exists()
+
+
+async def test_a_socket_that_a_job_took_away_is_not_used_again(bench: Bench) -> None:
+    (bench.desk_path() / SOCKET).unlink()
+    await bench.desk.finish([bench.runs[0]])
+    await bench.add()
+    assert await bench.ask({"a": 3}, job=2) == [{"ok": True}]
+
+
+async def test_where_the_desk_closes_no_socket_is_left(bench: Bench) -> None:
+    await bench.desk.finish(bench.runs)
+    assert list((bench.directory / "sockets").iterdir())
+    bench.desk.close()
+    assert not list((bench.directory / "sockets").iterdir())
 
 
 async def test_a_new_server_listens_where_the_old_one_did(bench: Bench) -> None:

@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import socket
+import stat
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ LOOK_SECONDS = 2.0
 SILENT_SECONDS = 3600.0
 """A connection that says nothing for so long is closed."""
 SEND_SECONDS = 10.0
+SPARE = 32
+"""Sockets of runs that have ended, kept for those that come next."""
 
 
 @dataclass
@@ -64,6 +67,8 @@ class Desk:
         self._directory = directory
         self._work_of = work_of
         self._runs: dict[str, _Run] = {}
+        self._spare: dict[str, socket.socket] = {}
+        """By the names of the runs that had them, which their directories still have."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -86,7 +91,7 @@ class Desk:
             if run.listening is not None:
                 return directory
             try:
-                run.listening = _listen(directory)
+                run.listening = self._used_again(directory) or _listen(directory)
             except OSError as error:
                 log.warning("run %s has no socket to report to: %s", run_id, error)
                 return None
@@ -109,16 +114,21 @@ class Desk:
         """Answer nobody any more; a run that is placed from now on gets no socket."""
         with self._lock:
             loop, self._loop = self._loop, None
+            spare, self._spare = self._spare, {}
         for run_id in list(self._runs):
             self._let_go(run_id, loop)
+        for run_id, listening in spare.items():
+            listening.close()
+            _remove(self._directory / run_id)
 
     async def finish(self, run_ids: Iterable[str]) -> None:
         """These runs have ended: take the rest of their files, and let go of their sockets."""
         ended = list(run_ids)
         for run_id in await asyncio.to_thread(self._written, ended):
             await self._take_file(run_id, last=True)
-        placed = [run_id for run_id in ended if self._let_go(run_id)]
-        await asyncio.to_thread(self._remove, placed)
+        unwanted = [run_id for run_id in ended if self._let_go(run_id, spare=True)]
+        if unwanted:
+            await asyncio.to_thread(self._remove, unwanted)
 
     async def keep(self, placed: Collection[str], launched: Collection[str], *, listen: bool) -> None:
         """Let go of the sockets of all runs but these, also of what a crash left; those that were launched have one."""
@@ -237,8 +247,8 @@ class Desk:
         with contextlib.suppress(DaisError):
             await self._db.write(take_reports, run_id, [], refused=[problem])
 
-    def _let_go(self, run_id: str, loop: asyncio.AbstractEventLoop | None = None) -> bool:
-        """Stop listening for a run; whether it had a socket."""
+    def _let_go(self, run_id: str, loop: asyncio.AbstractEventLoop | None = None, *, spare: bool = False) -> bool:
+        """Stop listening for a run; whether its directory is to be removed. `spare`: its socket may be kept."""
         loop = loop or self._loop
         with self._lock:
             run = self._runs.pop(run_id, None)
@@ -246,10 +256,33 @@ class Desk:
             return False
         if loop is not None:
             loop.remove_reader(run.listening)
-        run.listening.close()
         for task in run.tasks:
             task.cancel()
-        return True
+        with self._lock:
+            kept = spare and self._loop is not None and len(self._spare) < SPARE
+            if kept:
+                self._spare[run_id] = run.listening
+        if not kept:
+            run.listening.close()
+        return not kept
+
+    def _used_again(self, directory: Path) -> socket.socket | None:
+        """The socket of a run that has ended, in its directory under the new name; None where there is none.
+
+        The container that it was mounted into is gone, and its old name. To make one and remove it costs as much as
+        all that is written of a short run.
+        """
+        while self._spare and not directory.exists():  # an earlier server's is used as it is
+            before, listening = self._spare.popitem()
+            try:
+                os.rename(self._directory / before, directory)  # noqa: PTH104 (each run comes through here)
+                _hang_up(listening)
+                if stat.S_ISSOCK(os.lstat(f"{directory}/{SOCKET}").st_mode):
+                    return listening
+            except OSError as error:
+                log.info("the socket of run %s cannot be used again: %s", before, error)
+            listening.close()
+        return None
 
     def _remove(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:
@@ -258,7 +291,9 @@ class Desk:
     def _sweep(self, kept: set[str]) -> None:
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(self._directory):
-                if is_id(entry.name) and entry.name not in kept and entry.name not in self._runs:
+                if is_id(entry.name) and not (
+                    entry.name in kept or entry.name in self._runs or entry.name in self._spare
+                ):
                     _remove(Path(entry.path))
 
 
@@ -288,6 +323,13 @@ def _listen(directory: Path) -> socket.socket:
     finally:
         os.close(opened)
     return listening
+
+
+def _hang_up(listening: socket.socket) -> None:
+    """Close what has called and was never answered."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            listening.accept()[0].close()
 
 
 def _remove(directory: Path) -> None:
