@@ -7,7 +7,7 @@ import string
 from hypothesis import strategies as st
 
 from dais.wire.names import RESERVED_PREFIXES
-from dais.wire.spec import Input, JobSpec, Mount, Output, Resources, SecretUse
+from dais.wire.spec import Input, JobSpec, Mount, Output, Port, Resources, SecretUse
 
 _names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
 _texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30) | st.sampled_from(
@@ -107,6 +107,7 @@ FIELDS = {
     | st.builds(Output, path=st.sampled_from(["out", "my out/ä"]), fileset=st.none() | st.just("m")),
     "code": st.none() | st.sampled_from(["/code.zip", "/a/b=c.zip:3"]),
     "group": st.none() | st.just("gpu"),
+    "ports": st.sampled_from([(), (Port(name="web", port=8080), Port(name="grpc-2", port=50051, protocol="tcp"))]),
     "notify": st.sampled_from([(), ("none",), ("https://example.org/hook?a=b&c=%20", "mail:joe@example.org")]),
 }
 """A strategy for each field of a specification."""

@@ -14,7 +14,6 @@ from typing import Any, cast
 import uvicorn
 
 from dais.api.taking import Doorway, Taker
-from dais.api.websocket import WebSocket
 from dais.kit.errors import Invalid, Unavailable
 
 BACKLOG = 2048
@@ -93,7 +92,7 @@ class Server(uvicorn.Server):
                 app,
                 loop="none",
                 http=cast(Any, partial(Doorway, takers=tuple(takers))),
-                ws=WebSocket,
+                ws="websockets-sansio",
                 ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",

@@ -1,6 +1,9 @@
 """Compute: jobs, their runs, the machines they run on, and what keeps them going."""
 
 from dais.compute.activity import Activity, ActivityKind
+from dais.compute.apps.commands import running_app
+from dais.compute.apps.definition import Definition, address, read_definition
+from dais.compute.apps.types import App, AppState, OpenedApp
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
 from dais.compute.figures import Figures, figures
@@ -86,6 +89,13 @@ from dais.compute.settings import ComputeSettings
 __all__ = [
     "Activity",
     "ActivityKind",
+    "App",
+    "AppState",
+    "Definition",
+    "OpenedApp",
+    "address",
+    "read_definition",
+    "running_app",
     "get_reproduction",
     "reproduce_job",
     "reproduces",

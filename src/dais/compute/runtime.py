@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from dais.compute.activity import Activity
+from dais.compute.apps.apps import Apps
 from dais.compute.groups.commands import register_group
 from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
@@ -65,6 +66,7 @@ class Compute:
         self.logbook = Logbook(db, engines, blobs)
         self.meter = Meter(self.usage, db.clock)
         self.activity = Activity(db.clock)
+        self.apps = Apps(self)
         self.groups: dict[str, Group] = {}
         self._parts = (db, blobs, folders, data_dir, vault)
         self._engines = engines

@@ -78,6 +78,10 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
     parallel_preparations: Annotated[
         int, msgspec.Meta(ge=1, description="Runs that are prepared at the same time.")
     ] = 4
+    app_start: Annotated[
+        float,
+        msgspec.Meta(gt=0, le=600, description="Seconds within which an app that was started must answer."),
+    ] = 60.0
     max_active_jobs: Annotated[
         int, msgspec.Meta(ge=1, description="Jobs that one user may have waiting or running at the same time.")
     ] = 10_000

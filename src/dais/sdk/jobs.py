@@ -37,12 +37,11 @@ from dais.sdk.following import follow_log, wait_for
 from dais.sdk.job_answers import Checked, Usage
 from dais.sdk.job_reports import JobReportsApi
 from dais.sdk.pages import pages
-from dais.sdk.port_forward import AsyncPortForwarding, PortForwarding
 from dais.sdk.reproducing import ReproducingApi
 from dais.sdk.specs import make_spec
 from dais.sdk.storing import store_answer
 from dais.wire.answers import Job, JobDetail, LogFrame, LogPage
-from dais.wire.spec import Input, JobSpec, JobType, Mount, NetworkMode, Output, SecretUse
+from dais.wire.spec import Input, JobSpec, JobType, Mount, NetworkMode, Output, Port, SecretUse
 
 Tags = Mapping[str, str] | Sequence[str]
 
@@ -81,6 +80,7 @@ class JobsApi(JobReportsApi, ReproducingApi):
         output: str | Output | None = None,
         code: str | None = None,
         notify: Sequence[str] | None = None,
+        ports: Sequence[str | Port] | None = None,
         group: str | None = None,
         idempotency_key: str | None = None,
         enforce_name: bool = False,
@@ -88,9 +88,10 @@ class JobsApi(JobReportsApi, ReproducingApi):
         """Put a job into the queue; it is there, once, when this returns.
 
         Fields are as in `docs/job-spec.md`: `mem=16` is GiB, "512Mi" a text; `data` takes "NAME[/below]:/mount[:ro]",
-        `secrets` "NAME", "NAME:VARIABLE" or "NAME:/path", `inputs` "NAME[:N][=/path]", `output` "PATH[=FILESET]";
-        what is given beside `spec` wins over it. With `enforce_name`, a name that is taken gets a suffix. The same
-        `idempotency_key` (made up when not given) with the same spec makes one job within 24 hours.
+        `secrets` "NAME", "NAME:VARIABLE" or "NAME:/path", `inputs` "NAME[:N][=/path]", `output` "PATH[=FILESET]",
+        `ports` "NAME:PORT[/tcp]"; what is given beside `spec` wins over it. With `enforce_name`, a name that is taken
+        gets a suffix. The same `idempotency_key` (made up when not given) with the same spec makes one job within 24
+        hours.
 
         Raises SpecError (a ValueError) before anything is sent, Invalid, NotFound (a folder), Forbidden, Conflict
         (`already-exists`: the name is taken; `idempotency-key-reused`), TooMany.
@@ -118,6 +119,7 @@ class JobsApi(JobReportsApi, ReproducingApi):
             "output": output,
             "code": code,
             "notify": notify,
+            "ports": ports,
             "group": group,
         }
         wanted = make_spec(spec, given, {"cpu": cpu, "mem": mem, "gpu": gpu, "shm": shm}, self._client.account)
@@ -295,7 +297,7 @@ class JobsApi(JobReportsApi, ReproducingApi):
         return Request(method, f"/v1/jobs/{quoted(ref)}{below}", asked, body=body, repeatable=repeatable)
 
 
-class Jobs(JobsApi, PortForwarding, Blocking):
+class Jobs(JobsApi, Blocking):
     """Jobs, blocking."""
 
     def open_exec(
@@ -332,7 +334,7 @@ class Jobs(JobsApi, PortForwarding, Blocking):
         copy_from_job(self, ref, remote, Path(local), note)
 
 
-class AsyncJobs(JobsApi, AsyncPortForwarding, Asynchronous):
+class AsyncJobs(JobsApi, Asynchronous):
     """Jobs, on asyncio."""
 
     async def open_exec(

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dais.wire.spec import Input, JobSpec, Mount, Output, SecretUse
+from dais.wire.spec import Input, JobSpec, Mount, Output, Port, SecretUse
 
 
 def make_spec(
@@ -35,7 +35,7 @@ def make_spec(
 
 def _plain(value: Any) -> Any:
     """Structs as the mappings that people would write."""
-    if isinstance(value, Mount | SecretUse | Input | Output):
+    if isinstance(value, Mount | SecretUse | Input | Output | Port):
         return msgspec.to_builtins(value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

@@ -36,6 +36,8 @@ TEXTS = (
     "code",
     "output",
 )
+LISTS = ("notify", "inputs", "ports")
+"""Texts with spaces between their parts."""
 RESOURCES = ("cpu", "mem", "gpu", "shm")
 FLAGS = ("preemptable", "restartable", "pty")
 
@@ -134,7 +136,7 @@ def form_of(fields: Mapping[str, Sequence[str]]) -> JobForm:
         run=one("run", "words"),
         type=one("type", "batch"),
         network=one("network", "none"),
-        texts={name: text for name in (*TEXTS, "notify", "inputs") if (text := one(name).strip())},
+        texts={name: text for name in (*TEXTS, *LISTS) if (text := one(name).strip())},
         resources={name: text for name in RESOURCES if (text := one(name).strip())},
         flags=frozenset(name for name in FLAGS if one(name)),
         data=[row for row in mounts if not row.blank],
@@ -154,7 +156,7 @@ def form_from(spec: JobSpec) -> JobForm:
         type=spec.type,
         network=spec.network,
         texts={name: str(document[name]) for name in TEXTS if name in document}
-        | {name: " ".join(document[name]) for name in ("notify", "inputs") if name in document},
+        | {name: " ".join(document[name]) for name in LISTS if name in document},
         resources={name: str(value) for name, value in document.get("resources", {}).items()},
         flags=frozenset(name for name in FLAGS if getattr(spec, name)),
         data=[
@@ -262,7 +264,7 @@ def _shell_note(text: str) -> str:
 
 def _single(form: JobForm) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [
-        (name, text.split() if name in ("notify", "inputs") else text) for name, text in form.texts.items()
+        (name, text.split() if name in LISTS else text) for name, text in form.texts.items()
     ]
     if form.type != "batch":
         found.append(("type", form.type))

@@ -9,6 +9,7 @@ import re
 from dais.wire.inputs import WORK_DIRECTORY, check_job_data
 from dais.wire.names import ACCOUNT_NAME, FOLDER_NAME, check_environment_name, check_job_name
 from dais.wire.notify import check_targets
+from dais.wire.ports import check_ports
 from dais.wire.problems import SpecError, shown
 from dais.wire.secrets import MAX_SECRETS, check_secret_name, check_variable, place
 from dais.wire.spec import JobSpec, Mount, Resources
@@ -72,6 +73,7 @@ def check(spec: JobSpec) -> JobSpec:
         )
     _check_tags(spec.tags)
     check_targets(spec.notify)
+    check_ports(spec.ports)
     if spec.source is not None and not _digest.fullmatch(spec.source):
         raise SpecError("source", f"{shown(spec.source)} is no digest of a source", given=spec.source)
     if spec.requirements:

@@ -48,6 +48,8 @@ def submit_words(spec: JobSpec) -> list[str]:
         words += _option("--secret", use)
     for key, value in spec.tags.items():
         words += _option("--tag", f"{key}={value}" if value else key)
+    for port in document.get("ports", []):
+        words += _option("--port", port)
     for target in spec.notify:
         words += _option("--notify", target)
     return [*words, "--", *spec.command]

@@ -17,6 +17,7 @@ from dais.wire.check import check
 from dais.wire.inputs import human_input, human_output, read_code, read_inputs, read_output
 from dais.wire.names import split_folder
 from dais.wire.notify import read_notify
+from dais.wire.ports import human_port, read_ports
 from dais.wire.problems import SpecError, nearest, shown
 from dais.wire.scalars import Written, choice, flag, integer, kind, list_of, resolved, text_of
 from dais.wire.secrets import human_secret, merged, read_secrets
@@ -58,6 +59,8 @@ SLIPS = {
     "input_file_set": "inputs",
     "filesets": "inputs",
     "outputs": "output",
+    "port": "ports",
+    "expose": "ports",
     "output_path": "output",
 }
 """Names that other systems use, for the "did you mean"."""
@@ -159,6 +162,8 @@ def human(spec: JobSpec) -> dict[str, Any]:
         document["network"] = spec.network
     if spec.notify:
         document["notify"] = list(spec.notify)
+    if spec.ports:
+        document["ports"] = [human_port(port) for port in spec.ports]
     if spec.inputs:
         document["inputs"] = [human_input(one) for one in spec.inputs]
     if spec.output is not None:
@@ -382,5 +387,6 @@ _readers: dict[str, Callable[[Any, str], Any]] = {
     "output": read_output,
     "code": read_code,
     "notify": read_notify,
+    "ports": read_ports,
     "group": text_of,
 }

@@ -47,6 +47,14 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     fileset: str | None = None
 
 
+class Port(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A port that the job listens on, by a name. `http` ones have an address for browsers, WebSockets included."""
+
+    name: str
+    port: int
+    protocol: Literal["http", "tcp"] = "http"
+
+
 class Resources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Cores, bytes of memory, whole GPUs, and bytes of `/dev/shm` (None: half of `mem`, at most 2 GiB)."""
 
@@ -89,4 +97,5 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     output: Output | None = None
     code: str | None = None
     notify: tuple[str, ...] = ()
+    ports: tuple[Port, ...] = ()
     group: str | None = None

@@ -19,9 +19,6 @@ COMMANDS: dict[str, Entry] = {
     ),
     "wait": Entry("dais.cli.jobs.steer:wait", "Wait until jobs have ended; exit as the last of them that failed."),
     "exec": Entry("dais.cli.jobs.execute:execute", "Run a command inside a running job."),
-    "port-forward": Entry(
-        "dais.cli.jobs.port_forward:port_forward", "Reach TCP ports of a running job through ports of this machine."
-    ),
     "cp": Entry("dais.cli.jobs.copy:cp", "Copy files into or out of a running job."),
     "partial": Entry(
         "dais.cli.jobs.partial:partial",

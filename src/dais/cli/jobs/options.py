@@ -36,6 +36,7 @@ FLAGS = {
     "output": "--output",
     "code": "--code",
     "notify": "--notify",
+    "ports": "--port",
     "group": "--group",
 }
 """What users write for a field of the specification."""
@@ -115,6 +116,12 @@ _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     click.option("--network", metavar="MODE", help="none, internet or host. [default: none]"),
     click.option("--pty", is_flag=True, help="Give it a terminal: output in exact order, colours."),
     click.option(
+        *("--port", "ports"),
+        metavar="NAME:PORT[/tcp]",
+        multiple=True,
+        help="Name a port that it listens on, as web:8080. Repeatable.",
+    ),
+    click.option(
         "--notify",
         metavar="URL|mail:ADDRESS",
         multiple=True,
@@ -152,7 +159,7 @@ def job_options(function: Callable[..., R]) -> Callable[..., R]:
 _names = (
     *("name", "enforce_name", "image", "data", "env", "secret", "workdir", "cpu", "mem", "gpu", "shm", "interactive"),
     *("preemptable", "restartable", "bid", "max_run_time", "tag", "network", "pty", "notify", "group", "requirements"),
-    *("inputs", "output_path", "code", "file", "idempotency_key", "dry_run"),
+    *("inputs", "output_path", "code", "ports", "file", "idempotency_key", "dry_run"),
 )
 
 
@@ -173,6 +180,7 @@ def document(given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
         "tags": list(given["tag"]) or None,
         "pty": given["pty"] or None,
         "notify": list(given["notify"]) or None,
+        "ports": list(given["ports"]) or None,
     }
     same = ("name", "image", "workdir", "preemptable", "restartable", "bid", "max_run_time", "network", "group")
     fields |= {name: given[name] for name in (*same, "requirements")}

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from dais.compute.images.types import ServicePort
 from dais.wire.problems import SpecError
 from dais.wire.spec import Resources
 from dais.wire.units import parse_size, short_size
@@ -20,14 +21,6 @@ PREFIX = "ai.backend."
 _variable = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _port = re.compile(r"([A-Za-z0-9_-]{1,32}):([a-z]+):(\d{1,5}|\[\d{1,5}(?:,\d{1,5})*\])", re.ASCII)
 _reserved = ("DAIS_", "EAI_", "LD_")
-
-
-class ServicePort(msgspec.Struct, frozen=True):
-    """A service that the image offers: its name, protocol (http, tcp, pty, preopen, …) and ports."""
-
-    name: str
-    protocol: str
-    ports: tuple[int, ...]
 
 
 class Minimum(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ import msgspec
 
 from dais.compute.images.catalogue import candidates, candidates_near, no_such_image, resource_of_image
 from dais.compute.images.changes import enter_image
-from dais.compute.images.labels import counted_variables, minimum, python_of
+from dais.compute.images.labels import counted_variables, minimum, python_of, service_ports
 from dais.compute.images.registries import check_usable
 from dais.compute.images.types import Pin, Resolved
 from dais.identity import Account, Actor, may, require
@@ -62,6 +62,7 @@ def pin_of(row: Row) -> Pin:
         python=row.python if row.python is not None else python_of(labels),
         path=row.search_path,
         counted=counted_variables(labels),
+        services=service_ports(labels),
     )
 
 

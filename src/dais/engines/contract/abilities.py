@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from dais.engines.contract.launch import Terminal
 from dais.engines.contract.status import Handle
-
-if TYPE_CHECKING:
-    import asyncio
 
 
 @runtime_checkable
@@ -120,18 +117,6 @@ class ByteStream(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-@runtime_checkable
-class Detachable(Protocol):
-    """A ByteStream that is a connection of asyncio, and can be had as such: what carries much goes without a reader."""
-
-    def detach(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes, bool]:
-        """Let `protocol` have what comes: the transport, its reading paused, what has come, and whether that is all.
-
-        The stream is only good for `close` after that, and is kept as long as the connection.
-        """
-        ...
 
 
 @runtime_checkable

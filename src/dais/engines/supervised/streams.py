@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
 
 from dais.node.streams import CHUNK, part, read_part
 
 
-class _Stream:
-    """What asyncio's streams have."""
+class PlainStream:
+    """A connection to a port, by a socket of any kind."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -32,29 +31,7 @@ class _Stream:
         await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
 
 
-class PlainStream(_Stream):
-    """A connection to a port, by a socket of any kind."""
-
-    _detached = False
-
-    def detach(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes, bool]:
-        """As `Detachable`."""
-        transport, held = cast(asyncio.Transport, self._writer.transport), cast(Any, self._reader)
-        transport.pause_reading()
-        # asyncio has no public way to hand over what a reader holds.
-        waiting, ended = bytes(held._buffer), bool(held._eof)
-        transport.set_protocol(protocol)
-        self._detached = True
-        return transport, waiting, ended
-
-    async def close(self) -> None:
-        if self._detached:
-            self._writer.close()  # its end is told to the other protocol
-        else:
-            await super().close()
-
-
-class PartStream(_Stream):
+class PartStream(PlainStream):
     """The same in frames, for TLS cannot end one direction alone."""
 
     _ended = False

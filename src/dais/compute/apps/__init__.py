@@ -1,0 +1,1 @@
+"""Apps: network services inside running jobs, started on first use."""
