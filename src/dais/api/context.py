@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dais.api.limits import UserLimits
 from dais.api.meter import RequestMeter
@@ -20,7 +20,7 @@ from dais.kit.errors import Unauthenticated, Unavailable
 if TYPE_CHECKING:
     from dais.api.auth import Authenticator
     from dais.api.bulk import BulkListener
-    from dais.compute import Compute, Notifier
+    from dais.compute import Compute, Notifier, Place, Work
     from dais.data import BlobStore, FolderStore
     from dais.engines.contract import Engine
     from dais.kit.vault import Vault
@@ -78,6 +78,10 @@ class Services:
         return self._have("sign-in desk", self.parts.desk)
 
     @property
+    def doors(self) -> Doors:
+        return self._have("proxy to apps", self.parts.doors)
+
+    @property
     def vault(self) -> Vault:
         return self._have("key", self.parts.vault)
 
@@ -98,6 +102,22 @@ class Parts:
     notifier: Notifier | None = None
     bulk: BulkListener | None = None
     desk: SignInDesk | None = None
+    doors: Doors | None = None
+
+
+class Doors(Protocol):
+    """The addresses of jobs' apps, and the way in for browsers. `public`: owners may open ports to everybody."""
+
+    @property
+    def public(self) -> bool: ...
+
+    async def url(self, work: Work, target: str) -> str:
+        """The address of a port (`8080`) or an app (`jupyter`) of a running job, which ends with a slash."""
+        ...
+
+    async def admit(self, actor: Actor, session_id: str, place: Place, state: str, after: str) -> str:
+        """Where to send a browser whose session may reach a place. Raises NotFound, Forbidden, Conflict."""
+        ...
 
 
 class Context:

@@ -28,6 +28,7 @@ from dais.api import (
 from dais.api.addresses import Addresses
 from dais.api.settings import ServerSettings
 from dais.api.taking import Taker
+from dais.app.callers import ApiCallers
 from dais.app.engines import engine_kinds
 from dais.app.remote import make_remote
 from dais.app.schema import newest_step
@@ -47,6 +48,7 @@ from dais.kit.leases import LeasedLoop
 from dais.kit.mail import Mailer
 from dais.kit.settings import check_environment, load, read_config, registry, settings
 from dais.kit.vault import KEY_FILE, Vault
+from dais.proxy import Proxy
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class App:
     notifier: Notifier
     asgi: Any
     remote: Remote
+    proxy: Proxy
     obstacle: str | None = None
     takers: list[Taker] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -81,6 +84,7 @@ class App:
     async def start(self) -> None:
         """Start engines and loops. Raises OSError or LaunchRefused when an engine cannot work here."""
         await self.compute.start()
+        await self.proxy.start()
         retention = Retention(
             self.db, self.services.blobs, self.services.settings["compute"], self.services.settings["audit"]
         )
@@ -99,6 +103,7 @@ class App:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.proxy.stop()
         await self.compute.stop()
         await self.remote.close()
         await self._note_use()
@@ -154,21 +159,27 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault, kinds)
     mailer = Mailer(loaded["notify"])
     desk = SignInDesk(db, vault, loaded["identity"], mailer, lambda: services.url)
+    authenticator = Authenticator(db, vault, Addresses(loaded["server"].trusted_proxies))
+    callers, identity = ApiCallers(authenticator), loaded["identity"]
+    proxy = Proxy(db, compute, vault, callers, loaded["proxy"], identity, lambda: services.url)
+    parts = Parts(
+        blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier, desk=desk, doors=proxy
+    )
     services = Services(
         db=db,
         clock=db.clock,
         data_dir=data_dir,
-        authenticator=Authenticator(db, vault, Addresses(loaded["server"].trusted_proxies)),
+        authenticator=authenticator,
         engines=engines,
         settings=loaded,
         schema=newest_step(),
         limits=UserLimits(loaded["limits"]),
-        parts=Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier, desk=desk),
+        parts=parts,
     )
     api = Application(all_routes(), services)
     acai = AcaiApplication(services) if loaded["acai"].enabled else None
     site = _Site(api, web.app(services), acai, EaiApplication(services))
-    return App(db, services, compute, notifier, site, remote, standing.obstacle)
+    return App(db, services, compute, notifier, site, remote, proxy, standing.obstacle, takers=[proxy])
 
 
 class _Site:

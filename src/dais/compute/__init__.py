@@ -53,10 +53,20 @@ from dais.compute.images.registries import (
 from dais.compute.inside import program, python_in, run_program
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.described import JOB
+from dais.compute.jobs.exposing import expose_job, exposed_ports
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.mounts import jobs_mounting, remove_unused_folder
 from dais.compute.jobs.outputs import Partial, find_partial
 from dais.compute.jobs.queries import JobFilter, find_job, get_job, list_jobs
+from dais.compute.jobs.reaching import (
+    DEFAULT_TARGET,
+    Place,
+    Reached,
+    no_such_app,
+    place_label,
+    placed_job,
+    reach,
+)
 from dais.compute.jobs.running import running_work
 from dais.compute.jobs.submit import check_spec, submit_job
 from dais.compute.jobs.types import Work
@@ -106,6 +116,15 @@ __all__ = [
     "get_report",
     "latest_metrics",
     "JOB",
+    "DEFAULT_TARGET",
+    "Place",
+    "Reached",
+    "expose_job",
+    "exposed_ports",
+    "no_such_app",
+    "place_label",
+    "placed_job",
+    "reach",
     "DEFAULT_GROUP",
     "FINAL",
     "SAMPLE_SECONDS",

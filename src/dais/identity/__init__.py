@@ -62,7 +62,13 @@ from dais.identity.passkeys.commands import (
     rename_passkey,
 )
 from dais.identity.queries.access import explain, list_rules, who_is_allowed
-from dais.identity.queries.accounts import get_account, list_accounts, resolve_account, resolve_place
+from dais.identity.queries.accounts import (
+    accounts_labelled,
+    get_account,
+    list_accounts,
+    resolve_account,
+    resolve_place,
+)
 from dais.identity.queries.audit import expire_audit, list_audit
 from dais.identity.queries.memberships import roles_of, teams_of
 from dais.identity.queries.naming import with_ids
@@ -101,6 +107,7 @@ from dais.identity.sessions import (
     end_own_session,
     end_session,
     find_session,
+    session_of_id,
     list_sessions,
     rotate_session,
     touch_session,
@@ -273,6 +280,7 @@ __all__ = [
     "find_pending",
     "find_provider",
     "find_session",
+    "session_of_id",
     "first_account",
     "first_password",
     "forget_second_factors",
@@ -288,6 +296,7 @@ __all__ = [
     "is_empty",
     "key_address",
     "last_provider",
+    "accounts_labelled",
     "list_accounts",
     "list_audit",
     "list_devices",

@@ -15,7 +15,7 @@ from dais.identity.settings import DEFAULTS, IdentitySettings
 from dais.identity.tables import organizations, sessions, users
 from dais.identity.types import Actor
 from dais.kit.clock import SECOND, to_rfc3339
-from dais.kit.database import Event, Statement, UnitOfWork
+from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Unauthenticated
 from dais.kit.ids import new_id
 
@@ -42,7 +42,7 @@ _old_sessions = Statement(
         | (sessions.c.last_used_at <= bindparam("idle_since"))
     )
 )
-_find_session = Statement(
+_session_query = (
     select(
         sessions.c.id.label("session_id"),
         sessions.c.created_at,
@@ -56,8 +56,9 @@ _find_session = Statement(
     .select_from(sessions)
     .join(users, users.c.id == sessions.c.user_id)
     .join(organizations, organizations.c.id == users.c.organization_id)
-    .where(sessions.c.hash == bindparam("hash"))
 )
+_find_session = Statement(_session_query.where(sessions.c.hash == bindparam("hash")))
+_session_by_id = Statement(_session_query.where(sessions.c.id == bindparam("id")))
 _touch = Statement(
     update(sessions)
     .where(sessions.c.id == bindparam("session_id"), sessions.c.last_used_at < bindparam("now"))
@@ -154,7 +155,15 @@ def find_session(uow: UnitOfWork, secret: str, settings: IdentitySettings = DEFA
     Raises Unauthenticated `no-session`, `user-disabled`, or `second-factor-required` where the organization demands one
     and there was none.
     """
-    row = uow.one(_find_session, hash=hash_of(secret))
+    return _session_of(uow, uow.one(_find_session, hash=hash_of(secret)), settings)
+
+
+def session_of_id(uow: UnitOfWork, session_id: str, settings: IdentitySettings = DEFAULTS) -> Session:
+    """Who is signed in in a session, for what was made from it and ends with it. Raises as `find_session` does."""
+    return _session_of(uow, uow.one(_session_by_id, id=session_id), settings)
+
+
+def _session_of(uow: UnitOfWork, row: Row | None, settings: IdentitySettings) -> Session:
     longest, idle = _limits(settings)
     if row is None or min(row.expires_at, row.created_at + longest) <= uow.now or row.last_used_at <= uow.now - idle:
         raise Unauthenticated("you are not signed in, or no longer", code="no-session")

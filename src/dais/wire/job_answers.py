@@ -127,3 +127,19 @@ class JobDetail(Job, frozen=True, kw_only=True):
     output_fileset: str | None = None
     outputs: list[OutputSet] = msgspec.field(default_factory=list)
     has_partial: bool = False
+
+
+class JobAddress(Answer, frozen=True, kw_only=True):
+    """Where a port or an app of a job is reached. `public`: by everybody; else with a session or a bearer token."""
+
+    url: str
+    target: str
+    public: bool = False
+
+
+class Exposed(Answer, frozen=True, kw_only=True):
+    """The ports of a job that are open to everybody, and where they are while it runs."""
+
+    job: str
+    ports: list[int]
+    url: str | None = None

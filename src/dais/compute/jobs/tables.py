@@ -193,6 +193,16 @@ job_history = Table(
     sqlite_with_rowid=False,
 )
 
+# Ports that their job's owner has opened to everybody.
+job_exposures = Table(
+    "job_exposures",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("port", Integer, primary_key=True),
+    Column("user_id", Id, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dais.engines.contract.abilities import (
     Backfills,
     ByteStream,
+    Detachable,
     Connected,
     Dial,
     Exec,
@@ -63,6 +64,7 @@ __all__ = [
     "Bind",
     "BuildRequest",
     "ByteStream",
+    "Detachable",
     "CheckFinding",
     "CheckReport",
     "CommandNotFound",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -117,6 +118,18 @@ class ByteStream(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Detachable(Protocol):
+    """Streams below which there is a transport that carries nothing else: who wants to be quick uses that."""
+
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        """The transport, to be given another protocol at once, and what had come of it already.
+
+        The stream is of no more use, but must be kept as long as the transport: with it the transport would be closed.
+        """
+        ...
 
 
 @runtime_checkable

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from dais.node.streams import CHUNK, part, read_part
 
 
-class PlainStream:
+class _Stream:
     """A connection to a port, by a socket of any kind."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,7 +32,16 @@ class PlainStream:
         await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)
 
 
-class PartStream(PlainStream):
+class PlainStream(_Stream):
+    """One whose socket carries nothing but what the two ends say."""
+
+    def detach(self) -> tuple[asyncio.Transport, bytes]:
+        came = bytes(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001 (nothing public gives it at once)
+        self._reader._buffer.clear()  # type: ignore[attr-defined]  # noqa: SLF001
+        return cast(asyncio.Transport, self._writer.transport), came
+
+
+class PartStream(_Stream):
     """The same in frames, for TLS cannot end one direction alone."""
 
     _ended = False

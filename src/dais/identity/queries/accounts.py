@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from dais.identity.errors import no_such_account
 from dais.identity.queries.organizations import resolve_organization
@@ -16,7 +16,7 @@ from dais.identity.seeing import conditions
 from dais.identity.tables import account_ancestors, accounts, organizations
 from dais.identity.topics import CHANGED
 from dais.identity.types import Account, Actor, Organization
-from dais.kit.database import Row, Statement, UnitOfWork
+from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import NotFound
 from dais.kit.ids import is_id
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
@@ -32,6 +32,8 @@ _account_columns = (
 _accounts = select(*_account_columns).join(organizations, organizations.c.id == accounts.c.organization_id)
 _account_by_id = Statement(_accounts.where(accounts.c.id == bindparam("id")))
 _account_by_name = Statement(_accounts.where(accounts.c.full_name == bindparam("full_name")))
+_account_label = func.replace(func.replace(accounts.c.full_name, ".", "-"), "_", "-")
+_labelled = Statement(_accounts.where(in_list(_account_label, "labels")).order_by(accounts.c.full_name).limit(20))
 _above = Statement(
     select(account_ancestors.c.ancestor_id).where(account_ancestors.c.account_id == bindparam("account_id"))
 )
@@ -47,6 +49,11 @@ def _load(uow: UnitOfWork, account_id: str) -> Account:
     if row is None:
         raise no_such_account(account_id)
     return _account(row)
+
+
+def accounts_labelled(uow: UnitOfWork, labels: Sequence[str]) -> list[Account]:
+    """The accounts, whoever asks, whose full names are these once `.` and `_` are written as `-`; the first 20."""
+    return [_account(row) for row in uow.all(_labelled, labels=list(labels))] if labels else []
 
 
 def resolve_account(uow: UnitOfWork, actor: Actor, name: str | None) -> Account:

@@ -1,0 +1,165 @@
+"""Who may reach what: asked of the database, kept for a moment, and asked again while something is open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dais.compute import Compute, Place, Reached, Work, reach
+from dais.identity import CHANGED, Actor, IdentitySettings, Session, present, session_of_id, touch_session
+from dais.kit.database import Database, UnitOfWork
+from dais.kit.errors import Conflict, DaisError, Forbidden, NotFound, Unauthenticated
+from dais.kit.vault import Vault
+from dais.proxy.callers import Callers
+from dais.proxy.cookies import APP_COOKIE, cookie_name
+from dais.proxy.entering import read_seal
+
+if TYPE_CHECKING:
+    from dais.proxy.http.client import Client
+    from dais.proxy.http.onward import Onward
+
+FRESH_SECONDS = 2.0
+"""For how long a grant is good without asking again, unless identities change."""
+MOST_KEPT = 10_000
+
+Key = tuple[Place, bytes | None, tuple[tuple[bytes, bytes], ...]]
+"""What a grant depends on: the place, the token, the cookies."""
+
+
+@dataclass(eq=False)
+class Grant:
+    """Somebody may reach a port of a run. `by` is `public`, `bearer` or `cookie`."""
+
+    key: Key
+    work: Work
+    port: int
+    by: str
+    again: Callable[[], object]
+    checked: float = 0.0
+    generation: int = 0
+    clients: set[Client] = field(default_factory=set)
+    """Who uses it now."""
+
+
+class Grants:
+    """Finds and keeps grants. On the event loop alone."""
+
+    def __init__(self, db: Database, compute: Compute, vault: Vault, callers: Callers, identity: IdentitySettings) -> None:
+        self._db = db
+        self._compute = compute
+        self._vault = vault
+        self._callers = callers
+        self._identity = identity
+        self._kept: dict[Key, Grant] = {}
+        self._asking: dict[Key, asyncio.Task[Grant]] = {}
+        self._generation = 0
+        self.public = True
+        db.hints.listen(CHANGED, self._changed)
+
+    def _changed(self) -> None:
+        self._generation += 1
+
+    def fresh(self, key: Key, now: float) -> Grant | None:
+        """A grant that need not be asked for again."""
+        grant = self._kept.get(key)
+        if grant is None or grant.generation != self._generation or now - grant.checked > FRESH_SECONDS:
+            return None
+        return grant
+
+    def forget(self, grant: Grant) -> None:
+        """What it said is not so any more."""
+        if self._kept.get(grant.key) is grant:
+            del self._kept[grant.key]
+
+    async def find(self, place: Place, onward: Onward) -> Grant:
+        """Ask. Raises Unauthenticated, Forbidden, NotFound, Conflict `not-running`, and what an app raises."""
+        key = (place, onward.bearer, onward.seals)
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.create_task(self._ask(key, onward.secured), name="who may reach an app")
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _ask(self, key: Key, secured: bool) -> Grant:
+        generation = self._generation
+        reached, by = await self._reached(key, secured)
+        port = await self._port(reached)
+        grant = self._kept.get(key)
+        if grant is None or (grant.work.run_id, grant.port, grant.by) != (reached.work.run_id, port, by):
+            if len(self._kept) >= MOST_KEPT:
+                self._kept = {old: one for old, one in self._kept.items() if one.clients}
+            again = lambda: self._ask(key, secured)  # noqa: E731
+            grant = self._kept[key] = Grant(key, reached.work, port, by, again)
+        grant.work, grant.generation = reached.work, generation
+        grant.checked = asyncio.get_running_loop().time()
+        return grant
+
+    async def _reached(self, key: Key, secured: bool) -> tuple[Reached, str]:
+        place, bearer, seals = key
+        actors: list[Callable[[UnitOfWork, str], Actor]] = []
+        stale: list[Session] = []
+        by = "public"
+        if bearer is not None:
+            actor = await self._callers.bearer(bearer)
+            actors.append(lambda uow, _: present(uow, actor))
+            by = "bearer"
+        elif seals:
+            now = self._db.clock.now()
+            by = "cookie"
+
+            def of_session(value: bytes) -> Callable[[UnitOfWork, str], Actor]:
+                seal = read_seal(self._vault, value.decode("latin-1"), now)
+
+                def actor_of(uow: UnitOfWork, job_id: str) -> Actor:
+                    if seal is None or seal.job_id != job_id:
+                        raise Unauthenticated("the cookie is not this job's", code="no-session")
+                    session = session_of_id(uow, seal.session_id, self._identity)
+                    if session.stale:
+                        stale.append(session)
+                    return session.actor
+
+                return actor_of
+
+            start = cookie_name(APP_COOKIE, secured).encode()
+            actors += [of_session(value) for name, value in seals if name.startswith(start)]
+        reached: Reached = await self._db.read(reach, place, actors, self.action_of, public=self.public)
+        if stale:
+            with contextlib.suppress(DaisError):
+                await self._db.write(touch_session, stale[0].id)
+        return reached, "public" if reached.public and by == "cookie" else by
+
+    def action_of(self, target: str, work: Work | None) -> str:
+        """What reaching a target needs: plain ports `job:get`, most apps `job:exec`."""
+        return "job:get" if target.isdigit() else "job:exec"
+
+    async def _port(self, reached: Reached) -> int:
+        if reached.target.isdigit():
+            return int(reached.target)
+        raise NotFound(
+            f"job {reached.work.job_name or reached.work.job_id} has no app {reached.target!r}; give a port",
+            code="no-such-app",
+        )
+
+    async def watch(self) -> None:
+        """Ask again for what is in use when identities change, and slowly besides; cut those who may not go on."""
+        with self._db.hints.subscribe(CHANGED) as hint:
+            while True:
+                await hint.wait(FRESH_SECONDS * 2)
+                for grant in [one for one in self._kept.values() if one.clients]:
+                    await self._renew(grant)
+
+    async def _renew(self, grant: Grant) -> None:
+        try:
+            new = await grant.again()  # type: ignore[misc]
+        except (Unauthenticated, Forbidden, NotFound, Conflict):
+            self.forget(grant)
+            new = None
+        except DaisError:
+            return  # the database is away: what cannot be asked is asked again
+        if new is not grant:
+            for client in list(grant.clients):
+                client.cut()

@@ -1,0 +1,518 @@
+"""The client's end: a connection whose requests are for apps, taken over from the API's listener or an app's own.
+
+Everything is done in asyncio's callbacks; a task is made only where something must be waited for: who may, a new
+connection to the app. What one side does not take, the other is not asked for: reading is paused, so that memory stays
+bounded by the transports' buffers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from dais.kit.errors import Conflict, DaisError, Unauthenticated, Unavailable
+from dais.proxy.grants import Grant
+from dais.proxy.http.chunks import LAST_CHUNK, BadChunk, Chunks, framed
+from dais.proxy.http.heads import AnswerHead, BadHead, Block, RequestHead, head_end, read_request
+from dais.proxy.http.onward import Onward, onward_answer, onward_request
+from dais.proxy.http.upstream import Upstream
+from dais.proxy.pages import Answer, refusal
+
+if TYPE_CHECKING:
+    from dais.compute import Place
+    from dais.proxy.proxy import Proxy
+
+HEAD_SECONDS = 30.0
+"""What the head of a request may take, from its first byte."""
+IDLE_SECONDS = 75.0
+LINGER_SECONDS = 2.0
+"""For how long what is still sent to a refused request is taken: else the client may see a broken connection."""
+HALF_OPEN_SECONDS = 60.0
+MOST_HELD = 64 << 10
+"""Bytes that are kept of what comes while an exchange is under way."""
+BUFFERED = 256 << 10
+"""Bytes on their way to one side before the other is not read any more."""
+MOST_KNOWN = 4
+_refused_methods = frozenset((b"CONNECT", b"TRACE"))
+RESERVED = b"/.dais/"
+"""Paths of an app's origin that are ours."""
+
+
+class Client(asyncio.Protocol):
+    """One connection. `place` is what all of it is for, on a port of an app's own; else the hosts say it."""
+
+    def __init__(
+        self, proxy: Proxy, transport: asyncio.Transport, place: Place | None, release: Callable[[], None]
+    ) -> None:
+        self.proxy = proxy
+        self.transport = transport
+        self._place = place
+        self._release = release
+        self._prefix = proxy.cookie_prefix(place)
+        peer = transport.get_extra_info("peername")
+        self._peer: str = peer[0] if isinstance(peer, tuple) else ""
+        self._buffer = b""
+        self._blocks: dict[bytes, Block] = {}
+        self._known: dict[bytes, tuple[Onward, Place]] = {}
+        self.deadline = float("inf")
+        self._busy = self._raw = self._lingers = self._stopping = self._lost = self._full = False
+        self._task: asyncio.Task[None] | None = None
+        self._out: list[bytes] = []
+        # Of the exchange under way:
+        self._head: RequestHead | None = None
+        self._onward: Onward | None = None
+        self._grant: Grant | None = None
+        self._up: Upstream | None = None
+        self._left = 0
+        self._chunks: Chunks | None = None
+        self._answering = self._rechunk = self._keep = self._retried = False
+        self._held: ExitStack | None = None
+        transport.set_write_buffer_limits(BUFFERED)
+        proxy.clients.add(self)
+        self.deadline = self._now() + HEAD_SECONDS
+
+    def _now(self) -> float:
+        return self.proxy.loop.time()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+        return not self._busy
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the answer has no body, whatever its head says."""
+        return self._head is not None and self._head.method == b"HEAD"
+
+    @property
+    def upgrades(self) -> bool:
+        return self._onward is not None and self._onward.upgrade is not None
+
+    # -- what asyncio calls ----------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._raw:
+            assert self._up is not None
+            self._up.transport.write(data)
+        elif self._lingers:
+            return
+        elif self._up is not None and (self._left or self._chunks is not None):
+            self._send_body(data)
+        else:
+            if not self._busy and not self._buffer:
+                self.deadline = self._now() + HEAD_SECONDS
+            self._buffer = self._buffer + data if self._buffer else data
+            if not self._busy:
+                self._next()
+            elif len(self._buffer) > MOST_HELD:
+                self._pause(self.transport)
+
+    def eof_received(self) -> bool:
+        if self._raw and self._up is not None:
+            self._up.transport.write_eof()
+            self.deadline = min(self.deadline, self._now() + HALF_OPEN_SECONDS)
+            return True
+        if self._busy and not self._left and self._chunks is None:
+            self._stopping = True  # it has said all, and may still listen
+            return True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        self.proxy.clients.discard(self)
+        self._release()
+        if self._task is not None:
+            self._task.cancel()
+        self._leave_grant()
+        up, self._up = self._up, None
+        if up is not None:
+            if self._raw and exc is None:
+                up.client = None
+                up.transport.close()
+            else:
+                up.close()
+
+    def pause_writing(self) -> None:
+        if self._up is not None:
+            self._pause(self._up.transport)
+        self._full = True
+        self.deadline = self._now() + self.proxy.settings.stall_seconds
+
+    def resume_writing(self) -> None:
+        self._full = False
+        if self._up is not None:
+            self._resume(self._up.transport)
+        self.deadline = float("inf") if self._busy else self._now() + (LINGER_SECONDS if self._lingers else IDLE_SECONDS)
+
+    def shutdown(self) -> None:
+        """The server stops: what is under way may end."""
+        self._stopping = True
+        if not self._busy or self._raw:
+            self.transport.close()
+
+    # -- what the proxy calls --------------------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """It may not go on."""
+        self.transport.abort()
+
+    def expired(self) -> None:
+        """The deadline has passed."""
+        if self._busy and not self._raw and not self._answering and self._up is not None:
+            late = Unavailable("the app has not begun to answer in time", code="app-slow")
+            self._answer_now(refusal(late, 504, self._onward))
+        elif not self._busy and self._buffer and not self._lingers:
+            self._answer_now(refusal(BadHead("the head of the request has not come in time", 408), 408, None))
+        else:
+            self.transport.abort()
+
+    # -- requests --------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """Begin the next request, once its head is there."""
+        data = self._buffer
+        try:
+            end = head_end(data)
+            if end < 0:
+                return
+            head, raw = read_request(data, end, self._blocks)
+            self._buffer = data[end:]
+            self._busy = True
+            self._head = head
+            self._left, self._chunks = head.block.length or 0, Chunks() if head.block.chunked else None
+            self._keep = head.keep_alive
+            self._answering = self._retried = False
+            known = self._known.get(raw)
+            if known is None or head.method != b"GET" or not head.modern:
+                known = self._understand(head, raw)
+            self._onward = onward = known[0]
+            if head.method in _refused_methods:
+                raise BadHead(f"{head.method.decode()} is not for apps", 405)
+            if not head.target.startswith(b"/"):
+                raise BadHead("the target is no path")
+        except BadHead as error:
+            self._busy = True
+            self._answer_now(refusal(error, error.status, None))
+            return
+        place = known[1]
+        if b"dais_" in head.target or b"%" in head.target or head.target.startswith(RESERVED):
+            self._run(self._look_closer(head, onward, place))
+            return
+        self._ask(place)
+
+    def _understand(self, head: RequestHead, raw: bytes) -> tuple[Onward, Place]:
+        fields = [(low, value) for low, _, value in head.block.fields]
+        callers = self.proxy.callers
+        address, secured = callers.address(self._peer, fields), callers.secured(self._peer, fields)
+        onward = onward_request(head, address, secured, self._prefix)
+        place = self._place or self.proxy.place_of(onward.name)
+        if head.method == b"GET" and head.modern:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+                self._blocks.clear()
+            self._known[raw] = (onward, place)
+            self._blocks[raw] = head.block
+        return onward, place
+
+    async def _look_closer(self, head: RequestHead, onward: Onward, place: Place) -> None:
+        words = await self.proxy.callers.refuse_address(head.target)
+        if words is not None:
+            self._answer_now(refusal(Unauthenticated(words, code="token-in-address"), 401, None))
+        elif head.target.startswith(RESERVED):
+            self._answer_now(await self.proxy.enter(head, onward, place))
+        else:
+            self._task = None
+            self._ask(place)
+
+    def _ask(self, place: Place) -> None:
+        onward = self._onward
+        assert onward is not None
+        grant = self.proxy.grants.fresh((place, onward.bearer, onward.seals), self._now())
+        if grant is None:
+            self._run(self._find(place, onward))
+        else:
+            self._admit(grant)
+
+    async def _find(self, place: Place, onward: Onward) -> None:
+        head = self._head
+        assert head is not None
+        try:
+            grant = await self.proxy.grants.find(place, onward)
+        except DaisError as error:
+            self._answer_now(self.proxy.turned_away(error, head, onward, place))
+            return
+        self._task = None
+        self._admit(grant)
+
+    def _admit(self, grant: Grant) -> None:
+        head, onward = self._head, self._onward
+        assert head is not None and onward is not None
+        if grant.by == "cookie" and onward.navigation != "own":
+            harmless = onward.navigation == "top" and head.method in (b"GET", b"HEAD")
+            if not harmless:
+                self._answer_now(self.proxy.foreign(onward))
+                return
+        self._grant = grant
+        grant.clients.add(self)
+        self.proxy.activity.note(grant.work.run_id, "connection")
+        up = self.proxy.pool.take((grant.work.run_id, grant.port))
+        if up is None:
+            self._run(self._connect(grant))
+        else:
+            self._send(up)
+
+    async def _connect(self, grant: Grant) -> None:
+        head, onward = self._head, self._onward
+        assert head is not None and onward is not None
+        try:
+            up = await self.proxy.pool.connect(grant.work, grant.port)
+        except DaisError as error:
+            if isinstance(error, Conflict):
+                self.proxy.grants.forget(grant)
+            self._answer_now(self.proxy.turned_away(error, head, onward, grant.key[0]))
+            return
+        self._task = None
+        self._send(up)
+
+    def _send(self, up: Upstream) -> None:
+        """Send the request to the app: its head, and what has come of its body."""
+        head, onward = self._head, self._onward
+        assert head is not None and onward is not None
+        self._up = up
+        up.begin(self)
+        parts = [head.method, b" ", head.target, b" HTTP/1.1\r\n", onward.block]
+        if self._chunks is not None:
+            parts.append(b"Transfer-Encoding: chunked\r\n\r\n")
+        elif head.block.length is not None:
+            parts.append(b"Content-Length: %d\r\n\r\n" % head.block.length)
+        else:
+            parts.append(b"\r\n")
+        up.transport.write(b"".join(parts))
+        self.deadline = self._now() + self.proxy.settings.answer_seconds
+        if self._left or self._chunks is not None:
+            if onward.expects and not self._buffer:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            data, self._buffer = self._buffer, b""
+            if data:
+                self._send_body(data)
+        self._resume(self.transport)
+
+    def _send_body(self, data: bytes) -> None:
+        assert self._up is not None
+        self.deadline = self._now() + self.proxy.settings.answer_seconds
+        if self._chunks is None:
+            mine = data[: self._left] if len(data) > self._left else data
+            self._left -= len(mine)
+            self._up.transport.write(mine)
+            self._buffer = data[len(mine) :]
+            return
+        try:
+            pieces = self._chunks.feed(data)
+        except BadChunk as error:
+            self._up.close()
+            self._up = None
+            self._answer_now(refusal(BadHead(f"the body is broken: {error}"), 400, self._onward))
+            return
+        out = framed(pieces)
+        if self._chunks.ended:
+            self._buffer = self._chunks.rest
+            self._chunks = None
+            out += LAST_CHUNK
+        if out:
+            self._up.transport.write(out)
+
+    # -- answers: called by the app's end --------------------------------------------------------------------
+
+    def on_answer(self, head: AnswerHead, known: bool) -> None:
+        """The head of the answer; `known`: how long its body is can be told from it."""
+        request = self._head
+        assert request is not None and self._up is not None
+        self._answering = True
+        self.deadline = float("inf")
+        if head.status == 101:
+            self._splice(head)
+            return
+        block = onward_answer(head, self._prefix, upgrade=False)
+        self._rechunk = False
+        lines = [block]
+        length = head.block.length
+        if length is not None and not head.block.chunked:
+            lines.append(b"Content-Length: %d\r\n" % length)
+        elif not known and request.modern:
+            self._rechunk = True
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        elif not known:
+            self._keep = False
+        elif self.bodiless or head.status in (204, 304):
+            pass
+        if self._left or self._chunks is not None or self._stopping:
+            self._keep = False  # the answer comes before the request has been sent: nobody knows how it goes on
+        if not self._keep:
+            lines.append(b"Connection: close\r\n")
+        elif not request.modern:
+            lines.append(b"Connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        self._out += lines
+
+    def on_data(self, pieces: list[bytes]) -> None:
+        """Bytes of its body."""
+        if self._rechunk:
+            self._out.append(framed(pieces))
+        else:
+            self._out += pieces
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        out = self._out
+        if out:
+            self._out = []
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+
+    def on_end(self, reuse: bool) -> None:
+        """The answer is complete."""
+        if self._rechunk:
+            self._out.append(LAST_CHUNK)
+        self.flush()
+        up, self._up = self._up, None
+        if up is not None:
+            if reuse and not self._left and self._chunks is None:
+                up.end()
+            else:
+                up.close()
+        self._leave_grant()
+        self._done()
+
+    def app_failed(self, words: str) -> None:
+        """What the app says is not to be understood."""
+        up, self._up = self._up, None
+        if up is not None:
+            up.close()
+        self._no_answer(words)
+
+    def app_gone(self, up: Upstream) -> None:
+        """The app has closed the connection in the midst of an exchange."""
+        self._up = None
+        if self._raw:
+            self.transport.close()
+            return
+        repeatable = self._head is not None and self._head.method in (b"GET", b"HEAD", b"OPTIONS")
+        if up.untouched and up.used and repeatable and not self._retried and self._grant is not None and not self._left:
+            self._retried = True  # it had closed it before it saw the request
+            self._run(self._connect(self._grant))
+            return
+        self._no_answer("it closed the connection before its answer was complete")
+
+    def app_ended_sending(self) -> None:
+        """It will say no more over a connection that is not HTTP any longer."""
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+            self.deadline = min(self.deadline, self._now() + HALF_OPEN_SECONDS)
+
+    def app_is_full(self, full: bool) -> None:
+        """Whether it takes no more for now."""
+        if full:
+            self._pause(self.transport)
+        else:
+            self._resume(self.transport)
+
+    def _no_answer(self, words: str) -> None:
+        if self._answering:
+            self._out.clear()
+            self.transport.abort()  # what the client has is not all, and it must not look as if it were
+            return
+        error = Unavailable(f"the app did not answer: {words}", code="bad-answer")
+        self._answer_now(refusal(error, 502, self._onward))
+
+    def _splice(self, head: AnswerHead) -> None:
+        """From here on bytes go both ways as they come."""
+        assert self._up is not None and self._grant is not None
+        self._raw = True
+        self._out.append(onward_answer(head, self._prefix, upgrade=True) + b"\r\n")
+        self.flush()
+        self._held = ExitStack()
+        self._held.enter_context(self.proxy.activity.open(self._grant.work.run_id, "connection"))
+        data, self._buffer = self._buffer, b""
+        if data:
+            self._up.transport.write(data)
+        self._resume(self.transport)
+
+    # -- answers of our own ----------------------------------------------------------------------------------
+
+    def _answer_now(self, answer: Answer) -> None:
+        """Answer what is under way ourselves."""
+        self._task = None
+        if self._lost or self.transport.is_closing():
+            return
+        up, self._up = self._up, None
+        if up is not None:
+            up.close()
+        self._leave_grant()
+        whole = self._head is not None and not self._left and self._chunks is None
+        keep = self._keep and whole and answer.keep and not self._stopping
+        self._keep = keep
+        self.transport.write(answer.bytes(keep, self.bodiless))
+        self._done()
+
+    def _done(self) -> None:
+        """The exchange is over."""
+        self._busy = False
+        self._head = self._onward = None
+        self.deadline = self._now() + (self.proxy.settings.stall_seconds if self._full else IDLE_SECONDS)
+        if self._stopping:
+            self.transport.close()
+        elif not self._keep:
+            self._linger()
+        else:
+            self._resume(self.transport)
+            if self._buffer:
+                self.proxy.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._busy and self._buffer and not self.transport.is_closing():
+            self.deadline = self._now() + HEAD_SECONDS
+            self._next()
+
+    def _linger(self) -> None:
+        self._lingers, self._buffer = True, b""
+        if not self._full:
+            self.deadline = self._now() + LINGER_SECONDS
+        if not self.transport.is_closing():
+            self._resume(self.transport)
+            self.transport.write_eof()
+
+    def _leave_grant(self) -> None:
+        grant, self._grant = self._grant, None
+        if grant is not None:
+            grant.clients.discard(self)
+            self.proxy.activity.note(grant.work.run_id, "connection")
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _run(self, waits: Coroutine[Any, Any, None]) -> None:
+        """Wait for something; meanwhile nothing more is read than is kept."""
+        self._task = self.proxy.loop.create_task(self._guarded(waits))
+
+    async def _guarded(self, waits: Coroutine[Any, Any, None]) -> None:
+        try:
+            await waits
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self.proxy.unexpected(error)
+            if not self._answering:
+                self._answer_now(refusal(error, 500, self._onward))
+            else:
+                self.transport.abort()
+
+    @staticmethod
+    def _pause(transport: asyncio.Transport) -> None:
+        if not transport.is_closing() and transport.is_reading():
+            transport.pause_reading()
+
+    @staticmethod
+    def _resume(transport: asyncio.Transport) -> None:
+        if not transport.is_closing() and not transport.is_reading():
+            transport.resume_reading()
