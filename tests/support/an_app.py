@@ -10,6 +10,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 PORT = int(sys.argv[1])
 RAW: dict[str, bytes] = {
@@ -28,7 +29,7 @@ RAW: dict[str, bytes] = {
     "/raw/bad-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n",
     "/raw/cookies": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
     b"Set-Cookie: mine=1; Domain=job.localhost; Path=/; HttpOnly\r\nSet-Cookie: dais_session=stolen; Path=/\r\n"
-    b"Set-Cookie: __Host-dais_app_x=1; Secure; Path=/\r\nClear-Site-Data: \"cookies\"\r\n\r\nok",
+    b'Set-Cookie: __Host-dais_app_x=1; Secure; Path=/\r\nClear-Site-Data: "cookies"\r\n\r\nok',
 }
 
 
@@ -62,7 +63,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.echo()
 
-    do_HEAD = do_PUT = do_DELETE = do_OPTIONS = do_POST = lambda self: self.echo()
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        if name.startswith("do_"):  # every other method
+            return self.echo
+        raise AttributeError(name)
 
     def echo(self) -> None:
         """Everything that was understood of the request, as JSON."""
@@ -133,8 +137,10 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 if len(sys.argv) > 2:
-    print("waits", flush=True)
+    sys.stdout.write("waits\n")
+    sys.stdout.flush()
     threading.Event().wait(float(sys.argv[2]))
 with Server(("127.0.0.1", PORT), Handler) as server:
-    print("listens", flush=True)
+    sys.stdout.write("listens\n")
+    sys.stdout.flush()
     server.serve_forever()

@@ -162,9 +162,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     authenticator = Authenticator(db, vault, Addresses(loaded["server"].trusted_proxies))
     callers, identity = ApiCallers(authenticator), loaded["identity"]
     proxy = Proxy(db, compute, vault, callers, loaded["proxy"], identity, lambda: services.url)
-    parts = Parts(
-        blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier, desk=desk, doors=proxy
-    )
+    parts = Parts(blobs=blobs, folders=folders, compute=compute, vault=vault, notifier=notifier, desk=desk, doors=proxy)
     services = Services(
         db=db,
         clock=db.clock,

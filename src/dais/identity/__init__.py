@@ -107,9 +107,9 @@ from dais.identity.sessions import (
     end_own_session,
     end_session,
     find_session,
-    session_of_id,
     list_sessions,
     rotate_session,
+    session_of_id,
     touch_session,
 )
 from dais.identity.settings import DEFAULTS as DEFAULT_SETTINGS

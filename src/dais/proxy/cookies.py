@@ -27,7 +27,7 @@ def split(values: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def named(cookies: Iterable[tuple[bytes, bytes]], name: str, secured: bool) -> list[str]:
-    """The values of our cookie of that name: there may be several, for an app's scripts can set some for other hosts."""
+    """The values of our cookie of that name: there may be several, for scripts of one host can set some for others."""
     wanted = cookie_name(name, secured).encode()
     return [value.decode("latin-1") for one, value in cookies if one == wanted]
 

@@ -47,7 +47,9 @@ class Grant:
 class Grants:
     """Finds and keeps grants. On the event loop alone."""
 
-    def __init__(self, db: Database, compute: Compute, vault: Vault, callers: Callers, identity: IdentitySettings) -> None:
+    def __init__(
+        self, db: Database, compute: Compute, vault: Vault, callers: Callers, identity: IdentitySettings
+    ) -> None:
         self._db = db
         self._compute = compute
         self._vault = vault

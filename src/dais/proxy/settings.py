@@ -51,5 +51,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 600.0
     stall_seconds: Annotated[
         float,
-        msgspec.Meta(gt=0, description="Seconds after which a client that takes or brings nothing is cut in an answer."),
+        msgspec.Meta(
+            gt=0, description="Seconds after which a client that takes or brings nothing is cut in an answer."
+        ),
     ] = 120.0

@@ -13,7 +13,16 @@ from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job, live_job_named
 from dais.compute.jobs.runs import cancel
 from dais.compute.jobs.submit import check_again
-from dais.compute.jobs.tables import job_codes, job_exposures, job_history, job_inputs, job_outputs, job_tags, jobs, runs
+from dais.compute.jobs.tables import (
+    job_codes,
+    job_exposures,
+    job_history,
+    job_inputs,
+    job_outputs,
+    job_tags,
+    jobs,
+    runs,
+)
 from dais.compute.notify.tables import deliveries
 from dais.compute.reports.tables import job_metrics, job_reports
 from dais.compute.reproducing.tables import reproductions

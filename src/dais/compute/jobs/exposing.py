@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, delete, insert, select
 
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import job_exposures
-from dais.identity import Actor
+from dais.identity import CHANGED, Actor
 from dais.kit.database import Event, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid
 
@@ -27,9 +27,7 @@ def exposed_ports(uow: UnitOfWork, job_id: str) -> list[int]:
     return [row.port for row in uow.all(_of_job, job_id=job_id)]
 
 
-def expose_job(
-    uow: UnitOfWork, actor: Actor, ref: str, port: int, *, public: bool, account: str | None = None
-) -> str:
+def expose_job(uow: UnitOfWork, actor: Actor, ref: str, port: int, *, public: bool, account: str | None = None) -> str:
     """Open a port of a job to everybody, or close it again; the job's id. It holds for later runs, too.
 
     Raises NotFound, Forbidden, Invalid `bad-port`, Conflict `too-many-ports`. What is so already stays so.
@@ -47,6 +45,7 @@ def expose_job(
         uow.run(_insert, job_id=row.id, port=port, user_id=actor.id, created_at=uow.now)
     else:
         uow.run(_delete, id=row.id, number=port)
+    uow.hint(CHANGED)  # who may reach what is remembered by the proxy, as who may do what is elsewhere
     kind = "job.exposed" if public else "job.hidden"
     uow.emit(Event(kind, "job", row.id, row.account_id, {"port": port, "user_id": actor.id}))
     return job_id

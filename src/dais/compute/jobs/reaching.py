@@ -130,8 +130,9 @@ def reach(
 ) -> Reached:
     """What a place leads to, for the first of `actors` that is somebody (given the job's id), or for everybody.
 
-    `action_of` says what a target needs; without `public` nothing is open to everybody. Raises Unauthenticated when nobody asks and it is not public: also where there
-    is no such job, so that strangers learn nothing; NotFound, Forbidden, Conflict `not-running` for those who are known.
+    `action_of` says what a target needs; without `public` nothing is open to everybody. Raises Unauthenticated when
+    nobody asks and it is not public, also where there is no such job: strangers learn nothing. Raises NotFound,
+    Forbidden, Conflict `not-running` for those who are known.
     """
     try:
         row, target = placed_job(uow, place)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dais.engines.contract.abilities import (
     Backfills,
     ByteStream,
-    Detachable,
     Connected,
+    Detachable,
     Dial,
     Exec,
     ExecStream,

@@ -36,8 +36,8 @@ class PlainStream(_Stream):
     """One whose socket carries nothing but what the two ends say."""
 
     def detach(self) -> tuple[asyncio.Transport, bytes]:
-        came = bytes(self._reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001 (nothing public gives it at once)
-        self._reader._buffer.clear()  # type: ignore[attr-defined]  # noqa: SLF001
+        came = bytes(self._reader._buffer)  # type: ignore[attr-defined]
+        self._reader._buffer.clear()  # type: ignore[attr-defined]
         return cast(asyncio.Transport, self._writer.transport), came
 
 

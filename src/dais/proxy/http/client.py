@@ -67,7 +67,7 @@ class Client(asyncio.Protocol):
         self._up: Upstream | None = None
         self._left = 0
         self._chunks: Chunks | None = None
-        self._answering = self._rechunk = self._keep = self._retried = False
+        self._answering = self._begun = self._rechunk = self._keep = self._retried = False
         self._held: ExitStack | None = None
         transport.set_write_buffer_limits(BUFFERED)
         proxy.clients.add(self)
@@ -144,7 +144,9 @@ class Client(asyncio.Protocol):
         self._full = False
         if self._up is not None:
             self._resume(self._up.transport)
-        self.deadline = float("inf") if self._busy else self._now() + (LINGER_SECONDS if self._lingers else IDLE_SECONDS)
+        self.deadline = (
+            float("inf") if self._busy else self._now() + (LINGER_SECONDS if self._lingers else IDLE_SECONDS)
+        )
 
     def shutdown(self) -> None:
         """The server stops: what is under way may end."""
@@ -183,7 +185,7 @@ class Client(asyncio.Protocol):
             self._head = head
             self._left, self._chunks = head.block.length or 0, Chunks() if head.block.chunked else None
             self._keep = head.keep_alive
-            self._answering = self._retried = False
+            self._answering = self._begun = self._retried = False
             known = self._known.get(raw)
             if known is None or head.method != b"GET" or not head.modern:
                 known = self._understand(head, raw)
@@ -248,7 +250,8 @@ class Client(asyncio.Protocol):
 
     def _admit(self, grant: Grant) -> None:
         head, onward = self._head, self._onward
-        assert head is not None and onward is not None
+        assert head is not None
+        assert onward is not None
         if grant.by == "cookie" and onward.navigation != "own":
             harmless = onward.navigation == "top" and head.method in (b"GET", b"HEAD")
             if not harmless:
@@ -265,7 +268,8 @@ class Client(asyncio.Protocol):
 
     async def _connect(self, grant: Grant) -> None:
         head, onward = self._head, self._onward
-        assert head is not None and onward is not None
+        assert head is not None
+        assert onward is not None
         try:
             up = await self.proxy.pool.connect(grant.work, grant.port)
         except DaisError as error:
@@ -279,7 +283,8 @@ class Client(asyncio.Protocol):
     def _send(self, up: Upstream) -> None:
         """Send the request to the app: its head, and what has come of its body."""
         head, onward = self._head, self._onward
-        assert head is not None and onward is not None
+        assert head is not None
+        assert onward is not None
         self._up = up
         up.begin(self)
         parts = [head.method, b" ", head.target, b" HTTP/1.1\r\n", onward.block]
@@ -328,7 +333,8 @@ class Client(asyncio.Protocol):
     def on_answer(self, head: AnswerHead, known: bool) -> None:
         """The head of the answer; `known`: how long its body is can be told from it."""
         request = self._head
-        assert request is not None and self._up is not None
+        assert request is not None
+        assert self._up is not None
         self._answering = True
         self.deadline = float("inf")
         if head.status == 101:
@@ -367,7 +373,7 @@ class Client(asyncio.Protocol):
         """Send what has gathered."""
         out = self._out
         if out:
-            self._out = []
+            self._out, self._begun = [], True
             self.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     def on_end(self, reuse: bool) -> None:
@@ -418,8 +424,8 @@ class Client(asyncio.Protocol):
             self._resume(self.transport)
 
     def _no_answer(self, words: str) -> None:
-        if self._answering:
-            self._out.clear()
+        self._out.clear()
+        if self._begun:
             self.transport.abort()  # what the client has is not all, and it must not look as if it were
             return
         error = Unavailable(f"the app did not answer: {words}", code="bad-answer")
@@ -427,7 +433,8 @@ class Client(asyncio.Protocol):
 
     def _splice(self, head: AnswerHead) -> None:
         """From here on bytes go both ways as they come."""
-        assert self._up is not None and self._grant is not None
+        assert self._up is not None
+        assert self._grant is not None
         self._raw = True
         self._out.append(onward_answer(head, self._prefix, upgrade=True) + b"\r\n")
         self.flush()

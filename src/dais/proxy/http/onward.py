@@ -26,7 +26,9 @@ _dropped = frozenset(
     )
 )
 """Fields of a request that are written anew, or that only we may say."""
-_kept_back = frozenset((b"content-length", b"set-cookie", b"set-cookie2", b"strict-transport-security", b"alt-svc", b"clear-site-data"))
+_kept_back = frozenset(
+    (b"content-length", b"set-cookie", b"set-cookie2", b"strict-transport-security", b"alt-svc", b"clear-site-data")
+)
 """Fields of an answer that are written anew, or that would speak for more than the app's own origin."""
 
 
@@ -65,7 +67,7 @@ def host_of(block: Block) -> tuple[bytes, bytes]:
 
 
 def onward_request(head: RequestHead, address: str, secured: bool, prefix: bytes) -> Onward:
-    """Everything of a request but its first line. `address` is the client's, `prefix` that of cookies. Raises BadHead."""
+    """Everything of a request but its first line. `address` is the client's. Raises BadHead."""
     block = head.block
     host, name = host_of(block)
     upgrade = head.upgrade
