@@ -39,6 +39,7 @@ DENIED = (401, 403, 404)
 _kinds = {
     "accounts": "account",
     "jobs": "job",
+    "open": "job",
     "folders": "folder",
     "environments": "environment",
     "users": "user",
@@ -192,6 +193,7 @@ _page_parts = {
     "organization": "local",
     "account": "lab",
     "part": "log",
+    "target": "8080",
     "path:below": "",
     "key": "{role_key}",
     "token_id": "{user_key}",

@@ -18,11 +18,13 @@ from jinja2.bccache import Bucket, BytecodeCache
 from dais import web
 from dais.api import Application, Authenticator, Parts, Services, all_routes, make_folder
 from dais.api.server import Server, listen
+from dais.app.callers import ApiCallers
 from dais.compute import Notifier, NotifySettings
 from dais.engines.contract import STDOUT
 from dais.identity import IdentitySettings, NewToken, SignInDesk, create_sign_in_link, create_token
 from dais.kit.ids import new_id
 from dais.kit.outbox import relay
+from dais.proxy import Proxy, ProxySettings
 from dais.wire.transfers import NewFolder
 from tests.support.world import World, running
 
@@ -107,18 +109,29 @@ class _Served:
 
     def __init__(self, world: World) -> None:
         assert world.compute is not None
+        authenticator, compute = Authenticator(world.db), world.compute
+        doors = Proxy(
+            world.db,
+            compute,
+            world.vault,
+            ApiCallers(authenticator),
+            ProxySettings(),
+            IdentitySettings(),
+            lambda: self.services.url,
+        )
         self.services = Services(
             db=world.db,
             clock=world.clock,
             data_dir=world.directory,
-            authenticator=Authenticator(world.db),
+            authenticator=authenticator,
             parts=Parts(
                 blobs=world.blobs,
                 folders=world.folders,
-                compute=world.compute,
+                compute=compute,
                 vault=world.vault,
                 notifier=Notifier(world.db, world.vault, NotifySettings()),
                 desk=quick_desk(world),
+                doors=doors,
             ),
         )
         self.port = 0

@@ -18,7 +18,7 @@ from dais.proxy.cookies import APP_COOKIE, cookie_name
 from dais.proxy.entering import read_seal
 
 if TYPE_CHECKING:
-    from dais.proxy.http.client import Client
+    from dais.proxy.http.exchange import Exchange
     from dais.proxy.http.onward import Onward
 
 FRESH_SECONDS = 2.0
@@ -40,7 +40,7 @@ class Grant:
     again: Callable[[], object]
     checked: float = 0.0
     generation: int = 0
-    clients: set[Client] = field(default_factory=set)
+    clients: set[Exchange] = field(default_factory=set)
     """Who uses it now."""
 
 

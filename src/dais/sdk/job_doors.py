@@ -26,6 +26,6 @@ class JobDoorsApi(Resource):
 
         Raises NotFound, Forbidden.
         """
-        body = msgspec.json.encode({"public": public})
-        path, query = f"/v1/jobs/{quoted(ref)}/exposed/{port}", {"account": self._client.account}
-        return (yield from self.call(Request("PUT", path, query, body=body, repeatable=True), Exposed))
+        body = msgspec.json.encode({"port": port, "public": public})
+        path, query = f"/v1/jobs/{quoted(ref)}/expose", {"account": self._client.account}
+        return (yield from self.call(Request("POST", path, query, body=body, repeatable=True), Exposed))

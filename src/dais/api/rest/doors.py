@@ -9,7 +9,7 @@ from dais.api.routing import Routes
 from dais.compute import DEFAULT_TARGET, Work, expose_job, exposed_ports, running_work
 from dais.identity import Actor
 from dais.kit.database import UnitOfWork
-from dais.kit.errors import Conflict, Forbidden
+from dais.kit.errors import DaisError, Forbidden
 from dais.wire import answers
 
 routes = Routes()
@@ -18,6 +18,7 @@ routes = Routes()
 class Exposure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether everybody reaches a port, or only who may see the job."""
 
+    port: int
     public: bool = True
 
 
@@ -36,8 +37,8 @@ async def address(
     return answers.JobAddress(url=url, target=target, public=target.isdigit() and int(target) in ports)
 
 
-@routes.put("/v1/jobs/{ref}/exposed/{port}", summary="Open a port of a job to everybody, or close it", action="job:set")
-async def expose(ctx: Context, ref: str, port: int, body: Exposure, account: str | None = None) -> answers.Exposed:
+@routes.post("/v1/jobs/{ref}/expose", summary="Open a port of a job to everybody, or close it", action="job:set")
+async def expose(ctx: Context, ref: str, body: Exposure, account: str | None = None) -> answers.Exposed:
     """With `public` false only who may see the job reaches it, as at first."""
     if body.public and not ctx.services.doors.public:
         raise Forbidden(
@@ -46,13 +47,13 @@ async def expose(ctx: Context, ref: str, port: int, body: Exposure, account: str
         )
 
     def write(uow: UnitOfWork, actor: Actor) -> tuple[str, list[int]]:
-        job_id = expose_job(uow, actor, ref, port, public=body.public, account=account)
+        job_id = expose_job(uow, actor, ref, body.port, public=body.public, account=account)
         return job_id, exposed_ports(uow, job_id)
 
     job_id, ports = await ctx.db.write(write, ctx.actor)
     try:
         work = await ctx.db.read(running_work, ctx.actor, job_id, "job:get")
-        url = await ctx.services.doors.url(work, str(port))
-    except Conflict:
+        url = await ctx.services.doors.url(work, str(body.port))
+    except DaisError:  # it does not run, or the caller may not see where
         url = None
     return answers.Exposed(job=job_id, ports=ports, url=url)

@@ -15,7 +15,7 @@ from dais.proxy.http.chunks import BadChunk, Chunks
 from dais.proxy.http.heads import AnswerHead, BadHead, head_end, read_answer
 
 if TYPE_CHECKING:
-    from dais.proxy.http.client import Client
+    from dais.proxy.http.exchange import Exchange
 
 IDLE_SECONDS = 4.0
 """How long a connection waits for its next exchange: many servers close theirs after five."""
@@ -38,7 +38,7 @@ class Upstream(asyncio.Protocol):
         self._pool = pool
         self.key = key
         self._stream = stream  # kept: its writer would close the transport when it goes
-        self.client: Client | None = None
+        self.client: Exchange | None = None
         self.since = 0.0
         """When it became free."""
         self.keeps = True
@@ -65,7 +65,7 @@ class Upstream(asyncio.Protocol):
     def usable(self) -> bool:
         return self._mode == FREE and not self._held and not self.transport.is_closing()
 
-    def begin(self, client: Client) -> None:
+    def begin(self, client: Exchange) -> None:
         """Carry this client's exchange; what is written from now on is its request."""
         self.client = client
         self._mode = HEAD
@@ -128,7 +128,7 @@ class Upstream(asyncio.Protocol):
 
     # -- answers ---------------------------------------------------------------------------------------------
 
-    def _take(self, client: Client, data: bytes) -> None:
+    def _take(self, client: Exchange, data: bytes) -> None:
         mode = self._mode
         if mode == HEAD:
             data = self._take_head(client, data)
@@ -162,7 +162,7 @@ class Upstream(asyncio.Protocol):
             client.on_data([data])
         client.flush()
 
-    def _take_head(self, client: Client, data: bytes) -> bytes:
+    def _take_head(self, client: Exchange, data: bytes) -> bytes:
         """Read heads up to the one of the answer itself; what came after it."""
         start = len(self._held)
         if start:
@@ -178,7 +178,7 @@ class Upstream(asyncio.Protocol):
                 self._begin_body(client, head)
                 return data
 
-    def _begin_body(self, client: Client, head: AnswerHead) -> None:
+    def _begin_body(self, client: Exchange, head: AnswerHead) -> None:
         block = head.block
         self.keeps = head.keep_alive
         if head.status == 101:
