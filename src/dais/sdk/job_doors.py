@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from dais.sdk.flow import Flow, Request, Resource, operation, quoted
+from dais.sdk.flow import Flow, Request, operation, quoted
+from dais.sdk.job_reports import JobReportsApi
 from dais.wire.answers import Exposed, JobAddress
 
 
-class JobDoorsApi(Resource):
+class JobDoorsApi(JobReportsApi):
     """Addresses of jobs' ports and apps, and who may reach them."""
 
     @operation

@@ -36,7 +36,6 @@ from dais.sdk.flow import (
 from dais.sdk.following import follow_log, wait_for
 from dais.sdk.job_answers import Checked, Usage
 from dais.sdk.job_doors import JobDoorsApi
-from dais.sdk.job_reports import JobReportsApi
 from dais.sdk.pages import pages
 from dais.sdk.reproducing import ReproducingApi
 from dais.sdk.specs import make_spec
@@ -47,7 +46,7 @@ from dais.wire.spec import Input, JobSpec, JobType, Mount, NetworkMode, Output, 
 Tags = Mapping[str, str] | Sequence[str]
 
 
-class JobsApi(JobReportsApi, JobDoorsApi, ReproducingApi):
+class JobsApi(JobDoorsApi, ReproducingApi):
     """Jobs. `ref` is an id or its last eight digits, a number, "last", or a name: the live job's, else the newest's."""
 
     @operation
