@@ -19,8 +19,12 @@ COMMANDS: dict[str, Entry] = {
     ),
     "wait": Entry("dais.cli.jobs.steer:wait", "Wait until jobs have ended; exit as the last of them that failed."),
     "exec": Entry("dais.cli.jobs.execute:execute", "Run a command inside a running job."),
-    "address": Entry("dais.cli.jobs.doors:address", "Print where a port or an app of a running job is reached."),
-    "expose": Entry("dais.cli.jobs.doors:expose", "Open a port of a job to everybody, or close it again."),
+    "address": Entry(
+        "dais.cli.jobs.doors:address", "Print the address at which a port or an app of a running job is reached."
+    ),
+    "expose": Entry(
+        "dais.cli.jobs.doors:expose", "Open a port of a job to everybody, without any token, or close it again."
+    ),
     "cp": Entry("dais.cli.jobs.copy:cp", "Copy files into or out of a running job."),
     "partial": Entry(
         "dais.cli.jobs.partial:partial",
