@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiodocker
 import pytest
 
+from dais.engines.container.daemon import Client
 from dais.engines.container.images import ContainerImages
 from dais.engines.contract import BuildRequest, Credentials, ImageProblem, Progress
 from tests.support.containers import Daemons, small_image
@@ -43,13 +43,14 @@ def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-async def docker(places: Stores) -> AsyncIterator[aiodocker.Docker]:
-    async with aiodocker.Docker(url=places.url) as client:
+async def docker(places: Stores) -> AsyncIterator[Client]:
+    client = Client(url=places.url)
+    async with client:
         yield client
 
 
 @pytest.fixture
-def store(docker: aiodocker.Docker) -> ContainerImages:
+def store(docker: Client) -> ContainerImages:
     return ContainerImages(docker, build_network="none")
 
 
@@ -223,7 +224,7 @@ async def test_a_secret_is_for_the_step_alone(places: Stores, store: ContainerIm
 
 
 async def test_a_commit_has_what_was_written_and_nothing_that_was_given(
-    docker: aiodocker.Docker, store: ContainerImages, tmp_path: Path
+    docker: Client, store: ContainerImages, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").write_text("x")
     limits = [{"Name": name, "Soft": 1024, "Hard": 1024} for name in ("nofile", "nproc")]
@@ -272,7 +273,7 @@ async def test_a_commit_has_what_was_written_and_nothing_that_was_given(
 
 
 async def test_an_engine_that_is_gone_is_no_answer_about_an_image(tmp_path: Path) -> None:
-    async with aiodocker.Docker(url=f"unix://{tmp_path}/none") as client:
+    async with Client(url=f"unix://{tmp_path}/none") as client:
         gone = ContainerImages(client)
         for asked in (gone.images(), gone.image(BASE), gone.remove_image(BASE)):
             with pytest.raises(OSError, match="onnect"):

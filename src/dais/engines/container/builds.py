@@ -7,7 +7,6 @@ a session of BuildKit's own protocol, so there they are refused; Podman's takes 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -100,7 +99,14 @@ async def built(
         try:
             async with (
                 asyncio.timeout(request.time),
-                _posted(docker, _asked(sent, request, network, podman), sent) as response,
+                docker._query(
+                    "build",
+                    "POST",
+                    params=_asked(sent, request, network, podman),
+                    data=sent.stream(),
+                    headers={"Content-Type": "application/x-tar"},
+                    timeout=None,
+                ) as response,
             ):
                 async for message in json_stream_stream(response):
                     text = _text(message)
@@ -140,18 +146,6 @@ def _asked(sent: Sent, request: BuildRequest, network: str | None, podman: bool)
     if sent.secrets:
         asked["secrets"] = json.dumps(list(sent.secrets))
     return asked
-
-
-@contextlib.asynccontextmanager
-async def _posted(docker: aiodocker.Docker, asked: dict[str, str], sent: Sent) -> AsyncIterator[Any]:
-    headers = {"Content-Type": "application/x-tar"}
-    async with docker._query(
-        "build", "POST", params=asked, data=sent.stream(), headers=headers, timeout=None
-    ) as response:
-        try:
-            yield response
-        finally:
-            response.close()  # a build that nobody waits for ends with its connection
 
 
 def _text(message: Mapping[str, Any]) -> str:

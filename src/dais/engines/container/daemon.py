@@ -32,20 +32,33 @@ class Said(Exception):
         self.status = status
 
 
+class Client(Docker):
+    """aiodocker's client, which leaves the connection of an answer open that is not read to its end: a pull that fails
+    in its midst, a build that nobody waits for."""
+
+    @contextlib.asynccontextmanager
+    async def _query(self, *args: Any, **options: Any) -> AsyncGenerator[aiohttp.ClientResponse]:
+        async with super()._query(*args, **options) as response:
+            try:
+                yield response
+            finally:
+                response.close()
+
+
 class Daemon:
     """Calls raise Said for what the daemon refuses, and OSError when it cannot be reached."""
 
     def __init__(self, socket: str) -> None:
         self.socket = socket
-        self._client: Docker | None = None
+        self._client: Client | None = None
 
     @property
-    def client(self) -> Docker:
+    def client(self) -> Client:
         """The aiodocker client; for the running event loop."""
         if self._client is None:
             connector = aiohttp.UnixConnector(self.socket, limit=64)
             session = aiohttp.ClientSession(connector=connector, timeout=_CALL)
-            self._client = Docker("unix://localhost", connector, session, _CALL, api_version=API)
+            self._client = Client("unix://localhost", connector, session, _CALL, api_version=API)
         return self._client
 
     async def close(self) -> None:
@@ -67,30 +80,19 @@ class Daemon:
     async def text(self, path: str, limit: int = 1 << 16, **params: Any) -> bytes:
         """The first bytes that a GET answers."""
         with reached(self.socket):
-            async with self._answered(path, params) as response:
+            async with self.client._query(path, params=_params(params)) as response:
                 return await response.content.read(limit)
 
     async def lines(self, path: str, **params: Any) -> AsyncGenerator[dict[str, Any]]:
         """One JSON document after the other, until the daemon ends them."""
         with reached(self.socket):
-            async with self._answered(path, params, _ENDLESS) as response:
+            async with self.client._query(path, params=_params(params), timeout=_ENDLESS) as response:
                 buffer = b""
                 async for piece in response.content.iter_any():
                     *whole, buffer = (buffer + piece).split(b"\n")
                     for line in whole:
                         if line.strip():
                             yield msgspec.json.decode(line)
-
-    @contextlib.asynccontextmanager
-    async def _answered(
-        self, path: str, params: Mapping[str, Any], limits: aiohttp.ClientTimeout = _CALL
-    ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """An answer that is read in parts; the client's own way leaves the connection of one that is not read out."""
-        async with self.client._query(path, params=_params(params), timeout=limits) as response:
-            try:
-                yield response
-            finally:
-                response.close()
 
     async def hijack(self, path: str, body: Mapping[str, Any]) -> Hijacked:
         """A connection that becomes a stream of bytes both ways."""
