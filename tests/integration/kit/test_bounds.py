@@ -38,7 +38,7 @@ def one(uow: UnitOfWork) -> int:
 @pytest.mark.parametrize("verb", [count_forever, ask_again_and_again])
 def test_a_verb_ends_when_its_time_is_over(database: Database, verb: Verb) -> None:
     begun = time.monotonic()
-    with pytest.raises(Invalid, match="takes longer than 0.* s; add a condition") as told:
+    with pytest.raises(Invalid, match="s; add a condition") as told:
         database.read_sync(verb)
     assert told.value.code == "query-too-slow"
     assert time.monotonic() - begun < 10

@@ -37,8 +37,8 @@ class Bound:
     def error(self) -> Invalid:
         """What is raised once it is over."""
         return Invalid(
-            f"the query takes longer than {self.seconds:g} s; add a condition that fewer meet (a key with = or a range, "
-            "a tag), leave out the order, or ask for less at once",
+            f"the query takes longer than {self.seconds:g} s; add a condition that fewer meet (a key with = or a "
+            "range, a tag), leave out the order, or ask for less at once",
             code="query-too-slow",
             seconds=self.seconds,
         )
