@@ -373,6 +373,7 @@ PAGES: dict[str, Call] = {
     "GET /templates": Call(),
     "GET /{organization}/{account}/templates": Call(needs="account:get"),
     "GET /{organization}/{account}/templates/{ref}": Call(needs="account:get"),
+    "POST /{organization}/{account}/templates/{ref}": Call(body={}, needs=f"{NAMED} account:get job:get group:get"),
     "GET /{organization}/{account}/jobs/{ref}/lineage": Call(needs="account:get"),
     "GET /{organization}/{account}/jobs/{ref}/log": Call(needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/at": Call(query="?time=12:00", needs=JOB),

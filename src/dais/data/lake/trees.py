@@ -78,6 +78,8 @@ class TreeWriter:
             if error.errno not in _NO_LINK:
                 raise
             return False
+        if not self._blobs.flushed:
+            self._unflushed.append(os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=within))
         return True
 
     def _copied(self, file: LakeFile, within: int, name: str, tell: Tell) -> None:
