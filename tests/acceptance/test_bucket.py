@@ -97,7 +97,7 @@ def test_jobs_read_run_and_make_contents_of_the_bucket(own: Installation, tmp_pa
     assert failed.exit_code == 3
     kept = own.dais("job", "partial", failed.id, cwd=tmp_path)
     assert kept.returncode == 0, kept.stderr
-    client.files.download([("/counts/total", tmp_path / "total")])
+    client.files.download([("/counts/total", str(tmp_path / "total"))])
     assert (tmp_path / "total").read_text() == str(len(large) + 3)
     trees = own.data / "sets"
     (linked,) = trees.glob("*/corpus/a.txt")
