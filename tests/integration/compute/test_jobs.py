@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from dais.compute import (
-    JOB,
     JobChange,
     JobFilter,
     check_spec,
@@ -23,8 +22,6 @@ from dais.engines.fake import NeverStarts, SlowStop, Unreachable
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import Conflict, Invalid, NotFound, TooMany
-from dais.provenance import find
-from dais.wire.meta import Condition
 from dais.wire.spec import JobSpec, Mount, Resources
 from tests.support.world import World, running
 
@@ -279,25 +276,6 @@ async def test_launches_that_did_not_arrive_are_sent_again(world: World) -> None
         assert len(world.machine.launched) == 2
 
 
-async def tagged(world: World, *where: Condition) -> list[str]:
-    """The jobs that `dais find` finds."""
-    return [one.id for one in (await world.db.read(find, world.actor, JOB, where)).items]
-
-
-async def test_jobs_are_found_by_the_tags_that_they_were_submitted_with(world: World) -> None:
-    async with running(world):
-        tags = {"model": "cnn", "epochs": "5", "best": "", "__state__": "x", "漢" * 63: "y"}
-        job_id = await world.submit("exit", "0", tags=tags)
-        other = await world.submit("exit", "0", tags={"model": "rnn", "epochs": "2"})
-        assert await tagged(world, Condition(key="model", value="cnn")) == [job_id]
-        assert await tagged(world, Condition(key="epochs", op=">", value=3)) == [job_id]
-        assert await tagged(world, Condition(key="tags", value="best")) == [job_id]
-        assert (await world.job(job_id)).tags == tags
-        await world.db.write(set_job, world.actor, job_id, JobChange(tags={"model": "rnn"}))
-        assert set(await tagged(world, Condition(key="model", value="rnn"))) == {job_id, other}
-        assert await tagged(world, Condition(key="tags", value="best")) == []
-
-
 async def test_listing_pages_filters_and_hides(world: World) -> None:
     async with running(world):
         made = [await world.submit("exit", "0", tags={"n": str(n), "all": ""}) for n in range(5)]
@@ -344,7 +322,6 @@ async def test_set_and_remove(world: World) -> None:
         await world.db.write(set_job, world.actor, job_id, JobChange(name="better", tags={"a": "b"}))
         job = await world.job("better")
         assert (job.id, job.tags, job.spec.name) == (job_id, {"a": "b"}, "better")
-        assert await tagged(world, Condition(key="a", value="b")) == [job_id]
         await world.kill(job_id)
         await world.finished(job_id)
         await world.db.write(remove_job, world.actor, job_id)
