@@ -21,14 +21,16 @@ from pathlib import Path
 STATIC = Path(__file__).parent.parent / "src/dais/web/static"
 SUMS = STATIC / "vendored.sha256"
 
-_comment = re.compile(rb"\A/\*!.*?\*/\s*", re.DOTALL)
+_comment = re.compile(rb"\A/\*[!*].*?\*/\s*", re.DOTALL)
+_source_map = re.compile(rb"\n//# sourceMappingURL=\S+\s*\Z")
 
 
 @dataclass(frozen=True)
 class Package:
     """One package: `integrity` as npm tells it, `files` by their path in it: their name here, and what is added.
 
-    Comments at the beginning of a file are left out: what they say of rights stands in the package's licence.
+    Comments at the beginning of a file are left out: what they say of rights stands in the package's licence. So are
+    references to source maps, which are not here.
     """
 
     name: str
@@ -43,6 +45,22 @@ PACKAGES = (
         "4.13.0",
         "sha512-GrWl7wsV46fKIXQZB5ebskLZLAmKL6d9RS0fspCxDeQyjoNu1AfTJTMLPOJyfzaQm0ldFiwFN21/w+sE/kgEFQ==",
         {"dist/blake3.umd.min.js": ("blake3.js", ""), "LICENSE": ("blake3.LICENSE", "")},
+    ),
+    Package(
+        "@xterm/addon-fit",
+        "0.11.0",
+        "sha512-jYcgT6xtVYhnhgxh3QgYDnnNMYTcf8ElbxxFzX0IZo+vabQqSPAjC3c1wJrKB5E19VwQei89QCiZZP86DCPF7g==",
+        {"lib/addon-fit.mjs": ("xterm-fit.js", ""), "LICENSE": ("xterm-fit.LICENSE", "")},
+    ),
+    Package(
+        "@xterm/xterm",
+        "6.0.0",
+        "sha512-TQwDdQGtwwDt+2cgKDLn0IRaSxYu1tSUjgKarSDkUM0ZNiSRXFpjxEsvc/Zgc5kq5omJ+V0a8/kIM2WD3sMOYg==",
+        {
+            "lib/xterm.mjs": ("xterm.js", ""),
+            "css/xterm.css": ("xterm.css", ""),
+            "LICENSE": ("xterm.LICENSE", ""),
+        },
     ),
     Package(
         "uplot",
@@ -88,7 +106,7 @@ def _files(package: Package) -> dict[str, bytes]:
                 member = files.extractfile(f"package/{path}")
                 if member is None:
                     raise SystemExit(f"{package.name} {package.version} has no file {path}")
-                found[name] = _comment.sub(b"", member.read()) + addition.encode()
+                found[name] = _source_map.sub(b"\n", _comment.sub(b"", member.read())) + addition.encode()
         return found
 
 

@@ -40,6 +40,7 @@ _kinds = {
     "accounts": "account",
     "jobs": "job",
     "open": "job",
+    "terminals": "job",
     "folders": "folder",
     "environments": "environment",
     "users": "user",

@@ -28,6 +28,7 @@ from dais.api.rest.folders import make_folder
 from dais.api.rest.jobs import check_job, make_job
 from dais.api.routing import Header, Reply, Routes, read_body, send_json, send_whole
 from dais.api.sse import ServerEvent
+from dais.api.terminals import TerminalRequest, first_message, look
 
 __all__ = [
     "rescan_registry",
@@ -59,6 +60,9 @@ __all__ = [
     "ServerEvent",
     "Services",
     "UserLimits",
+    "TerminalRequest",
+    "first_message",
+    "look",
     "all_routes",
     "asks",
     "attach_group",

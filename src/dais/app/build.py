@@ -156,7 +156,7 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     notifier = Notifier(db, vault, loaded["notify"])
     remote = make_remote(data_dir, loaded, vault)
     kinds = engine_kinds(data_dir, loaded, vault, remote)
-    compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault, kinds)
+    compute = Compute(db, engines, blobs, folders, loaded["compute"], data_dir, vault, kinds, loaded["terminal"])
     mailer = Mailer(loaded["notify"])
     desk = SignInDesk(db, vault, loaded["identity"], mailer, lambda: services.url)
     authenticator = Authenticator(db, vault, Addresses(loaded["server"].trusted_proxies))

@@ -30,7 +30,6 @@ COMMANDS: dict[str, Entry] = {
     "open": Entry("dais.cli.open:open_pages", "Open the web pages in the browser, signed in."),
     "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
     "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),
-    "code": Entry("dais.cli.code:code", "Run code in a job, cell by cell, and see what it shows."),
     "template": Entry(
         "dais.cli.template:template",
         "Learn how long a job takes with what it is given, and run it with the best allocation.",

@@ -4,8 +4,6 @@ from dais.compute.activity import Activity, ActivityKind
 from dais.compute.apps.commands import running_app
 from dais.compute.apps.definition import Definition, address, read_definition
 from dais.compute.apps.types import App, AppState, OpenedApp
-from dais.compute.code.desk import CodeDesk
-from dais.compute.code.sessions import open_session
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
 from dais.compute.figures import Figures, figures
@@ -97,6 +95,8 @@ from dais.compute.secrets.commands import remove_secret, reseal_secrets, set_sec
 from dais.compute.secrets.queries import get_secret, list_secrets, secret_values
 from dais.compute.secrets.types import Secret
 from dais.compute.settings import ComputeSettings
+from dais.compute.terminals.held import Held, Viewer
+from dais.compute.terminals.settings import TerminalSettings
 
 __all__ = [
     "Activity",
@@ -130,7 +130,6 @@ __all__ = [
     "DEFAULT_GROUP",
     "FINAL",
     "SAMPLE_SECONDS",
-    "CodeDesk",
     "Compute",
     "ComputeSettings",
     "EngineKind",
@@ -157,6 +156,9 @@ __all__ = [
     "Secret",
     "Shipped",
     "Slice",
+    "TerminalSettings",
+    "Held",
+    "Viewer",
     "Wishes",
     "Work",
     "add_container_image",
@@ -208,7 +210,6 @@ __all__ = [
     "list_templates",
     "new_group",
     "new_signing",
-    "open_session",
     "owner_of",
     "position_from",
     "predict",

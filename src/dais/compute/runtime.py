@@ -12,7 +12,6 @@ import msgspec
 
 from dais.compute.activity import Activity
 from dais.compute.apps.apps import Apps
-from dais.compute.code.desk import CodeDesk
 from dais.compute.groups.commands import register_group
 from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
@@ -27,6 +26,8 @@ from dais.compute.loops.staging import give_to_jobs, staged
 from dais.compute.meter import Meter
 from dais.compute.openings import Openings
 from dais.compute.settings import ComputeSettings
+from dais.compute.terminals.desk import Terminals
+from dais.compute.terminals.settings import TerminalSettings
 from dais.data import BlobStore, FolderStore
 from dais.engines.contract import (
     ByteStream,
@@ -61,6 +62,7 @@ class Compute:
         data_dir: Path,
         vault: Vault,
         kinds: Kinds | None = None,
+        terminals: TerminalSettings | None = None,
     ) -> None:
         self.settings = settings
         self.kinds: Kinds = kinds or {}
@@ -68,13 +70,13 @@ class Compute:
         self.meter = Meter(self.usage, db.clock)
         self.activity = Activity(db.clock)
         self.apps = Apps(self)
+        self.terminals = Terminals(self.exec, self.activity, db.clock, terminals or TerminalSettings())
         self.groups: dict[str, Group] = {}
         self._parts = (db, blobs, folders, data_dir, vault)
         self._engines = engines
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.openings = Openings(self, db, self.kinds)
         self._opening: asyncio.Task[None] | None = None
-        self.code = CodeDesk(self)
 
     async def start(self) -> None:
         """Start every engine and its group's loops. Raises OSError or LaunchRefused when an engine cannot work here."""
@@ -127,8 +129,8 @@ class Compute:
         self._tasks[group.name] = task
 
     async def stop(self) -> None:
-        """Stop the loops and disconnect. Containers go on."""
-        await self.code.close()
+        """Stop the loops and disconnect. Containers go on; shells that were held end."""
+        await self.terminals.close()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)

@@ -49,6 +49,7 @@ from dais.web.pages import (
 )
 from dais.web.pages.access import audit, invitations, policies, roles, teams, users, who
 from dais.web.pages.access.shared import remove_one
+from dais.web.shells import Shells
 
 Handler = Callable[[Request, Frame], Awaitable[Response]]
 
@@ -244,7 +245,6 @@ PAGES: tuple[Page, ...] = (
     page("POST", "/{organization}/{account}/meta", meta.change, action=meta.WRITES),
     page("GET", TEMPLATES, templates.show_templates, action="job:list"),
     page("GET", f"{TEMPLATES}/{{ref}}", templates.show_template, action="job:get"),
-    page("POST", f"{TEMPLATES}/{{ref}}", templates.submit, action="job:new"),
     page("GET", f"{FILES}", lake.show_files, action=("file:list", "file:get")),
     page("GET", f"{FILES}/content", lake.download, action="file:get"),
     page("GET", f"{FILE_SETS}", lake.show_sets, action="fileset:list"),
@@ -259,7 +259,8 @@ PAGES: tuple[Page, ...] = (
 
 STATIC = page("GET", "/static/{version}/{name}", None, public="styles and scripts are the same for everybody")
 LIVE = page("WEBSOCKET", "/live", None, action=("job:list", "job:get", "job:logs"))
-ALL = (*PAGES, STATIC, LIVE)
+SHELL = page("WEBSOCKET", "/shell", None, action="job:exec")
+ALL = (*PAGES, STATIC, LIVE, SHELL)
 """Every address of the pages, with what it asks for."""
 
 
@@ -270,6 +271,7 @@ class Application:
         self._services = services
         self._frame = Frame(services, {page.path for page in PAGES}, compiled)
         self._live = Live(self._frame)
+        self._shells = Shells(services)
         self._routes = [
             Route(page.path, self._page(page.handler), methods=[page.method], name=f"{page.method} {page.path}")
             for page in PAGES
@@ -282,7 +284,12 @@ class Application:
             scope["scheme"] = {"http": "https", "ws": "wss"}.get(scope["scheme"], scope["scheme"])
         if scope["type"] == "websocket":
             socket = WebSocket(scope, receive, send)
-            await (self._live.answer(socket) if scope["path"] == LIVE.path else socket.close())
+            if scope["path"] == LIVE.path:
+                await self._live.answer(socket)
+            elif scope["path"] == SHELL.path:
+                await self._shells.answer(socket)
+            else:
+                await socket.close()
         elif scope["type"] == "http":
             await self._http(scope, receive, _Answer(send))
 

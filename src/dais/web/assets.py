@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
 from importlib import resources
 
@@ -12,6 +14,8 @@ from dais.kit.errors import NotFound
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 FOREVER = "public, max-age=31536000, immutable"
+LARGE = 100_000
+"""Bytes of a file from which on it is sent compressed: once, the first time that somebody asks for it."""
 POLICIES = {"hasher.js": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'"}
 """Policies of workers, which have their own: digests are computed by WebAssembly, there and nowhere else."""
 
@@ -31,6 +35,7 @@ class Assets:
 
     def __init__(self) -> None:
         self._files = _read()
+        self._packed: dict[str, bytes] = {}
         digest = hashlib.sha256()
         for name, (_, body) in self._files.items():
             digest.update(name.encode() + b"\0" + hashlib.sha256(body).digest())
@@ -49,4 +54,16 @@ class Assets:
             raise NotFound("this file belongs to another version of Dais; load the page again", code="no-such-file")
         policy = POLICIES.get(request.path_params["name"])
         headers = {"cache-control": FOREVER} | ({"content-security-policy": policy} if policy else {})
-        return Response(file[1], media_type=file[0], headers=headers)
+        kind, body = file
+        if len(body) >= LARGE:
+            headers["vary"] = "accept-encoding"
+            if "gzip" in request.headers.get("accept-encoding", ""):
+                headers["content-encoding"] = "gzip"
+                body = await self._pack(request.path_params["name"], body)
+        return Response(body, media_type=kind, headers=headers)
+
+    async def _pack(self, name: str, body: bytes) -> bytes:
+        packed = self._packed.get(name)
+        if packed is None:
+            packed = self._packed[name] = await asyncio.to_thread(gzip.compress, body, 9)
+        return packed

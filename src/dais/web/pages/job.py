@@ -37,6 +37,7 @@ from dais.wire.reproduction import Reproduction
 
 TABS = (
     ("log", "Log"),
+    ("terminal", "Terminal"),
     ("overview", "Overview"),
     ("metrics", "Metrics"),
     ("runs", "Runs"),
