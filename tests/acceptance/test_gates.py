@@ -49,6 +49,7 @@ _kinds = {
     "policies": "policy",
     "organizations": "org",
     "keys": "user_key",
+    "ssh-keys": "ssh_key",
     "invitations": "invitation",
     "secrets": "secret",
     "templates": "template",

@@ -34,6 +34,7 @@ from dais.identity import (
     Actor,
     NewToken,
     add_role_member,
+    add_ssh_key,
     authenticate,
     create_account,
     create_organization,
@@ -54,6 +55,7 @@ from dais.wire.spec import JobSpec, Resources
 from dais.wire.templates import NewTemplate
 from dais.wire.transfers import NewFolder
 from tests.support.site import Site
+from tests.support.ssh import public_key
 from tests.support.sso import only_provider
 
 DIGEST = digest_of(b"x")
@@ -163,6 +165,8 @@ class Walk:
                 "role_policy": create_policy(uow, root, "role", role.id, harmless).id,
                 "user_key": create_token(uow, root, user_id=user.id).id,
                 "role_key": create_role_key(uow, root, role).id,
+                "ssh_key": add_ssh_key(uow, root, public_key(2 * n), user_id=user.id).id,
+                "new_ssh_key": public_key(2 * n + 1),
                 "invitation": invite(uow, root, f"i{n}@example.org", []).invitation.id,
             }
 

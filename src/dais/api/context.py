@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from dais.identity import Actor, SignInDesk
 from dais.kit.clock import Clock
 from dais.kit.database import Database, UnitOfWork
 from dais.kit.errors import Unauthenticated, Unavailable
+from dais.wire.ssh import SshCertificate, SshGateway
 
 if TYPE_CHECKING:
     from dais.api.auth import Authenticator
@@ -82,6 +84,10 @@ class Services:
         return self._have("proxy to apps", self.parts.doors)
 
     @property
+    def ssh(self) -> SshDoor:
+        return self._have("SSH gateway", self.parts.ssh)
+
+    @property
     def vault(self) -> Vault:
         return self._have("key", self.parts.vault)
 
@@ -89,6 +95,22 @@ class Services:
         if part is None:
             raise Unavailable(f"this server has no {name}", code="not-available")
         return part
+
+
+class SshDoor(Protocol):
+    """The SSH gateway, as the API knows it."""
+
+    def about(self) -> SshGateway:
+        """Where it is. Raises Unavailable `no-ssh`."""
+        ...
+
+    async def certify(self, actor: Actor, public: str) -> SshCertificate:
+        """A certificate for the line of a public key. Raises Invalid `bad-ssh-key`, `weak-ssh-key`, `no-token`."""
+        ...
+
+    async def take(self, sock: socket.socket, address: str) -> None:
+        """Speak SSH on a connected socket. Raises TooMany."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -103,6 +125,7 @@ class Parts:
     bulk: BulkListener | None = None
     desk: SignInDesk | None = None
     doors: Doors | None = None
+    ssh: SshDoor | None = None
 
 
 class Doors(Protocol):

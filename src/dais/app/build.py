@@ -49,6 +49,8 @@ from dais.kit.mail import Mailer
 from dais.kit.settings import check_environment, load, read_config, registry, settings
 from dais.kit.vault import KEY_FILE, Vault
 from dais.proxy import Proxy
+from dais.proxy.ssh.gateway import SshGateway
+from dais.proxy.ssh.keyring import Keyring
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,7 @@ class App:
     asgi: Any
     remote: Remote
     proxy: Proxy
+    ssh: SshGateway
     obstacle: str | None = None
     takers: list[Taker] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -85,6 +88,7 @@ class App:
         """Start engines and loops. Raises OSError or LaunchRefused when an engine cannot work here."""
         await self.compute.start()
         await self.proxy.start()
+        await self.ssh.start()
         retention = Retention(
             self.db, self.services.blobs, self.services.settings["compute"], self.services.settings["audit"]
         )
@@ -100,6 +104,7 @@ class App:
 
     async def stop(self) -> None:
         """Stop the loops and let go of the engines; containers go on."""
+        await self.ssh.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -174,10 +179,12 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
         limits=UserLimits(loaded["limits"]),
         parts=parts,
     )
+    ssh = SshGateway(db, compute, Keyring(data_dir, vault), loaded["ssh"], services.refusals.note)
+    services.parts.ssh = ssh
     api = Application(all_routes(), services)
     acai = AcaiApplication(services) if loaded["acai"].enabled else None
     site = _Site(api, web.app(services), acai, EaiApplication(services))
-    return App(db, services, compute, notifier, site, remote, proxy, standing.obstacle, takers=[proxy])
+    return App(db, services, compute, notifier, site, remote, proxy, ssh, standing.obstacle, takers=[proxy])
 
 
 class _Site:

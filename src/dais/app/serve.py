@@ -113,6 +113,8 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
         app.services.url = server.public_url.rstrip("/") or info.url
         app.notifier.base_url = app.notifier.base_url or app.services.url
         held.enter_context(listening(app.services, host, loaded["bulk"]))
+        if problem := app.ssh.listen(host):
+            log.warning("the SSH gateway is reached through the API alone: %s", problem)
 
         def ready() -> None:
             _write_info(data_dir, info)

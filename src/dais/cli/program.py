@@ -30,6 +30,17 @@ COMMANDS: dict[str, Entry] = {
     "open": Entry("dais.cli.open:open_pages", "Open the web pages in the browser, signed in."),
     "run": Entry("dais.cli.run:run", "Run a command as a job with the files of this directory, and follow it."),
     "job": Entry("dais.cli.jobs.group:job", "Submit, watch and steer jobs."),
+    "ssh": Entry(
+        "dais.cli.ssh.connect:ssh", "Open a shell in a running job, or run a command there, with this machine's ssh."
+    ),
+    "ssh-key": Entry(
+        "dais.cli.ssh.keys:ssh_key",
+        "Add, list and remove the public keys by which you reach your jobs through SSH.",
+    ),
+    "ssh-proxy": Entry(
+        "dais.cli.ssh.connect:ssh_proxy",
+        "Carry one SSH connection between stdin and stdout and the gateway, through the API.",
+    ),
     "template": Entry(
         "dais.cli.template:template",
         "Learn how long a job takes with what it is given, and run it with the best allocation.",

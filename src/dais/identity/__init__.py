@@ -141,6 +141,9 @@ from dais.identity.signing_in.second_factors import (
     reseal_devices,
 )
 from dais.identity.signing_in.steps import Entry, Pending, find_pending, go_on, signed_in
+from dais.identity.ssh_keys.commands import SshKey, add_ssh_key, list_ssh_keys, remove_ssh_key
+from dais.identity.ssh_keys.finding import find_ssh_key, touch_ssh_key
+from dais.identity.ssh_keys.parsing import parse_public_key
 from dais.identity.sso.linking import last_provider, user_of
 from dais.identity.sso.providers import (
     NewProvider,
@@ -180,6 +183,13 @@ from dais.identity.types import (
 from dais.identity.urns import INSTALLATION, Resource, urn
 
 __all__ = [
+    "SshKey",
+    "add_ssh_key",
+    "find_ssh_key",
+    "list_ssh_keys",
+    "parse_public_key",
+    "remove_ssh_key",
+    "touch_ssh_key",
     "NewProject",
     "add_project_user",
     "create_project",

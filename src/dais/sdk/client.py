@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dais.sdk.rules import AsyncRulesOf, RulesOf
     from dais.sdk.secrets import AsyncSecrets, Secrets
     from dais.sdk.sources import AsyncSources, Sources
+    from dais.sdk.ssh_keys import AsyncSshKeys, SshKeys
     from dais.sdk.teams import AsyncTeams, Teams
     from dais.sdk.templates import AsyncTemplates, Templates
     from dais.sdk.users import AsyncUsers, Users
@@ -132,6 +133,7 @@ class Client(ClientApi, Blocking):
     rules: RulesOf = resource("dais.sdk.rules:RulesOf")
     secrets: Secrets = resource("dais.sdk.secrets:Secrets")
     sources: Sources = resource("dais.sdk.sources:Sources")
+    ssh_keys: SshKeys = resource("dais.sdk.ssh_keys:SshKeys")
     teams: Teams = resource("dais.sdk.teams:Teams")
     templates: Templates = resource("dais.sdk.templates:Templates")
     users: Users = resource("dais.sdk.users:Users")
@@ -199,6 +201,7 @@ class AsyncClient(ClientApi, Asynchronous):
     rules: AsyncRulesOf = resource("dais.sdk.rules:AsyncRulesOf")
     secrets: AsyncSecrets = resource("dais.sdk.secrets:AsyncSecrets")
     sources: AsyncSources = resource("dais.sdk.sources:AsyncSources")
+    ssh_keys: AsyncSshKeys = resource("dais.sdk.ssh_keys:AsyncSshKeys")
     teams: AsyncTeams = resource("dais.sdk.teams:AsyncTeams")
     templates: AsyncTemplates = resource("dais.sdk.templates:AsyncTemplates")
     users: AsyncUsers = resource("dais.sdk.users:AsyncUsers")

@@ -1,0 +1,1 @@
+"""SSH into jobs with the system's own client."""

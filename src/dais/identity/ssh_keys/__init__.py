@@ -1,0 +1,1 @@
+"""Public keys of users, by which they reach their jobs through SSH."""
