@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,15 @@ from tests.support.buckets import KEY, SECRET, ObjectStore, object_store
 from tests.support.installation import Installation, installation
 
 pytestmark = pytest.mark.slow
+
+
+COUNT = """
+import pathlib, shutil
+files = [path for path in pathlib.Path("corpus").rglob("*") if path.is_file()]
+pathlib.Path("counts").mkdir()
+pathlib.Path("counts/total").write_text(str(sum(path.stat().st_size for path in files)))
+shutil.copy("corpus/large", "counts/copy")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,45 @@ def test_everything_that_is_a_content_lies_in_the_bucket(
     assert b"is not part of the backup" in backup.stdout + backup.stderr
     for log in own.data.rglob("*.log"):
         assert SECRET not in log.read_text("utf-8", "replace")
+
+
+def test_jobs_read_run_and_make_contents_of_the_bucket(own: Installation, tmp_path: Path) -> None:
+    client, large = own.client(), random.randbytes(20 << 20)
+    for name, content in {"a.txt": b"one", "large": large, "code.zip": _zipped("main.py", COUNT)}.items():
+        (tmp_path / name).write_bytes(content)
+    client.files.upload([(tmp_path / name, f"/corpus/{name}") for name in ("a.txt", "large")])
+    client.files.upload([(tmp_path / "code.zip", "/code/code.zip")])
+    client.filesets.create("corpus", ["/corpus/"])
+    for _ in range(2):  # the second time from the copies, and the tree that is there
+        job = own.run("python3", "main.py", inputs=["corpus"], code="/code/code.zip", output="counts")
+        assert job.state == "SUCCEEDED", (job.detail, own.output(job.id))
+        assert client.files.get("/counts/copy").digest == client.files.get("/corpus/large").digest
+    failed = own.run("sh", "-c", "mkdir kept; echo half > kept/a; exit 3", output="kept")
+    assert failed.exit_code == 3
+    kept = own.dais("job", "partial", failed.id, cwd=tmp_path)
+    assert kept.returncode == 0, kept.stderr
+    client.files.download([("/counts/total", str(tmp_path / "total"))])
+    assert (tmp_path / "total").read_text() == str(len(large) + 3)
+    trees = own.data / "sets"
+    (linked,) = trees.glob("*/corpus/a.txt")
+    assert linked.stat().st_nlink == 2, "it is a link to the copy"
+    assert examined(own)["sound"] is True
+
+
+def test_a_key_that_others_can_read_is_refused(objects: ObjectStore, tmp_path: Path) -> None:
+    use(objects, tmp_path / "data")
+    (tmp_path / "data" / KEY_FILE).chmod(0o644)
+    answer = Installation(tmp_path, data=tmp_path / "data").dais("up", "--data-dir", str(tmp_path / "data"))
+    assert answer.returncode != 0
+    assert b"chmod 600" in answer.stderr
+    assert SECRET.encode() not in answer.stderr
+
+
+def _zipped(name: str, text: str) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr(name, text)
+    return sink.getvalue()
 
 
 def test_what_is_gone_from_the_bucket_is_named(own: Installation, objects: ObjectStore, tmp_path: Path) -> None:

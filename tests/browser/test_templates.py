@@ -68,6 +68,7 @@ async def test_a_template_is_found_and_predicts_what_a_job_takes(browser: Browse
         assert await page.locator("#allocations tbody tr").count() == len(CPU) * len(MEM)
         await shown.check_looks("template")
 
+        here = page.url
         await page.get_by_label("epoch").fill("2")
         await page.get_by_label("how").select_option("fast")
         await page.get_by_label("Longest time").fill("1h")
@@ -79,6 +80,19 @@ async def test_a_template_is_found_and_predicts_what_a_job_takes(browser: Browse
         line = await page.locator(".shell code").inner_text()
         assert "dais template run" in line
         assert "--optimize time" in line
+
+        form = page.get_by_role("form", name="Submit with the chosen allocation")
+        fields = await form.evaluate("form => Object.fromEntries(new FormData(form))")
+        chosen = await page.locator("#chosen strong").inner_text()
+        await page.get_by_role("button", name="Submit this job").click()
+        await page.wait_for_url("**/jobs/**")
+        job = page.url
+        assert "--epoch 2 --how fast" in await page.content()
+        again = await page.request.post(here, form=fields)
+        assert (again.status, again.url) == (200, job), "sent twice, it is one job"
+        await page.goto(here)
+        assert await page.locator("#submitted tbody tr").count() == 1
+        assert chosen.startswith("1 core")
 
         await page.get_by_label("Longest time").fill("1s")
         await page.get_by_role("button", name="Predict").click()

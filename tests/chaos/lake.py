@@ -13,8 +13,8 @@ from tests.chaos.patience import patiently
 if TYPE_CHECKING:
     from tests.chaos.world import World
 
-LARGE = 17 << 20
-"""Bytes of a file that is cut into chunks."""
+PIECES, CHUNKS = 9 << 20, 17 << 20
+"""Bytes of a file that comes in pieces, and of one that is cut into chunks."""
 
 COPYING = """
 mkdir -p "$OUT" && cat /in/*/* > "$OUT/all"
@@ -32,8 +32,8 @@ class Promised:
 def upload_set(world: World, name: str, chance: random.Random) -> None:
     """Upload files, each the first version of its path, and make a set of them."""
     files = {f"/{name}/f{n}": chance.randbytes(chance.choice((0, 10, 3000))) for n in range(30)}
-    if chance.random() < 0.3:
-        files[f"/{name}/large"] = chance.randbytes(LARGE)
+    if size := chance.choice((0, PIECES, CHUNKS)):
+        files[f"/{name}/large"] = chance.randbytes(size)
     local = world.directory / "lake" / name
     local.mkdir(parents=True)
     pairs = []

@@ -54,6 +54,7 @@ class ObjectStore:
         """The bucket as an installation of this data directory sees it."""
         data_dir.mkdir(parents=True, exist_ok=True)
         (data_dir / KEY_FILE).write_text(f"{KEY}\n{SECRET}\n")
+        (data_dir / KEY_FILE).chmod(0o600)
         return Bucket(self.settings(**changes), data_dir)
 
     def blobs(self, data_dir: Path, **changes: object) -> BucketBlobs:

@@ -7,9 +7,9 @@ that the walk makes (`things`); so are the `{words}` in bodies.
 from __future__ import annotations
 
 from tests.support.calls import EVERYTHING, Call
+from tests.support.gates_inside import ACCOUNT, INSIDE
 
 SPEC = {"command": ["true"], "account": "{account}", "resources": {"cpu": 0.1, "mem": 1 << 20}}
-ACCOUNT = "?account={account}"
 NAMED = "account:get"
 BOX = "?group=boxes&account={account}"
 BOXED = "?group=boxes"
@@ -24,6 +24,7 @@ GRANT = {"statements": ["{action}@{org}:team:*"]}
 
 
 CALLS: dict[str, Call | list[Call]] = {
+    **INSIDE,
     "GET /metrics": Call(),
     "GET /v1/accounts": Call(),
     "POST /v1/accounts": Call(body={"name": "n{n}", "parent": "{org}"}, needs="organization:get"),
@@ -148,14 +149,8 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}": Call(),
     "PATCH /v1/jobs/{ref}": Call(body={"tags": {"a": "b"}}, needs="job:get"),
     "DELETE /v1/jobs/{ref}": Call(),
-    "GET /v1/jobs/{ref}/address": Call(),
-    "POST /v1/jobs/{ref}/expose": Call(body={"port": 8080}),
     "POST /v1/jobs/{ref}/commit": Call(body={"name": "n{n}"}),
     "GET /v1/jobs/{ref}/events": Call(),
-    "WEBSOCKET /v1/jobs/{ref}/exec": Call(),
-    "WEBSOCKET /v1/jobs/{ref}/terminal": Call(),
-    "GET /v1/jobs/{ref}/terminals": Call(),
-    "DELETE /v1/jobs/{ref}/terminals/{id}": Call(),
     "POST /v1/jobs/{ref}/kill": Call(needs="job:get"),
     "GET /v1/jobs/{ref}/logs": Call(),
     "GET /v1/jobs/{ref}/logs/stream": Call(),
@@ -380,6 +375,7 @@ PAGES: dict[str, Call] = {
     "GET /templates": Call(),
     "GET /{organization}/{account}/templates": Call(needs="account:get"),
     "GET /{organization}/{account}/templates/{ref}": Call(needs="account:get"),
+    "POST /{organization}/{account}/templates/{ref}": Call(body={}, needs=f"{NAMED} account:get job:get group:get"),
     "GET /{organization}/{account}/jobs/{ref}/lineage": Call(needs="account:get"),
     "GET /{organization}/{account}/jobs/{ref}/log": Call(needs=JOB),
     "GET /{organization}/{account}/jobs/{ref}/log/at": Call(query="?time=12:00", needs=JOB),

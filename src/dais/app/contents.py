@@ -10,6 +10,7 @@ import msgspec
 
 from dais.app.beside import opened
 from dais.app.build import load_settings
+from dais.compute.loops.trees import SETS, Trees, trees_in_use
 from dais.compute.retention.blobs import collect_blobs, needed
 from dais.data import BlobStore, open_blobs, scrub, unsound, versions_with
 from dais.provenance import unknown_parents
@@ -59,10 +60,18 @@ def _store(data_dir: Path, config: Path | None) -> BlobStore:
 
 
 def collect(data_dir: Path, config: Path | None = None, *, dry_run: bool = False) -> Collected:
-    """Free blobs that nothing needs and that are older than a day. Raises as `opened`."""
+    """Free blobs that nothing needs and that are older than a day, and trees of file sets that no job needs.
+
+    Trees go first: what is a link there takes room until then. Raises as `opened`.
+    """
     with opened(data_dir, config) as db:
         blobs = _store(data_dir, config)
-        return Collected(freed=asyncio.run(collect_blobs(db, blobs, dry_run=dry_run)), dry_run=dry_run)
+        trees = Trees(data_dir / SETS, blobs)
+        idle = trees.idle()
+        needed_ones = db.read_sync(trees_in_use, idle)
+        freed = trees.remove([one for one in idle if one not in needed_ones], dry_run=dry_run)
+        freed += asyncio.run(collect_blobs(db, blobs, dry_run=dry_run))
+        return Collected(freed=freed, dry_run=dry_run)
 
 
 def examine(

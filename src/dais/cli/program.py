@@ -41,6 +41,7 @@ COMMANDS: dict[str, Entry] = {
         "dais.cli.ssh.connect:ssh_proxy",
         "Carry one SSH connection between stdin and stdout and the gateway, through the API.",
     ),
+    "code": Entry("dais.cli.code:code", "Run code in a job, cell by cell, and see what it shows."),
     "template": Entry(
         "dais.cli.template:template",
         "Learn how long a job takes with what it is given, and run it with the best allocation.",

@@ -4,6 +4,8 @@ from dais.compute.activity import Activity, ActivityKind
 from dais.compute.apps.commands import running_app
 from dais.compute.apps.definition import Definition, address, read_definition
 from dais.compute.apps.types import App, AppState, OpenedApp
+from dais.compute.code.desk import CodeDesk
+from dais.compute.code.sessions import open_session
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
 from dais.compute.figures import Figures, figures
@@ -130,6 +132,7 @@ __all__ = [
     "DEFAULT_GROUP",
     "FINAL",
     "SAMPLE_SECONDS",
+    "CodeDesk",
     "Compute",
     "ComputeSettings",
     "EngineKind",
@@ -210,6 +213,7 @@ __all__ = [
     "list_templates",
     "new_group",
     "new_signing",
+    "open_session",
     "owner_of",
     "position_from",
     "predict",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dais
 from dais.compute.jobs.types import Work
 from dais.compute.launch import ENVIRONMENT, has_host_image, is_contained
-from dais.compute.runtime import Compute
 from dais.engines.contract import ExecStream
 from dais.kit.errors import Unavailable
+
+if TYPE_CHECKING:
+    from dais.compute.runtime import Compute
 
 MAX_PROGRAM = 120_000
 """Bytes of a program's text: the system takes no longer word in a command line than 128 KiB."""
@@ -54,6 +57,46 @@ async def run_program(
         raise ValueError(f"a program of {len(source.encode()):,} bytes is more than the {MAX_PROGRAM:,} that fit")
     argv = (*await python_in(compute, work), "-I", "-S", "-B", "-c", source, *args)
     return await compute.exec(work, argv, env=env or {}, workdir=None, pty=None)
+
+
+_start = """import sys
+if sys.path and not sys.path[0]: del sys.path[0]
+T = %r
+def run(name):
+    made = type(sys)(name)
+    made.__file__ = "<dais " + name + ">"
+    exec(compile(T[name], made.__file__, "exec", dont_inherit=True), made.__dict__)
+    return made
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in T or name in ("dais", "dais.node", "dais.node.inside"):
+            return type(sys.__spec__)(name, Finder, is_package=name not in T)
+    @staticmethod
+    def create_module(spec):
+        return None
+    @staticmethod
+    def exec_module(module):
+        if module.__name__ in T:
+            module.__file__ = "<dais " + module.__name__ + ">"
+            exec(compile(T[module.__name__], module.__file__, "exec", dont_inherit=True), module.__dict__)
+if sys.argv[1] in T:
+    run(sys.argv.pop(1)).main()
+else:
+    sys.meta_path.insert(0, Finder)
+    from %s import main
+    main()
+"""
+
+
+@cache
+def bundle(main: str, *names: str) -> str:
+    """Several programs for inside as one text: `main` is run, and imports the others as it does here.
+
+    With the whole name of one of them as its first argument, that one is run instead, alone. Blocks for a moment, once.
+    """
+    package = "dais.node.inside"
+    return _start % ({f"{package}.{name}": program(name) for name in (main, *names)}, f"{package}.{main}")
 
 
 @cache

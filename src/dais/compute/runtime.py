@@ -12,6 +12,7 @@ import msgspec
 
 from dais.compute.activity import Activity
 from dais.compute.apps.apps import Apps
+from dais.compute.code.desk import CodeDesk
 from dais.compute.groups.commands import register_group
 from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
@@ -77,6 +78,7 @@ class Compute:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.openings = Openings(self, db, self.kinds)
         self._opening: asyncio.Task[None] | None = None
+        self.code = CodeDesk(self)
 
     async def start(self) -> None:
         """Start every engine and its group's loops. Raises OSError or LaunchRefused when an engine cannot work here."""
@@ -131,6 +133,7 @@ class Compute:
     async def stop(self) -> None:
         """Stop the loops and disconnect. Containers go on; shells that were held end."""
         await self.terminals.close()
+        await self.code.close()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)

@@ -41,6 +41,9 @@ _new = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 class BlobStore:
     """Blobs below `root`. Every method blocks; all may be used by several threads and processes."""
 
+    flushed = True
+    """Whether a file at a blob's `path` outlives a crash of the machine."""
+
     def __init__(self, root: Path, *, reserve: int = 0) -> None:
         self.root = root
         self._reserve = reserve

@@ -193,17 +193,23 @@ class Bucket:
 
 
 def _credentials(data_dir: Path) -> tuple[str, str, str]:
-    """The id of a key, its secret, and a session's token. Raises Invalid `no-store-key`."""
+    """The id of a key, its secret, and a session's token. Raises Invalid `no-store-key`, `open-store-key`."""
     environment = os.environ
     if "AWS_ACCESS_KEY_ID" in environment:
         secret = environment.get("AWS_SECRET_ACCESS_KEY", "")
         return environment["AWS_ACCESS_KEY_ID"], secret, environment.get("AWS_SESSION_TOKEN", "")
+    place = data_dir / KEY_FILE
     try:
-        key, secret = (data_dir / KEY_FILE).read_text("utf-8").split()
+        if place.stat().st_mode & 0o077:
+            raise Invalid(
+                f"{place} can be read by other users of this machine; chmod 600 it, and better make a new key",
+                code="open-store-key",
+            )
+        key, secret = place.read_text("utf-8").split()
     except (OSError, ValueError) as error:
         raise Invalid(
             f"there is no key for the object store; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write its id "
-            f"and its secret into {data_dir / KEY_FILE}, a line each",
+            f"and its secret into {place}, a line each",
             code="no-store-key",
         ) from error
     return key, secret, ""

@@ -45,6 +45,8 @@ GONE_AT_ONCE = 1_000
 class BucketBlobs(BlobStore):
     """Blobs in a bucket, with `root` on this machine beside. `cache_bytes` bounds the copies."""
 
+    flushed = False
+
     def __init__(
         self,
         root: Path,

@@ -7,6 +7,7 @@ from dais.provenance.meta.finding import count_found, find
 from dais.provenance.meta.kinds import COMMON, FILE, FILESET, FOLDER
 from dais.provenance.meta.reading import get_meta, sweep_meta
 from dais.provenance.meta.types import Described, Entity, FactType, Gone, Kind
+from dais.provenance.meta.values import check_key, check_word, stored
 from dais.provenance.meta.writing import delete_meta, set_values, update_meta
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "FactType",
     "Gone",
     "Kind",
+    "check_key",
+    "check_word",
     "count_found",
     "delete_meta",
     "find",
@@ -29,6 +32,7 @@ __all__ = [
     "trace_job",
     "unknown_parents",
     "set_values",
+    "stored",
     "sweep_meta",
     "update_meta",
 ]

@@ -19,6 +19,7 @@ from dais.wire.meta import Meta
 if TYPE_CHECKING:
     from dais.sdk.accounts import Accounts, AsyncAccounts
     from dais.sdk.audit import AsyncAudit, Audit
+    from dais.sdk.code import AsyncCode, Code
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.files import AsyncFiles, Files
     from dais.sdk.filesets import AsyncFileSets, FileSets
@@ -112,6 +113,7 @@ class Client(ClientApi, Blocking):
 
     accounts: Accounts = resource("dais.sdk.accounts:Accounts")
     audit: Audit = resource("dais.sdk.audit:Audit")
+    code: Code = resource("dais.sdk.code:Code")
     environments: Environments = resource("dais.sdk.environments:Environments")
     files: Files = resource("dais.sdk.files:Files")
     filesets: FileSets = resource("dais.sdk.filesets:FileSets")
@@ -180,6 +182,7 @@ class AsyncClient(ClientApi, Asynchronous):
 
     accounts: AsyncAccounts = resource("dais.sdk.accounts:AsyncAccounts")
     audit: AsyncAudit = resource("dais.sdk.audit:AsyncAudit")
+    code: AsyncCode = resource("dais.sdk.code:AsyncCode")
     environments: AsyncEnvironments = resource("dais.sdk.environments:AsyncEnvironments")
     files: AsyncFiles = resource("dais.sdk.files:AsyncFiles")
     filesets: AsyncFileSets = resource("dais.sdk.filesets:AsyncFileSets")

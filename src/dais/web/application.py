@@ -245,6 +245,7 @@ PAGES: tuple[Page, ...] = (
     page("POST", "/{organization}/{account}/meta", meta.change, action=meta.WRITES),
     page("GET", TEMPLATES, templates.show_templates, action="job:list"),
     page("GET", f"{TEMPLATES}/{{ref}}", templates.show_template, action="job:get"),
+    page("POST", f"{TEMPLATES}/{{ref}}", templates.submit, action="job:new"),
     page("GET", f"{FILES}", lake.show_files, action=("file:list", "file:get")),
     page("GET", f"{FILES}/content", lake.download, action="file:get"),
     page("GET", f"{FILE_SETS}", lake.show_sets, action="fileset:list"),

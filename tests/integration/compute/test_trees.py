@@ -122,6 +122,38 @@ def test_a_tree_goes_when_nobody_asked_for_it_lately(trees: Trees, blobs: BlobSt
     assert blobs.read(files[0].digest) == b"a"
 
 
+def test_removing_tells_what_only_the_tree_held(trees: Trees, blobs: BlobStore) -> None:
+    files = [stored(blobs, "/linked", b"12345"), stored(blobs, "/run", b"123", executable=True)]
+    name = new_id()
+    trees.ensure(name, files, nobody)
+    later = time.time() + LATER
+    assert trees.remove([name, new_id()], now=later, dry_run=True) == 3
+    assert trees.path(name).exists()
+    assert trees.remove([name], now=later) == 3
+    assert not trees.path(name).exists()
+
+
+def test_a_tree_is_not_removed_by_another_process_while_it_is_taken(
+    trees: Trees, blobs: BlobStore, tmp_path: Path
+) -> None:
+    name = new_id()
+    trees.ensure(name, [stored(blobs, "/a", b"a")], nobody)
+    with ThreadPoolExecutor(1) as pool, trees._alone():
+        going = pool.submit(Trees(tmp_path / "sets", blobs).remove, [name], now=time.time() + LATER)
+        os.utime(trees.path(name), (time.time() + LATER, time.time() + LATER))
+        assert not going.done()
+    assert going.result() == 0
+    assert trees.path(name).exists()
+
+
+def test_many_copies_of_a_tree_are_flushed_and_closed(trees: Trees, blobs: BlobStore) -> None:
+    files = [stored(blobs, f"/{number}", b"%d" % number, executable=True) for number in range(150)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    tree = trees.ensure(new_id(), files, nobody)
+    assert len(list(tree.iterdir())) == 150
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 8
+
+
 def test_what_a_crash_left_half_made_goes_a_day_later(trees: Trees, tmp_path: Path) -> None:
     half = tmp_path / "sets" / f".{new_id()}"
     half.mkdir(parents=True)

@@ -19,7 +19,7 @@ from dais.wire.units import short_size
 def gc(dry_run: bool, data_dir: Path | None, config: Path | None, as_json: bool) -> None:
     """Free stored contents that nothing needs.
 
-    That is: no version of a file, no job's source, no log.
+    That is: no version of a file, no job's source, no log; and trees of file sets that no job has read for an hour.
 
     The server does this by itself every few hours. What was written or asked for in the last 24 hours stays.
 

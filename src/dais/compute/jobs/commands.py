@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, insert, update
 
 from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply
+from dais.compute.jobs.described import describe_tags, forget_tags
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.queries import find_job, live_job_named
 from dais.compute.jobs.runs import cancel
@@ -93,7 +94,8 @@ def set_job(uow: UnitOfWork, actor: Actor, ref: str, change: JobChange, *, accou
     """Change a job's name, tags or bid; its id."""
     row = find_job(uow, actor, ref, account=account, action="job:set")
     given = {name: value for name in ("name", "tags", "bid") if (value := getattr(change, name)) is not msgspec.UNSET}
-    spec = msgspec.structs.replace(msgspec.json.decode(row.spec, type=JobSpec), **given)
+    before = msgspec.json.decode(row.spec, type=JobSpec)
+    spec = msgspec.structs.replace(before, **given)
     if "bid" in given and row.state != "PENDING":
         raise Conflict(f"job {row.id} is {row.state}: its bid matters only while it waits", code="not-waiting")
     if "name" in given and row.ended_at is None:
@@ -102,6 +104,8 @@ def set_job(uow: UnitOfWork, actor: Actor, ref: str, change: JobChange, *, accou
     if "tags" in given:
         uow.run(_drop_tags, job_id=row.id)
         uow.many(_insert_tag, [{"job_id": row.id, "key": k, "value": v} for k, v in spec.tags.items()])
+        forget_tags(uow, actor, row.id, before.tags)
+        describe_tags(uow, row.id, row.account_id, spec.tags)
     uow.emit(Event("job.changed", "job", row.id, row.account_id, dict[str, Any](given)))
     return str(row.id)
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 from sqlalchemy import BigInteger, Float, String, cast, func, select
 
 from dais.compute.jobs.queries import find_job
 from dais.compute.jobs.tables import jobs
 from dais.identity import Actor
 from dais.kit.database import UnitOfWork
-from dais.provenance import COMMON, Entity, Kind
+from dais.kit.errors import Invalid
+from dais.provenance import COMMON, Entity, Kind, check_key, check_word, delete_meta, set_values, stored
+from dais.wire.meta import Value
+from dais.wire.query import parse_value
 
 _rows = (
     select(
@@ -66,3 +72,35 @@ JOB = Kind(
     _find,
 )
 """A job, by its number, id or name. `__cpu__` is in cores, `__mem__` in bytes, `__duration__` in seconds of the run."""
+
+
+def describe_tags(uow: UnitOfWork, job_id: str, account_id: str, tags: Mapping[str, str]) -> None:
+    """Let a job be found by the tags of its specification: `NAME=value` as a key-value, a word alone as a tag.
+
+    One that cannot be metadata (`__state__`, more than 128 bytes) is left out: it is still listed by `dais job ls`.
+    """
+    if not tags:
+        return
+    values, words = _as_meta(tags)
+    set_values(uow, JOB.name, job_id, account_id, values, tags=words)
+
+
+def forget_tags(uow: UnitOfWork, actor: Actor, job_id: str, tags: Mapping[str, str]) -> None:
+    """Take back what `describe_tags` told of tags that a job had. Raises Forbidden (`job:set`)."""
+    values, words = _as_meta(tags)
+    if values or words:
+        delete_meta(uow, actor, JOB, job_id, keys=list(values), tags=words)
+
+
+def _as_meta(tags: Mapping[str, str]) -> tuple[dict[str, Value], list[str]]:
+    values: dict[str, Value] = {}
+    words: list[str] = []
+    for name, text in tags.items():
+        with suppress(Invalid):
+            if text:
+                value = parse_value(text)
+                stored(value, check_key(name))
+                values[name] = value
+            else:
+                words.append(check_word(name, "tag"))
+    return values, words

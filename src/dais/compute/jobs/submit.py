@@ -13,6 +13,7 @@ from dais.compute.images.catalogue import keeps_images
 from dais.compute.images.resolving import enter, resolve_image
 from dais.compute.images.types import Resolved
 from dais.compute.jobs import apply
+from dais.compute.jobs.described import describe_tags
 from dais.compute.jobs.pins import (
     NOTHING,
     Pins,
@@ -111,6 +112,7 @@ def submit_job(
             name=spec.name,
         )
     uow.many(_insert_tag, [{"job_id": job_id, "key": k, "value": v} for k, v in spec.tags.items()])
+    describe_tags(uow, job_id, checked.account.id, spec.tags)
     if has_data(spec):
         pins = named(uow, actor, checked.account, pins, number)
         row["pins"] = msgspec.json.encode(pins).decode()

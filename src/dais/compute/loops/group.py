@@ -13,7 +13,7 @@ from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.images.keeper import ImageKeeper
 from dais.compute.images.maker import ImageMaker
 from dais.compute.loops.spares import WORK, Spares
-from dais.compute.loops.trees import Trees
+from dais.compute.loops.trees import SETS, Trees
 from dais.compute.reports.desk import Desk
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
@@ -54,7 +54,7 @@ class Group:
 
     def __post_init__(self) -> None:
         self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
-        self.trees = Trees(self.data_dir / "sets", self.blobs)
+        self.trees = Trees(self.data_dir / SETS, self.blobs)
         self.reports = Desk(
             self.db, self.data_dir / "jobs" / ".reports" / self.name, lambda run_id: self.run_directory(run_id) / WORK
         )

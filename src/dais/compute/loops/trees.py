@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from sqlalchemy import select
@@ -18,6 +19,9 @@ from dais.compute.jobs.tables import job_inputs, jobs
 from dais.data import BlobStore, LakeFile, TreeWriter
 from dais.kit.database import Statement, UnitOfWork, in_list
 from dais.kit.ids import is_id, new_id
+
+SETS = "sets"
+"""Where they are in the data directory."""
 
 KEPT_SECONDS = 3600.0
 """How long a tree that no job needs is kept for the next."""
@@ -31,9 +35,6 @@ _needed = Statement(
     .distinct()
 )
 
-_removing = threading.Lock()
-"""Nobody takes a tree for a job while it is removed."""
-
 
 def trees_in_use(uow: UnitOfWork, ids: Sequence[str]) -> set[str]:
     """Those of these versions that a job reads which has not ended."""
@@ -41,7 +42,7 @@ def trees_in_use(uow: UnitOfWork, ids: Sequence[str]) -> set[str]:
 
 
 class Trees:
-    """The trees below a directory. For several threads."""
+    """The trees below a directory. For several threads and processes."""
 
     def __init__(self, root: Path, blobs: BlobStore) -> None:
         self._root = root
@@ -55,10 +56,9 @@ class Trees:
     def ensure(self, set_version_id: str, files: Sequence[LakeFile], tell: Callable[[int], None]) -> Path:
         """The tree of a version of a set, made unless it is there. Blocks. Raises OSError, NotFound, Unavailable."""
         tree = self.path(set_version_id)
-        with _removing:
-            making = self._making.setdefault(set_version_id, threading.Lock())
+        making = self._making.setdefault(set_version_id, threading.Lock())
         with making:
-            with _removing, contextlib.suppress(FileNotFoundError):
+            with self._alone(), contextlib.suppress(FileNotFoundError):
                 os.utime(tree)
                 tell(sum(file.size for file in files))
                 return tree
@@ -92,14 +92,35 @@ class Trees:
                         found.append(entry.name)
         return found
 
-    def remove(self, ids: Collection[str], *, now: float | None = None) -> None:
-        """Remove trees, but those that were asked for meanwhile. Blocks."""
+    def remove(self, ids: Collection[str], *, now: float | None = None, dry_run: bool = False) -> int:
+        """Remove trees, but those that were asked for meanwhile; the bytes that only they held. Blocks."""
+        before = (time.time() if now is None else now) - KEPT_SECONDS
+        freed = 0
         for set_version_id in ids:
-            gone = self._root / f".{new_id()}"
-            with _removing:
-                if set_version_id in self.idle(now=now):
-                    self.path(set_version_id).rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+            tree, gone = self.path(set_version_id), self._root / f".{new_id()}"
+            with contextlib.suppress(FileNotFoundError):
+                if dry_run:
+                    freed += _own_bytes(tree)
+                    continue
+                with self._alone():
+                    if tree.stat().st_mtime >= before:
+                        continue
+                    tree.rename(gone)
+                self._making.pop(set_version_id, None)
+                freed += _own_bytes(gone)
+                shutil.rmtree(gone, ignore_errors=True)
+        return freed
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody takes a tree for a job while it is removed, in whatever process."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o755)
+        fd = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
 
     def sweep(self, *, now: float | None = None) -> None:
         """Remove what a crash left half made or half removed a day ago."""
@@ -108,3 +129,14 @@ class Trees:
             for entry in self._root.iterdir():
                 if entry.name.startswith(".") and entry.stat().st_mtime < before:
                     shutil.rmtree(entry, ignore_errors=True)
+
+
+def _own_bytes(tree: Path) -> int:
+    """Bytes of the files that nothing else is a link to: copies."""
+    size = 0
+    for parent, _, names in os.walk(tree):
+        for name in names:
+            info = os.lstat(os.path.join(parent, name))  # noqa: PTH118  ten thousand at a time
+            if info.st_nlink == 1:
+                size += info.st_size
+    return size

@@ -17,15 +17,18 @@ from blake3 import blake3
 
 from dais.data import safe_paths
 from dais.data.blobs import BlobStore
-from dais.data.durable import write_all
+from dais.data.durable import flush_files, write_all
 from dais.data.hashing import PREFIX
 from dais.data.lake.types import LakeFile
 from dais.data.types import Owner
 
 PIECE = 1 << 20
+GROUP = 64
+"""Files that are flushed side by side."""
 _FICLONE = 0x40049409
 _new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _NO_REFLINKS = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.EBADF)
+# ENOENT: it is kept as chunks, or in a bucket, of which only some blobs have a copy here; or the copy has just gone.
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EACCES, errno.ENOENT, errno.EOPNOTSUPP)
 
 Tell = Callable[[int], None]
@@ -35,7 +38,8 @@ Tell = Callable[[int], None]
 class TreeWriter:
     """Writes versions of files below a directory that is there. For one thread.
 
-    `links`: contents may be linked; else the files belong to `owner`. Files can only be read, by everybody.
+    `links`: contents may be linked; else the files belong to `owner`. Files can only be read, by everybody. What is
+    copied among links is flushed: such a tree outlives a crash of the machine, and is used again.
     """
 
     def __init__(self, blobs: BlobStore, *, links: bool, owner: Owner = safe_paths.NOBODY) -> None:
@@ -43,6 +47,7 @@ class TreeWriter:
         self._links = links
         self._reflinks = True
         self._owner = owner
+        self._unflushed: list[int] = []
 
     def write(self, directory: Path, files: Iterable[LakeFile], tell: Tell) -> None:
         """Write the files at their paths. Raises FileExistsError, OSError, NotFound `no-such-blob`, Unavailable."""
@@ -50,13 +55,19 @@ class TreeWriter:
             safe_paths.opened(directory) as root,
             safe_paths.Directories(root, create=True, owner=self._owner) as directories,
         ):
-            for file in files:
-                parent, _, name = file.path[1:].rpartition("/")
-                within = directories.get(parent)
-                if not self._linked(file, within, name):
-                    self._copied(file, within, name, tell)
-                else:
-                    tell(file.size)
+            try:
+                for file in files:
+                    parent, _, name = file.path[1:].rpartition("/")
+                    within = directories.get(parent)
+                    if not self._linked(file, within, name):
+                        self._copied(file, within, name, tell)
+                    else:
+                        tell(file.size)
+                    if len(self._unflushed) >= GROUP:
+                        self._flush()
+                self._flush()
+            finally:
+                self._close()
 
     def _linked(self, file: LakeFile, within: int, name: str) -> bool:
         if not self._links or file.executable:
@@ -67,6 +78,8 @@ class TreeWriter:
             if error.errno not in _NO_LINK:
                 raise
             return False
+        if not self._blobs.flushed:
+            self._unflushed.append(os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=within))
         return True
 
     def _copied(self, file: LakeFile, within: int, name: str, tell: Tell) -> None:
@@ -78,8 +91,19 @@ class TreeWriter:
                 self._copy(file, fd, tell)
             os.fchmod(fd, 0o555 if file.executable else 0o444)
             self._owner.give(fd)
+            if self._links:
+                self._unflushed.append(os.dup(fd))
         finally:
             os.close(fd)
+
+    def _flush(self) -> None:
+        flush_files(self._unflushed)
+        self._close()
+
+    def _close(self) -> None:
+        for fd in self._unflushed:
+            os.close(fd)
+        self._unflushed.clear()
 
     def _cloned(self, file: LakeFile, into: int) -> bool:
         """Share the content's extents, where the file system does that and it is not kept in chunks."""

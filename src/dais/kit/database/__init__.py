@@ -1,5 +1,6 @@
 """Units of work over SQLite and PostgreSQL. See `docs/architecture.md` for why verbs are plain functions."""
 
+from dais.kit.database.bounds import within
 from dais.kit.database.failures import failures
 from dais.kit.database.hints import Hint
 from dais.kit.database.open import Database, open_database
@@ -23,4 +24,5 @@ __all__ = [
     "metadata",
     "open_database",
     "partial_index",
+    "within",
 ]

@@ -20,6 +20,7 @@ from psycopg import errors as pg
 
 from dais.kit.clock import Clock
 from dais.kit.database.batch import Call, call_async, call_sync, deliver, next_batch, run_together
+from dais.kit.database.bounds import Bound
 from dais.kit.database.failures import noted
 from dais.kit.database.hints import Hints
 from dais.kit.database.work import UnitOfWork, Verb, write_out
@@ -183,9 +184,12 @@ class PostgresDatabase:
             connection = self._connection()
             committing = False
             begun = time.perf_counter()
+            bound = Bound(verb)
             try:
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
-                work = UnitOfWork(connection, self.dialect, self.clock, self._memory)
+                if bound.seconds is not None:
+                    connection.execute(f"SET LOCAL statement_timeout = {int(bound.seconds * 1000)}")
+                work = UnitOfWork(connection, self.dialect, self.clock, self._memory, bound=bound)
                 result = verb(work, *args, **kwargs)
                 if not read_only:
                     write_out([work])
@@ -194,6 +198,9 @@ class PostgresDatabase:
                 connection.execute("COMMIT")
                 if not read_only:
                     self.meter.committed(time.perf_counter() - begun, 1, work.tallies)
+            except pg.QueryCanceled as error:
+                connection.execute("ROLLBACK")
+                raise (bound.error() if bound.seconds is not None else translated(error)) from error
             except (pg.SerializationFailure, pg.DeadlockDetected) as error:
                 connection.execute("ROLLBACK")
                 self.meter.lost()

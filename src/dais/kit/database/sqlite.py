@@ -19,6 +19,7 @@ from typing import Any
 
 from dais.kit.clock import Clock
 from dais.kit.database.batch import Call, call_async, call_sync, deliver, next_batch, run_together
+from dais.kit.database.bounds import LOOK_AT_CLOCK, Bound
 from dais.kit.database.failures import noted
 from dais.kit.database.glass import Glass
 from dais.kit.database.hints import Hints
@@ -129,12 +130,18 @@ class SqliteDatabase:
             connection = self._local.connection = _connect(self.path)
             connection.execute("PRAGMA query_only = 1")
             self._reading.append(connection)
+        bound = Bound(verb)
+        if bound.seconds is not None:
+            connection.set_progress_handler(bound.is_over, LOOK_AT_CLOCK)
         try:
             connection.execute("BEGIN")
-            return verb(UnitOfWork(connection, self.dialect, self.clock, known=self._known), *args, **kwargs)
+            work = UnitOfWork(connection, self.dialect, self.clock, known=self._known, bound=bound)
+            return verb(work, *args, **kwargs)
         except sqlite3.Error as error:
-            raise translated(error) from error
+            raise (bound.error() if bound.is_over() else translated(error)) from error
         finally:
+            if bound.seconds is not None:
+                connection.set_progress_handler(None, 0)
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 

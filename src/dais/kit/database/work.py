@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Index, String, Table, bindparam, func, insert, select
 
 from dais.kit.clock import Clock
+from dais.kit.database.bounds import Bound
 from dais.kit.database.remembered import Remembered
 from dais.kit.database.statement import Compiled, Statement
 from dais.kit.database.tables import Document, Id, Instant, metadata
@@ -67,7 +68,7 @@ class UnitOfWork:
     this process alone can change (`remembered`), `since` its time before the snapshot was taken (now), and `stale` the
     topics of what others of this transaction changed. `own` is what units of one transaction remember together where
     nothing is `known`: all that it holds was read after each of them was asked for. `touched` is whether anything was
-    written, or may have been.
+    written, or may have been. `bound` is how long the verb may take.
     """
 
     __slots__ = (
@@ -79,6 +80,7 @@ class UnitOfWork:
         "_own",
         "_since",
         "_stale",
+        "bound",
         "dialect",
         "memory",
         "now",
@@ -96,6 +98,7 @@ class UnitOfWork:
         stale: Set[str] = frozenset(),
         since: int | None = None,
         own: dict[str, dict[Any, Any]] | None = None,
+        bound: Bound | None = None,
     ) -> None:
         self._connection = connection
         self.memory = {} if memory is None else memory
@@ -110,6 +113,7 @@ class UnitOfWork:
         self.dialect = dialect
         self.now = clock.now()
         self.touched = False
+        self.bound = bound
 
     def run(self, statement: Statement, **values: Any) -> int:
         """Execute; the number of rows changed."""
@@ -213,6 +217,8 @@ class UnitOfWork:
             values = {**compiled.constants, **values}
         if compiled.writes:
             self.touched = True
+        if self.bound is not None and self.bound.is_over():
+            raise self.bound.error()
         return self._connection.execute(compiled.sql, values)
 
 

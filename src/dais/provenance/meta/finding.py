@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dais.identity import Account, Actor, listed, may_see, resolve_account
-from dais.kit.database import Row, UnitOfWork
+from dais.kit.database import Row, UnitOfWork, within
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from dais.provenance.meta.asking import Extreme, asked, check_sort_key
 from dais.provenance.meta.conditions import OnFact, OnTag, OnValue, Test, shape_of, values_of
@@ -32,6 +32,9 @@ MANY = 500_000
 
 MOST_COUNTED = 1_000_000
 
+MOST_SECONDS = 10.0
+"""How long a query may take in all; what no index serves among very many ends with an error."""
+
 _ALL = frozenset({""})
 """The shape of a reader who sees everything, where that is to be asked of the entities themselves."""
 
@@ -39,6 +42,7 @@ _ALL = frozenset({""})
 _POSITIONS: dict[str, Any] = {"newest": tuple[str], "key": tuple[int, float, str, str]}
 
 
+@within(MOST_SECONDS)
 def find(
     uow: UnitOfWork,
     actor: Actor,
@@ -54,7 +58,7 @@ def find(
 
     `order` is a key, `-key` downward; those without it are left out. Without one the newest come first; where only
     ranges of keys are asked for, those with the largest values of the first. Raises Invalid `bad-condition`,
-    `unknown-key`, `bad-value`, `bad-pattern`, `bad-cursor`, Forbidden.
+    `unknown-key`, `bad-value`, `bad-pattern`, `bad-cursor`, `query-too-slow`, Forbidden.
     """
     check_limit(limit)
     search = _Search(uow, actor, kind, resolve_account(uow, actor, account), conditions)
@@ -72,6 +76,7 @@ def find(
     return Page(items, encode_cursor(*(getattr(last, f"at_{place}") for place in range(position_names(way)))))
 
 
+@within(MOST_SECONDS)
 def count_found(
     uow: UnitOfWork, actor: Actor, kind: Kind, conditions: Sequence[Condition], *, account: str | None = None
 ) -> int:

@@ -6,19 +6,29 @@ import shlex
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dais.compute import ProvisioningSettings, get_template, list_templates, predict
+from dais.compute import (
+    ProvisioningSettings,
+    get_job,
+    get_template,
+    list_templates,
+    predict,
+    submit_provisioned,
+)
 from dais.identity import Actor, resolve_account
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import DaisError, Forbidden, Invalid, Unauthenticated
+from dais.kit.ids import new_id
 from dais.web import view
-from dais.web.frame import Frame
-from dais.web.guard import visitor
+from dais.web.frame import Frame, see_other
+from dais.web.guard import check_form_token, read_form, visitor
 from dais.web.pages.folders import account_of
 from dais.web.scatter import BOX, scatter
-from dais.wire.templates import Prediction, TemplateDetail, Wish
+from dais.wire.answers import JobDetail
+from dais.wire.templates import Prediction, ProvisionedJob, TemplateDetail, Wish
 from dais.wire.units import parse_duration
 
 PAGE = 100
@@ -71,8 +81,31 @@ async def show_template(request: Request, frame: Frame) -> Response:
         values={option.name: given.get(f"o.{option.name}", option.values[-1]) for option in found.options},
         picture=scatter(said) if said else None,
         box=BOX,
+        key=new_id(),
         line=_line(found, said, given),
     )
+
+
+async def submit(request: Request, frame: Frame) -> Response:
+    """Submit the template's job with the allocation that is best by now for what the form says, and show it."""
+    form = await read_form(request)
+    who = await visitor(request, frame.services)
+    check_form_token(who, form)
+    ref, account = str(request.path_params["ref"]), account_of(request)
+    given = {name: text for name, text in form.items() if text}
+    services, settings = frame.services, frame.services.compute.settings
+    services.limits.submit(who.actor.id)
+
+    def verb(uow: UnitOfWork) -> JobDetail:
+        where = resolve_account(uow, who.actor, account or None)
+        found = get_template(uow, who.actor, _prices(frame), ref, account=where.id)
+        wish = ProvisionedJob(**msgspec.structs.asdict(_wish(found, given)))
+        key = given.get("key", "")[:64] or None
+        made = submit_provisioned(uow, who.actor, settings, _prices(frame), found.id, wish, key=key)
+        return get_job(uow, who.actor, made.job_id)
+
+    job: JobDetail = await services.db.write(verb)
+    return see_other(view.address(job))
 
 
 def _wish(found: TemplateDetail, given: dict[str, str]) -> Wish:

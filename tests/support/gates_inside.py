@@ -1,0 +1,27 @@
+"""How the addresses are called that reach into running jobs; a part of the table in `gates`."""
+
+from __future__ import annotations
+
+from tests.support.calls import Call
+
+ACCOUNT = "?account={account}"
+
+INSIDE: dict[str, Call | list[Call]] = {
+    "GET /v1/jobs/{ref}/address": Call(),
+    "POST /v1/code-sessions": Call(query=ACCOUNT, body={}, needs="account:get group:get job:list job:get"),
+    "GET /v1/jobs/{ref}/code": Call(),
+    "POST /v1/jobs/{ref}/code": Call(body={"code": "1"}),
+    "POST /v1/jobs/{ref}/code/complete": Call(body={"code": "1"}),
+    "GET /v1/jobs/{ref}/code/download": Call(query="?path=a"),
+    "DELETE /v1/jobs/{ref}/code/files": Call(query="?path=a"),
+    "GET /v1/jobs/{ref}/code/files": Call(),
+    "POST /v1/jobs/{ref}/code/files": Call(body={"files": [{"path": "a", "data": ""}]}),
+    "POST /v1/jobs/{ref}/code/interrupt": Call(),
+    "POST /v1/jobs/{ref}/code/restart": Call(body={}),
+    "WEBSOCKET /v1/jobs/{ref}/code/stream": Call(),
+    "POST /v1/jobs/{ref}/expose": Call(body={"port": 8080}),
+    "WEBSOCKET /v1/jobs/{ref}/exec": Call(),
+    "WEBSOCKET /v1/jobs/{ref}/terminal": Call(),
+    "GET /v1/jobs/{ref}/terminals": Call(),
+    "DELETE /v1/jobs/{ref}/terminals/{id}": Call(),
+}
