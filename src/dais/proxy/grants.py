@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from dais.compute import Compute, Place, Reached, Work, reach
 from dais.identity import CHANGED, Actor, IdentitySettings, Session, present, session_of_id, touch_session
 from dais.kit.database import Database, UnitOfWork
-from dais.kit.errors import Conflict, DaisError, Forbidden, NotFound, Unauthenticated
+from dais.kit.errors import Conflict, DaisError, Forbidden, Invalid, NotFound, Unauthenticated
 from dais.kit.vault import Vault
 from dais.proxy.callers import Callers
 from dais.proxy.cookies import APP_COOKIE, cookie_name
@@ -58,6 +59,8 @@ class Grants:
         self._kept: dict[Key, Grant] = {}
         self._asking: dict[Key, asyncio.Task[Grant]] = {}
         self._generation = 0
+        self._doubted: set[Key] = set()
+        """Whose app may have ended: it is looked at before it is used again."""
         self.public = True
         db.hints.listen(CHANGED, self._changed)
 
@@ -75,6 +78,8 @@ class Grants:
         """What it said is not so any more."""
         if self._kept.get(grant.key) is grant:
             del self._kept[grant.key]
+            if len(self._doubted) < MOST_KEPT:
+                self._doubted.add(grant.key)
 
     async def find(self, place: Place, onward: Onward) -> Grant:
         """Ask. Raises Unauthenticated, Forbidden, NotFound, Conflict `not-running`, and what an app raises."""
@@ -83,13 +88,18 @@ class Grants:
         if task is None:
             task = asyncio.create_task(self._ask(key, onward.secured), name="who may reach an app")
             self._asking[key] = task
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+            task.add_done_callback(functools.partial(self._asked, key))
         return await asyncio.shield(task)
+
+    def _asked(self, key: Key, task: asyncio.Task[Grant]) -> None:
+        self._asking.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # who asked may be gone; then nobody else hears it
 
     async def _ask(self, key: Key, secured: bool) -> Grant:
         generation = self._generation
         reached, by = await self._reached(key, secured)
-        port = await self._port(reached)
+        port = await self._port(reached, key)
         grant = self._kept.get(key)
         if grant is None or (grant.work.run_id, grant.port, grant.by) != (reached.work.run_id, port, by):
             if len(self._kept) >= MOST_KEPT:
@@ -135,16 +145,22 @@ class Grants:
         return reached, "public" if reached.public and by == "cookie" else by
 
     def action_of(self, target: str, work: Work | None) -> str:
-        """What reaching a target needs: plain ports `job:get`, most apps `job:exec`."""
-        return "job:get" if target.isdigit() else "job:exec"
+        """What reaching a target needs: plain ports `job:get`, most apps `job:exec`. One that is not known, nothing."""
+        if work is None:
+            return "job:get" if target.isdigit() else "job:exec"
+        try:
+            return self._compute.apps.find(work, target).action
+        except (NotFound, Invalid):
+            return "job:get"  # why there is none is told to those who may see the job
 
-    async def _port(self, reached: Reached) -> int:
+    async def _port(self, reached: Reached, key: Key) -> int:
+        """The port of what was reached; an app that does not run yet is started."""
         if reached.target.isdigit():
             return int(reached.target)
-        raise NotFound(
-            f"job {reached.work.job_name or reached.work.job_id} has no app {reached.target!r}; give a port",
-            code="no-such-app",
-        )
+        doubted = key in self._doubted
+        self._doubted.discard(key)
+        opened = await self._compute.apps.open(reached.work, reached.target, check=doubted)
+        return opened.port
 
     async def watch(self) -> None:
         """Ask again for what is in use when identities change, and slowly besides; cut those who may not go on."""

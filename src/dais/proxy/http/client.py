@@ -29,6 +29,8 @@ HEAD_SECONDS = 30.0
 MOST_HELD = 64 << 10
 """Bytes that are kept of what comes while an exchange is under way."""
 MOST_KNOWN = 4
+STARTING_SECONDS = 3.0
+"""When people are told that an app is being started; programs wait."""
 _refused_methods = frozenset((b"CONNECT", b"TRACE"))
 RESERVED = b"/.dais/"
 """Paths of an app's origin that are ours."""
@@ -184,6 +186,7 @@ class Client(Exchange):
         onward = self._onward
         assert onward is not None
         grant = self.proxy.grants.fresh((place, onward.bearer, onward.seals), self._now())
+        self.deadline = self._now() + self.proxy.settings.answer_seconds
         if grant is None:
             self._run(self._find(place, onward))
         else:
@@ -192,8 +195,14 @@ class Client(Exchange):
     async def _find(self, place: Place, onward: Onward) -> None:
         head = self._head
         assert head is not None
+        patient = not (onward.html and head.method == b"GET")
         try:
-            grant = await self.proxy.grants.find(place, onward)
+            async with asyncio.timeout(None if patient else STARTING_SECONDS):
+                grant = await self.proxy.grants.find(place, onward)
+        except TimeoutError:
+            starting = Unavailable("the app is being started", code="app-starting")
+            self._answer_now(refusal(starting, 503, onward, again=True))
+            return
         except DaisError as error:
             self._answer_now(self.proxy.turned_away(error, head, onward, place))
             return
