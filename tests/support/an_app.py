@@ -46,8 +46,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif path == "/flood":
             self.flood()
-        elif path == "/never":
-            time.sleep(3600)
         elif path == "/stream":
             self.stream()
         elif path == "/socket":
@@ -70,6 +68,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def echo(self) -> None:
         """Everything that was understood of the request, as JSON."""
+        if self.path == "/never":
+            time.sleep(3600)
         body = self.body()
         digest = hashlib.sha256(body).hexdigest()
         told = {

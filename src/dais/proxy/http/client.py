@@ -72,10 +72,12 @@ class Client(Exchange):
             self._up.transport.write_eof()
             self.deadline = min(self.deadline, self._now() + HALF_OPEN_SECONDS)
             return True
-        if self._busy and not self._left and self._chunks is None:
-            self._stopping = True  # it has said all, and may still listen
-            return True
-        return False
+        self._ended = True
+        if self._up is not None and (self._left or self._chunks is not None):
+            return False  # the rest of the body will not come
+        if self._busy and not self._answering:  # it may still listen, or be gone: nobody can tell
+            self.deadline = min(self.deadline, self._now() + HALF_OPEN_SECONDS)
+        return self._busy
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
@@ -132,6 +134,8 @@ class Client(Exchange):
         try:
             end = head_end(data)
             if end < 0:
+                if self._ended:
+                    self.transport.close()
                 return
             head, raw = read_request(data, end, self._blocks)
             self._buffer = data[end:]
@@ -186,7 +190,8 @@ class Client(Exchange):
         onward = self._onward
         assert onward is not None
         grant = self.proxy.grants.fresh((place, onward.bearer, onward.seals), self._now())
-        self.deadline = self._now() + self.proxy.settings.answer_seconds
+        if not self._ended:
+            self.deadline = self._now() + self.proxy.settings.answer_seconds
         if grant is None:
             self._run(self._find(place, onward))
         else:
@@ -263,6 +268,8 @@ class Client(Exchange):
             data, self._buffer = self._buffer, b""
             if data:
                 self._send_body(data)
+            if self._ended and (self._left or self._chunks is not None):
+                self.transport.abort()
         self._resume(self.transport)
 
     def _send_body(self, data: bytes) -> None:

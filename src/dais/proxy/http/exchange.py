@@ -45,7 +45,7 @@ class Exchange(asyncio.Protocol):
         self._peer: str = peer[0] if isinstance(peer, tuple) else ""
         self._buffer = b""
         self.deadline = float("inf")
-        self._busy = self._raw = self._lingers = self._stopping = self._lost = self._full = False
+        self._busy = self._raw = self._lingers = self._stopping = self._lost = self._full = self._ended = False
         self._task: asyncio.Task[None] | None = None
         self._out: list[bytes] = []
         # Of the exchange under way:
@@ -233,14 +233,18 @@ class Exchange(asyncio.Protocol):
             self._linger()
         else:
             self._resume(self.transport)
-            if self._buffer:
+            if not self._buffer and self._ended:
+                self.transport.close()
+            elif self._buffer:
                 self.proxy.loop.call_soon(self.begin_next)
 
     def _linger(self) -> None:
         self._lingers, self._buffer = True, b""
         if not self._full:
             self.deadline = self._now() + LINGER_SECONDS
-        if not self.transport.is_closing():
+        if self._ended:
+            self.transport.close()
+        elif not self.transport.is_closing():
             self._resume(self.transport)
             self.transport.write_eof()
 
