@@ -247,6 +247,27 @@ def test_dais_ssh_needs_no_key_and_goes_through_the_api_where_it_must(dais: Inst
     assert (place / "id_ed25519-cert.pub").read_text() == before
 
 
+def test_a_block_in_the_configuration_of_ssh_is_ours_and_the_rest_stays(
+    laptop: Laptop, dais: Installation, tmp_path: Path
+) -> None:
+    place = tmp_path / "config"
+    before = "ServerAliveInterval 7\nHost other\n    User joe\n"
+    place.write_text(before)
+    for _ in range(2):
+        done = dais.dais("ssh-config", "--file", str(place))
+        assert (done.returncode, done.stdout) == (0, b"ssh train.dais\n"), done.stderr
+    assert place.read_text().endswith(before)
+    assert place.read_text().count(">>> dais") == 1
+    assert place.stat().st_mode & 0o777 == 0o600
+    told = laptop.run(["ssh", "-F", str(place), "-G", "elsewhere"]).stdout
+    assert b"serveraliveinterval 7\n" in told
+    words = ["ssh", "-F", str(place), "-oBatchMode=yes", "train.dais", "echo in"]
+    done = subprocess.run(words, capture_output=True, check=False, timeout=PATIENCE, env=dais.environment)
+    assert (done.returncode, done.stdout) == (0, b"in\n"), done.stderr
+    assert dais.dais("ssh-config", "--remove", "--file", str(place)).returncode == 0
+    assert place.read_text() == before
+
+
 def test_a_certificate_that_has_expired_or_that_others_signed_is_refused(
     laptop: Laptop, dais: Installation, tmp_path: Path
 ) -> None:

@@ -33,6 +33,10 @@ COMMANDS: dict[str, Entry] = {
     "ssh": Entry(
         "dais.cli.ssh.connect:ssh", "Open a shell in a running job, or run a command there, with this machine's ssh."
     ),
+    "ssh-config": Entry(
+        "dais.cli.ssh.config:ssh_config",
+        "Write hosts for your running jobs, or those that you name, into ~/.ssh/config: `ssh train.dais` works then.",
+    ),
     "ssh-key": Entry(
         "dais.cli.ssh.keys:ssh_key",
         "Add, list and remove the public keys by which you reach your jobs through SSH.",
