@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from dais.wire.answers import JobDetail
-from tests.support.installation import Installation
+from tests.support.installation import Installation, installation
 from tests.support.reaching import Browser, Door, door, read_all, read_until, run_app, seen_headers
 from tests.support.supervisor import until
 
@@ -214,3 +214,26 @@ def test_a_server_that_comes_back_has_the_same_addresses_and_cookies(own: Instal
     own.start()
     until(lambda: app.ask("GET", "/").status == 200, "the app is reached again")
     assert browser.request("GET", app.url).status == 200
+
+
+def test_without_wildcard_names_each_app_has_a_port_of_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = taken.getsockname()[1]
+    with installation(settings={"DAIS_PROXY_PORTS": f"{first}-{first + 1}"}) as running:
+        job = run_app(running)
+        app = door(running, job)
+        assert app.url == f"http://localhost:{first}/"
+        assert json.loads(app.ask("GET", "/x").body)["path"] == "/x"
+        assert Door(running, app.url).ask("GET", "/").status == 401
+        browser = Browser(running)
+        browser.sign_in()
+        answer = browser.go(f"{app.url}some/page")
+        assert (answer.status, json.loads(answer.body)["path"]) == (200, "/some/page")
+        assert "cookie" not in seen_headers(answer)
+        prefix = f"app-{job.id[-8:]}-8080."
+        assert app.ask("GET", "/raw/cookies").headers["set-cookie"] == f"{prefix}mine=1; Path=/; HttpOnly"
+        shown = app.ask("GET", "/", headers={"Cookie": f"dais_session=s; {prefix}mine=1; app-x.mine=2"})
+        assert seen_headers(shown)["cookie"] == "mine=1"
+        running.kill()
+        running.start()
+        until(lambda: app.ask("GET", "/").status == 200, "it is reached again")

@@ -112,6 +112,8 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
         app.services.blobs.check()
         app.services.url = server.public_url.rstrip("/") or info.url
         app.notifier.base_url = app.notifier.base_url or app.services.url
+        if app.proxy.ports is not None:
+            app.proxy.ports.host = host
         held.enter_context(listening(app.services, host, loaded["bulk"]))
         if problem := app.ssh.listen(host):
             log.warning("the SSH gateway is reached through the API alone: %s", problem)

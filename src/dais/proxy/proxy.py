@@ -24,6 +24,7 @@ from dais.proxy.http.heads import RequestHead
 from dais.proxy.http.onward import Onward
 from dais.proxy.http.upstream import Pool
 from dais.proxy.pages import Answer, redirect, refusal
+from dais.proxy.ports import Ports
 from dais.proxy.settings import ProxySettings
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class Proxy:
         self.grants.public = settings.public
         self.pool = Pool(compute.dial, settings.app_connections)
         self.clients: set[Client] = set()
+        first, _, last = settings.ports.partition("-")
+        self.ports = Ports(db, (int(first), int(last)), self._arrived) if settings.ports else None
         self._suffix = f".job.{settings.domain}".encode()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -80,6 +83,8 @@ class Proxy:
 
     async def start(self) -> None:
         """Begin to look after what is open."""
+        if self.ports is not None:
+            await self.ports.start()
         self._tasks = [
             asyncio.create_task(self._sweep(), name="connections to apps"),
             asyncio.create_task(self.grants.watch(), name="who may reach apps"),
@@ -87,6 +92,8 @@ class Proxy:
 
     async def stop(self) -> None:
         """Cut everything."""
+        if self.ports is not None:
+            await self.ports.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -105,6 +112,12 @@ class Proxy:
         if len(self.clients) >= self.settings.connections:
             self._make_room()
         return Client(self, offer.transport, None, offer.release)
+
+    def _arrived(self, transport: asyncio.Transport, place: Place) -> None:
+        """A connection to a port of an app's own."""
+        if len(self.clients) >= self.settings.connections:
+            self._make_room()
+        transport.set_protocol(Client(self, transport, place, lambda: None))
 
     def _make_room(self) -> None:
         """There are as many connections as may be: the one that has been idle longest goes."""
@@ -125,8 +138,16 @@ class Proxy:
 
     async def url(self, work: Work, target: str) -> str:
         """The address of an app of a running job, for whoever may reach it; it ends with a slash."""
-        found: str = await self._db.read(self._address, work.job_id, target)
-        return found
+        return await self._url_of(work.job_id, target)
+
+    async def _url_of(self, job_id: str, target: str) -> str:
+        if self.ports is None:
+            found: str = await self._db.read(self._address, job_id, target)
+            return found
+        port = await self.ports.open(Place(job_id=job_id, target=target))
+        if self.settings.ports_url:
+            return self.settings.ports_url.replace("{port}", str(port)) + "/"
+        return f"http://{urlsplit(self._url()).hostname}:{port}/"
 
     def _address(self, uow: UnitOfWork, job_id: str, target: str) -> str:
         row, _ = placed_job(uow, Place(job_id=job_id))
@@ -143,18 +164,17 @@ class Proxy:
         `state` is what the app's origin gave it; without one it is sent there to get it. Raises NotFound, Forbidden.
         """
 
-        def verb(uow: UnitOfWork) -> tuple[str, str]:
+        def verb(uow: UnitOfWork) -> tuple[str, str, str]:
             row, target = placed_job(uow, place)
             try:
                 find_job(uow, actor, row.id, action=self.grants.action_of(target, None))
             except NotFound:
                 raise NotFound("no job has this address, or none that you may see", code="no-such-app") from None
-            address = self._address(uow, row.id, target)
-            if _state.fullmatch(state) is None:
-                return address, ""
-            return address, new_ticket(uow, row.id, session_id, state)
+            ticket = new_ticket(uow, row.id, session_id, state) if _state.fullmatch(state) else ""
+            return row.id, target, ticket
 
-        address, ticket = await self._db.write(verb)
+        job_id, target, ticket = await self._db.write(verb)
+        address = await self._url_of(job_id, target)
         after = inside(after)
         if not ticket:
             return f"{address[:-1]}{after}"
