@@ -268,7 +268,7 @@ def test_a_block_in_the_configuration_of_ssh_is_ours_and_the_rest_stays(
     assert place.read_text() == before
 
 
-def test_a_certificate_that_has_expired_or_that_others_signed_is_refused(
+def test_a_certificate_that_others_signed_or_changed_is_refused(
     laptop: Laptop, dais: Installation, tmp_path: Path
 ) -> None:
     key = new_key(tmp_path / "k")
@@ -286,6 +286,18 @@ def test_a_certificate_that_has_expired_or_that_others_signed_is_refused(
     assert laptop.ssh("train", "echo in", key=key).returncode == 255
     certificate.write_text(answer.json["certificate"].replace("AAAA", "AAAB", 1) + "\n")
     assert laptop.ssh("train", "echo in", key=key).returncode == 255
+
+
+def test_a_port_that_another_program_has_stops_nothing(laptop: Laptop) -> None:
+    with installation(settings={"DAIS_SSH_PORT": str(laptop.about["port"])}) as other:
+        job = other.submit("sleep", "1000")
+        other.wait_running(job)
+        told = other.ask("GET", "/v1/ssh").json
+        assert told["port"] is None
+        assert "another program has it" in told["problem"]
+        assert "reached through the API alone" in other.log()
+        done = other.dais("ssh", "--last", "--", "cat", stdin=b"x" * 100_000)
+        assert (done.returncode, done.stdout) == (0, b"x" * 100_000), done.stderr
 
 
 # -- who is not let in -------------------------------------------------------------------------------------------

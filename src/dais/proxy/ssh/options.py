@@ -13,6 +13,9 @@ from dais.proxy.ssh.settings import SshSettings
 WINDOW = 2 << 20
 """Bytes of one channel that are under way: what waits for a slow reader is never more."""
 
+CIPHERS = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes256-ctr", "aes192-ctr", "aes128-ctr"]
+"""Every client has one of these. ChaCha20, which OpenSSH would choose first, is half as fast in Python."""
+
 
 async def make_options(host_key: asyncssh.SSHKey, settings: SshSettings) -> Any:
     """asyncssh's options for every connection."""
@@ -37,4 +40,5 @@ async def make_options(host_key: asyncssh.SSHKey, settings: SshSettings) -> Any:
         keepalive_count_max=3,
         window=WINDOW,
         compression_algs=["none"],
+        encryption_algs=CIPHERS,
     )
