@@ -61,6 +61,7 @@ _kinds = {
     "uploads": "upload",
     "aliases": "alias",
     "registries": "registry",
+    "ports": "n",
 }
 """What a placeholder means, by the word before it."""
 

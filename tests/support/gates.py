@@ -156,6 +156,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}/logs/stream": Call(),
     "GET /v1/jobs/{ref}/partial": Call(),
     "GET /v1/jobs/{ref}/metrics": Call(),
+    "WEBSOCKET /v1/jobs/{ref}/ports/{port}": Call(),
     "POST /v1/jobs/{ref}/retry": Call(needs="job:get group:get"),
     "POST /v1/jobs/{ref}/reproduce": Call(body={}, needs="job:get group:get"),
     "GET /v1/jobs/{ref}/reproduction": Call(),

@@ -14,6 +14,7 @@ from typing import Any, cast
 import uvicorn
 
 from dais.api.taking import Doorway, Taker
+from dais.api.websocket import WebSocket
 from dais.kit.errors import Invalid, Unavailable
 
 BACKLOG = 2048
@@ -92,7 +93,7 @@ class Server(uvicorn.Server):
                 app,
                 loop="none",
                 http=cast(Any, partial(Doorway, takers=tuple(takers))),
-                ws="websockets-sansio",
+                ws=WebSocket,
                 ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",

@@ -37,6 +37,7 @@ from dais.sdk.following import follow_log, wait_for
 from dais.sdk.job_answers import Checked, Usage
 from dais.sdk.job_doors import JobDoorsApi
 from dais.sdk.pages import pages
+from dais.sdk.port_forward import AsyncPortForwarding, PortForwarding
 from dais.sdk.reproducing import ReproducingApi
 from dais.sdk.specs import make_spec
 from dais.sdk.storing import store_answer
@@ -297,7 +298,7 @@ class JobsApi(JobDoorsApi, ReproducingApi):
         return Request(method, f"/v1/jobs/{quoted(ref)}{below}", asked, body=body, repeatable=repeatable)
 
 
-class Jobs(JobsApi, Blocking):
+class Jobs(JobsApi, PortForwarding, Blocking):
     """Jobs, blocking."""
 
     def open_exec(
@@ -334,7 +335,7 @@ class Jobs(JobsApi, Blocking):
         copy_from_job(self, ref, remote, Path(local), note)
 
 
-class AsyncJobs(JobsApi, Asynchronous):
+class AsyncJobs(JobsApi, AsyncPortForwarding, Asynchronous):
     """Jobs, on asyncio."""
 
     async def open_exec(

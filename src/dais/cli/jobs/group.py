@@ -25,6 +25,9 @@ COMMANDS: dict[str, Entry] = {
     "expose": Entry(
         "dais.cli.jobs.doors:expose", "Open a port of a job to everybody, without any token, or close it again."
     ),
+    "port-forward": Entry(
+        "dais.cli.jobs.port_forward:port_forward", "Reach TCP ports of a running job through ports of this machine."
+    ),
     "cp": Entry("dais.cli.jobs.copy:cp", "Copy files into or out of a running job."),
     "partial": Entry(
         "dais.cli.jobs.partial:partial",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
 from dais.engines.contract.launch import Terminal
 from dais.engines.contract.status import Handle
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 @runtime_checkable
@@ -122,12 +124,12 @@ class ByteStream(Protocol):
 
 @runtime_checkable
 class Detachable(Protocol):
-    """Streams below which there is a transport that carries nothing else: who wants to be quick uses that."""
+    """A ByteStream that is a connection of asyncio, and can be had as such: what carries much goes without a reader."""
 
-    def detach(self) -> tuple[asyncio.Transport, bytes]:
-        """The transport, to be given another protocol at once, and what had come of it already.
+    def detach(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes, bool]:
+        """Let `protocol` have what comes: the transport, its reading paused, what has come, and whether that is all.
 
-        The stream is of no more use, but must be kept as long as the transport: with it the transport would be closed.
+        The stream is only good for `close` after that, and is kept as long as the connection.
         """
         ...
 

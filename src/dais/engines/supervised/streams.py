@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 
 from dais.node.streams import CHUNK, part, read_part
 
 
 class _Stream:
-    """A connection to a port, by a socket of any kind."""
+    """What asyncio's streams have."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -33,12 +33,25 @@ class _Stream:
 
 
 class PlainStream(_Stream):
-    """One whose socket carries nothing but what the two ends say."""
+    """A connection to a port, by a socket of any kind."""
 
-    def detach(self) -> tuple[asyncio.Transport, bytes]:
-        came = bytes(self._reader._buffer)  # type: ignore[attr-defined]
-        self._reader._buffer.clear()  # type: ignore[attr-defined]
-        return cast(asyncio.Transport, self._writer.transport), came
+    _detached = False
+
+    def detach(self, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes, bool]:
+        """As `Detachable`."""
+        transport, held = cast(asyncio.Transport, self._writer.transport), cast(Any, self._reader)
+        transport.pause_reading()
+        # asyncio has no public way to hand over what a reader holds.
+        waiting, ended = bytes(held._buffer), bool(held._eof)
+        transport.set_protocol(protocol)
+        self._detached = True
+        return transport, waiting, ended
+
+    async def close(self) -> None:
+        if self._detached:
+            self._writer.close()  # its end is told to the other protocol
+        else:
+            await super().close()
 
 
 class PartStream(_Stream):

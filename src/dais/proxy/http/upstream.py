@@ -55,9 +55,10 @@ class Upstream(asyncio.Protocol):
     def _transport_of(self, stream: ByteStream) -> asyncio.Transport:
         if not isinstance(stream, Detachable):
             return cast(asyncio.Transport, Adapted(stream, self))
-        transport, self._held = stream.detach()
-        transport.set_protocol(self)
-        if not transport.is_reading():
+        transport, self._held, ended = stream.detach(self)
+        if ended:
+            transport.abort()
+        else:
             transport.resume_reading()
         return transport
 
