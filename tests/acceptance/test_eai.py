@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.eai import Shell, shell
+from tests.support.eai import Shell, forwarded, shell, toolkit
 from tests.support.installation import Installation
+from tests.support.needs import needs_program
+from tests.support.supervisor import until
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,104 @@ def test_how_to_delete_directories_in_a_data(joe: Shell) -> None:
     assert joe(f"eai data content ls {name} --field name --no-header").splitlines() == [".DS_Store"]
     joe(f"eai data content rm {name} .")
     assert joe(f"eai data content ls {name} --no-header") == ""
+    joe(f"eai job kill {job}")
+
+
+JOB = """\
+image: registry.console.elementai.com/acme.joe/jupyter
+data:
+- acme.joe.home:/home/toolkit
+interactive: true
+command:
+- /tk/bin/start.sh
+- /bin/bash
+- -c
+- jupyter notebook --ip=0.0.0.0 --port=8080 --no-browser --NotebookApp.token='' --NotebookApp.custom_display_url=https://${EAI_JOB_ID}.job.console.elementai.com --NotebookApp.disable_check_xsrf=True --NotebookApp.allow_origin='*'
+"""  # noqa: E501
+
+REMOTE_ENV = """\
+image: registry.console.elementai.com/org.acme/python_env
+interactive: true
+command:
+- /tk/bin/start.sh
+- /bin/bash
+- -c
+- jupyter notebook --ip=0.0.0.0 --port=8080 --no-browser --NotebookApp.token='' --NotebookApp.custom_display_url=https://${EAI_JOB_ID}.job.console.elementai.com --NotebookApp.disable_check_xsrf=True --NotebookApp.allow_origin='*'
+resources:
+  cpu: 4
+  mem: 8
+  gpu: 0
+"""  # noqa: E501
+
+HELLO_WORLD = """\
+import os
+print("Working dir: ", os.getcwd())
+# We can import pytorch now!
+import torch
+print('Torch random', torch.ones([1, 3, 3]).shape)
+print("Torch lib location", torch.__file__)
+"""
+
+
+def with_image(joe: Shell, document: str, image: str) -> str:
+    """A job's file with `host` for its image; what the image has in /tk is mounted there."""
+    if joe.run("eai data get acme.joe.tk").returncode:
+        toolkit(joe.home / "tk")
+        joe("eai data new acme.joe.tk ./tk")
+    return document.replace(image, "host")
+
+
+def wait_sshd(joe: Shell, port: int) -> None:
+    needs_program("/usr/sbin/sshd", "openssh-server")
+    until(lambda: joe.run(f"ssh {joe.ssh} -p {port} toolkit@localhost true").returncode == 0, "the job's sshd answers")
+
+
+def test_how_to_develop_in_a_running_job(joe: Shell) -> None:
+    joe('HOME_DATA_NAME="acme.joe.home"; eai data new $HOME_DATA_NAME')
+    assert "already exists" in joe.refused("eai data new acme.joe.home")
+    joe("ssh-keygen -q -t ed25519 -N '' -f id && mkdir -p home/.ssh && cp id.pub home/.ssh/authorized_keys")
+    joe("eai data push acme.joe.home ./home")
+    written = with_image(joe, JOB, "registry.console.elementai.com/acme.joe/jupyter")
+    (joe.home / "job.yml").write_text(written)
+    joe("eai job submit -f job.yml -d acme.joe.tk:/tk:ro")
+    job = joe.running()
+    with forwarded(joe, 2222) as port:
+        wait_sshd(joe, port)
+        assert joe(f"ssh {joe.ssh} -p {port} toolkit@localhost 'whoami; echo $HOME'").split()[0] in ("dais", "toolkit")
+        config = "Host localhost\nForwardAgent yes\nPort 2222\nUser toolkit\n".replace("2222", str(port))
+        (joe.home / "config.ssh").write_text(config)
+        joe(f"ssh -F config.ssh {joe.ssh} localhost 'echo changed > /home/toolkit/code'")
+        assert joe(f"eai job exec {job} -- cat /home/toolkit/code") == "changed\n"
+        with forwarded(joe, 8080) as web:
+            until(lambda: joe.run(f"curl -sf http://localhost:{web}/").returncode == 0, "jupyter answers")
+        joe("eai job kill --last")
+        joe.ended(job)
+        until(
+            lambda: joe.run(f"ssh {joe.ssh} -p {port} toolkit@localhost true").returncode != 0, "the way in has ended"
+        )
+
+
+def test_how_to_run_pycharm(joe: Shell) -> None:
+    (joe.home / "remote-env.yml").write_text(
+        with_image(joe, REMOTE_ENV, "registry.console.elementai.com/org.acme/python_env")
+    )
+    (joe.home / "hello-world.py").write_text(HELLO_WORLD)
+    mounts = "-d acme.joe.tk:/tk:ro -d acme.joe.home:/home/toolkit"
+    joe(f"eai job submit -f remote-env.yml --cpu 0.5 --mem 0.25 {mounts}")
+    job = joe.running()
+    assert "rror" not in joe("eai job logs").replace("errors", "")
+    project = "/tmp/pycharm_project_480"
+    with forwarded(joe, 2222) as port:
+        there = f"ssh {joe.ssh} -p {port} toolkit@localhost"
+        wait_sshd(joe, port)
+        joe(f"{there} 'mkdir {project} && cat > {project}/hello-world.py' < hello-world.py")
+        joe(f"{there} 'cat > {project}/torch.py' < tk/torch.py")
+        said = joe(f"{there} 'cd {project} && /opt/dais/bin/python3 -u {project}/hello-world.py'")
+    assert said.splitlines() == [
+        "Working dir:  /tmp/pycharm_project_480",
+        "Torch random torch.Size([1, 3, 3])",
+        "Torch lib location /tmp/pycharm_project_480/torch.py",
+    ]
     joe(f"eai job kill {job}")
 
 

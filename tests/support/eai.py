@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,11 @@ class Shell:
     token: str
     name: str
     id: str
+
+    @property
+    def ssh(self) -> str:
+        """What OpenSSH is told beside a line of the guides: whose key, and that every host is new."""
+        return f"-i {self.home / 'id'} -oIdentitiesOnly=yes -oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null"
 
     def environment(self, **more: str) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("DAIS_", "EAI_"))}
@@ -104,3 +110,35 @@ def shell(place: Installation, directory: Path, name: str, *, administrator: boo
     program.write_text(f'#!/bin/sh\nPYTHONPATH={source} exec {sys.executable} -m dais.eai "$@"\n')
     program.chmod(0o755)
     return Shell(home, place.url, secret, name, user.id)
+
+
+@contextmanager
+def forwarded(of: Shell, remote: int) -> Iterator[int]:
+    """`eai job port-forward --last REMOTE`, at a free port of this machine, for others may want the same."""
+    with of.beside(f"eai job port-forward --last --json 0:{remote}") as forward:
+        assert forward.stdout is not None
+        line = forward.stdout.readline()
+        assert line, forward.communicate()[1].decode()
+        yield int(json.loads(line)["port"])
+
+
+def toolkit(place: Path) -> None:
+    """What stands in for the directory /tk of the images that the guides build: an sshd, a jupyter, a torch."""
+    (place / "bin").mkdir(parents=True)
+    start = place / "bin" / "start.sh"
+    start.write_text(
+        "#!/bin/bash\n"
+        "ssh-keygen -q -t ed25519 -N '' -f /tmp/host\n"
+        "/usr/sbin/sshd -D -f /dev/null -oPort=2222 -oListenAddress=127.0.0.1 -oHostKey=/tmp/host -oPidFile=none "
+        "-oUsePAM=no -oStrictModes=no -oAuthorizedKeysFile=/home/toolkit/.ssh/authorized_keys -E /tmp/sshd.log &\n"
+        "export PATH=/tk/bin:$PATH\n"
+        'exec "$@"\n'
+    )
+    jupyter = place / "bin" / "jupyter"
+    jupyter.write_text("#!/bin/sh\nexec python3 -m http.server --bind 127.0.0.1 8080\n")
+    for program in (start, jupyter):
+        program.chmod(0o755)
+    (place / "torch.py").write_text(
+        "class Size(list):\n    __repr__ = lambda self: f'torch.Size({list(self)})'\n"
+        "class ones:\n    def __init__(self, shape): self.shape = Size(shape)\n"
+    )

@@ -237,7 +237,8 @@ class Plan:
         root = "" if spec.root == "host" else spec.root
         shell = "/bin/bash" if os.path.exists(f"{root}/bin/bash") else "/bin/sh"
         self._etc_file("passwd", f"root:x:0:0:root:/root:/usr/sbin/nologin\n"
-                       f"dais:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n")  # fmt: skip
+                       f"dais:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n"
+                       f"toolkit:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n")  # fmt: skip
         self._etc_file("group", f"root:x:0:\ndais:x:{self._gid}:\n")
         hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n"
         if spec.network == "internet":

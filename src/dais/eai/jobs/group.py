@@ -15,6 +15,9 @@ COMMANDS: dict[str, Entry] = {
     "logs": Entry("dais.eai.jobs.logs:logs", "Print what a job printed."),
     "log": Entry("dais.eai.jobs.logs:logs", "The same as `eai job logs`.", alias_of="logs"),
     "exec": Entry("dais.eai.jobs.inside:execute", "Run a command inside a running job."),
+    "port-forward": Entry(
+        "dais.eai.jobs.inside:port_forward", "Reach TCP ports of a running job through ports of this machine."
+    ),
     "kill": Entry("dais.eai.jobs.steer:kill", "End jobs."),
     "retry": Entry("dais.eai.jobs.steer:retry", "Run finished jobs again, as their next runs."),
     "set": Entry("dais.eai.jobs.steer:set_", "Change a job's name, tags or bid."),
