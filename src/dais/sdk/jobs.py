@@ -149,8 +149,8 @@ class JobsApi(JobDoorsApi, ReproducingApi):
     @operation
     def check(self, spec: JobSpec) -> Flow[Checked]:
         """What `submit` would do, without doing it: every name is looked up. Raises as `submit`."""
-        spec = make_spec(spec, {}, {}, self._client.account)
-        request = Request("POST", "/v1/jobs", {"dry_run": True}, body=msgspec.json.encode(spec), repeatable=True)
+        body = msgspec.json.encode(make_spec(spec, {}, {}, self._client.account))
+        request = Request("POST", "/v1/jobs", {"dry_run": True}, body=body, repeatable=True)
         return (yield from self.call(request, Checked))
 
     @operation
@@ -181,12 +181,11 @@ class JobsApi(JobDoorsApi, ReproducingApi):
         case. `type`: "batch", … . `group`: of resources. `tag`: "key" or "key=value". `since`: an RFC 3339 time; jobs
         that are alive are listed all the same.
         """
-        states = state if state is None or isinstance(state, str) else ",".join(state)
         query: Query = {
             "me": me or None,
             "account": account,
             "owner": owner,
-            "state": states,
+            "state": state if state is None or isinstance(state, str) else ",".join(state),
             "name": name,
             "text": text,
             "type": type,
@@ -255,8 +254,8 @@ class JobsApi(JobDoorsApi, ReproducingApi):
         """
         query = _log_query(tail, since, stream, run)
         if follow:
-            following = follow_log(self, self._request("GET", ref, "/logs/stream", query), ending=False)
-            yield from cast(Items[LogFrame], following)
+            request = self._request("GET", ref, "/logs/stream", query)
+            yield from cast(Items[LogFrame], follow_log(self, request, ending=False))
             return
         cursor: str | None = None
         while True:
