@@ -238,6 +238,7 @@ def test_how_to_redirect_stdout_and_stderr_to_a_file(joe: Shell) -> None:
 def test_how_to_run_a_shell_image(joe: Shell) -> None:
     joe("eai job submit -- bash -c 'while true; do sleep 60; done;'")
     job = joe.running()
+    assert joe("eai job info --last --field accessUrl").startswith("http")
     assert joe("eai job exec --last -- bash", b"echo $EAI_JOB_ID; exit\n").strip() == job
     joe("eai job kill --last")
 

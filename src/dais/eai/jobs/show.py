@@ -12,7 +12,7 @@ from dais.cli.jobs.references import one_job
 from dais.cli.jobs.show import MOST, instant
 from dais.cli.output import Output, with_output_of
 from dais.eai.jobs.submit import COLUMNS
-from dais.wire.eai import Job, job_document, select_states, shown_job
+from dais.wire.eai import PORT, Job, job_document, select_states, shown_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,9 +106,20 @@ def info(client: Client, output: Output, ref: str, job_spec: bool) -> None:
     if job_spec:
         click.echo(dump_document(job_document(job.spec)), nl=False)
     elif output.for_people:
-        click.echo(dump_document(_known(msgspec.to_builtins(shown_job(job)))), nl=False)
+        click.echo(dump_document(_known(msgspec.to_builtins(_reached(client, job)))), nl=False)
     else:
-        output.one(shown_job(job), COLUMNS)
+        output.one(_reached(client, job), COLUMNS)
+
+
+def _reached(client: Client, job: answers.JobDetail) -> Job:
+    """The job, with the address of its port 8080 while it runs."""
+    from dais.sdk.errors import DaisError
+
+    try:
+        url = client.jobs.address(job.id, PORT).url if job.state == "RUNNING" else None
+    except DaisError:  # it has just ended, or this server reaches no apps
+        url = None
+    return shown_job(job, url)
 
 
 def _states(text: str | None) -> tuple[list[str], set[str] | None]:
