@@ -171,6 +171,19 @@ def test_how_to_run_pycharm(joe: Shell) -> None:
     joe(f"eai job kill {job}")
 
 
+def test_how_to_run_a_python_server_in_toolkit(joe: Shell) -> None:
+    joe("eai job submit --restartable --bid 9999 -- python3 -m http.server --bind 127.0.0.1 8080")
+    job = joe.running()
+    joe("eai role new acme.joe.job_access")
+    joe(f'eai role policy new acme.joe.job_access "job:get@"$(eai job get --field urn {job})')
+    key = joe("eai role key new acme.joe.job_access --field secret").strip()
+    url = joe(f"eai job info {job} --field accessUrl").strip()
+    call = f"curl -s -o /dev/null -w '%{{http_code}}' -H 'Authorization: Bearer {key}' {url}"
+    until(lambda: joe(call) == "200", "the server answers with the key")
+    assert joe(call.replace(key, "dais_role_nobodys")) in ("401", "403", "404")
+    joe(f"eai job kill {job}")
+
+
 def test_how_to_manage_access(joe: Shell, shared: Installation, homes: Path) -> None:
     organization, user = joe("eai user get --field urn").strip().split(":user:")
     assert user == joe.id
