@@ -12,7 +12,6 @@ from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource
 from dais.sdk.pages import whole
 from dais.sdk.profiles import Access, find_access
 from dais.sdk.target import Target
-from dais.sdk.transport import AsyncTransport, BlockingTransport
 from dais.wire.answers import Me, Node, SignInLink, Version
 from dais.wire.meta import Meta
 
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from dais.sdk.ssh_keys import AsyncSshKeys, SshKeys
     from dais.sdk.teams import AsyncTeams, Teams
     from dais.sdk.templates import AsyncTemplates, Templates
+    from dais.sdk.transport import AsyncTransport, BlockingTransport
     from dais.sdk.users import AsyncUsers, Users
 
 R = TypeVar("R")
@@ -155,7 +155,14 @@ class Client(ClientApi, Blocking):
         self.account = self.access.account
         self.patience = patience
         self.on_wait = on_wait
-        self.transport = BlockingTransport(_target(self.access))
+        self.target = _target(self.access)
+
+    @cached_property
+    def transport(self) -> BlockingTransport:
+        """What requests go through, made for the first of them: a command in a job needs none."""
+        from dais.sdk.transport import BlockingTransport
+
+        return BlockingTransport(self.target)
 
     def run(self, flow: Flow[R]) -> R:
         """Run an operation that was described as a flow."""
@@ -166,7 +173,8 @@ class Client(ClientApi, Blocking):
         return self.transport.iterate(flow)
 
     def close(self) -> None:
-        self.transport.close()
+        if "transport" in vars(self):
+            self.transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -224,7 +232,14 @@ class AsyncClient(ClientApi, Asynchronous):
         self.account = self.access.account
         self.patience = patience
         self.on_wait = on_wait
-        self.transport = AsyncTransport(_target(self.access))
+        self.target = _target(self.access)
+
+    @cached_property
+    def transport(self) -> AsyncTransport:
+        """As Client's."""
+        from dais.sdk.transport import AsyncTransport
+
+        return AsyncTransport(self.target)
 
     async def run(self, flow: Flow[R]) -> R:
         """Run an operation that was described as a flow."""
@@ -240,7 +255,8 @@ class AsyncClient(ClientApi, Asynchronous):
         return Client(access.url, access.token, account=self.account, patience=self.patience, on_wait=self.on_wait)
 
     async def close(self) -> None:
-        await self.transport.close()
+        if "transport" in vars(self):
+            await self.transport.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +13,16 @@ import msgspec
 
 from dais.sdk.errors import BadAnswer, Conflict, DaisError, Invalid, NotFound, Unreachable, from_response
 from dais.sdk.target import CONNECT_TIMEOUT, Target, is_loopback
-from dais.sdk.transport import root_words
+from dais.sdk.websocket import MAX_MESSAGE, Closed, open_websocket
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection as AsyncConnection
-    from websockets.sync.client import ClientConnection
+
+    from dais.sdk.websocket import Socket
 
 STDIN, EOF, RESIZE, SIGNAL = 0, 1, 2, 3
 READY, STDOUT, STDERR, EXIT = 0, 1, 2, 3
 CHUNK = 64 << 10
-MAX_MESSAGE = 16 << 20
 
 _refusals: dict[str, type[DaisError]] = {"not-running": Conflict, "no-such-job": NotFound}
 
@@ -91,16 +90,14 @@ class ExecSession(_Codec):
     Sending may happen in another thread than iterating. Closing it before the end ends the command.
     """
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: Socket) -> None:
         self._connection = connection
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        from websockets.exceptions import ConnectionClosed
-
         while self.exit_code is None:
             try:
                 item = self.take(self._connection.recv())
-            except ConnectionClosed as error:
+            except Closed as error:
                 raise _broken() from error
             if item is not None:
                 yield item
@@ -132,11 +129,9 @@ class ExecSession(_Codec):
         self.close()
 
     def _send(self, kind: int, payload: bytes = b"") -> None:
-        from websockets.exceptions import ConnectionClosed
-
         try:
             self._connection.send(bytes((kind,)) + payload)
-        except ConnectionClosed:
+        except Closed:
             return  # it has ended; whoever iterates is told how
 
 
@@ -202,19 +197,15 @@ def open_exec(
     account: str | None,
 ) -> ExecSession:
     """Connect and start the command. Raises NotFound, Conflict, Invalid, Unreachable."""
-    from websockets.exceptions import ConnectionClosed, InvalidHandshake
-    from websockets.sync.client import connect
-
     first = _first_message(argv, env, workdir, pty)
     try:
-        address = _address(target, ref, account)
-        session = ExecSession(connect(address, **_options(target, address)))
-    except (InvalidHandshake, OSError) as error:
-        raise _refused(target, error) from error
+        session = ExecSession(open_websocket(target, _path(ref, account)))
+    except OSError as error:
+        raise _unreachable(target, error) from error
     try:
         session._connection.send(first)
         session.accept(session._connection.recv())
-    except ConnectionClosed as error:
+    except Closed as error:
         raise _broken() from error
     except BaseException:
         session.close()
@@ -237,8 +228,7 @@ async def open_exec_async(
 
     first = _first_message(argv, env, workdir, pty)
     try:
-        address = _address(target, ref, account)
-        session = AsyncExecSession(await connect(address, **_options(target, address)))
+        session = AsyncExecSession(await connect(**_options(target, _path(ref, account))))
     except (InvalidHandshake, OSError) as error:
         raise _refused(target, error) from error
     try:
@@ -309,23 +299,23 @@ def _size(rows: int, cols: int) -> bytes:
     return msgspec.json.encode({"rows": rows, "cols": cols})
 
 
-def _address(target: Target, ref: str, account: str | None) -> str:
-    scheme, _, rest = target.url.partition("://")
+def _path(ref: str, account: str | None) -> str:
     query = f"?account={quote(account, safe='')}" if account else ""
-    return f"{'wss' if scheme == 'https' else 'ws'}://{rest}/v1/jobs/{quote(ref, safe='')}/exec{query}"
+    return f"/v1/jobs/{quote(ref, safe='')}/exec{query}"
 
 
-def _options(target: Target, address: str) -> dict[str, Any]:
-    parts = urlsplit(address)
+def _options(target: Target, path: str) -> dict[str, Any]:
+    """For the `websockets` library."""
+    scheme, _, rest = target.url.partition("://")
     options: dict[str, Any] = {
-        "additional_headers": target.credentials("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path),
+        "uri": f"{'wss' if scheme == 'https' else 'ws'}://{rest}{path}",
+        "additional_headers": target.credentials("GET", path),
         "max_size": MAX_MESSAGE,
         "compression": None,
         "open_timeout": CONNECT_TIMEOUT * 2,
+        "ping_interval": None,  # whoever does not read cannot answer in time, and has not died
     }
-    if parts.scheme == "wss":
-        options["ssl"] = ssl.create_default_context()
-    if is_loopback(parts.hostname or ""):
+    if is_loopback(urlsplit(target.url).hostname or ""):
         options["proxy"] = None
     return options
 
@@ -336,8 +326,12 @@ def _refused(target: Target, error: Exception) -> DaisError:
     if isinstance(error, InvalidStatus):
         headers = {name.lower(): value for name, value in error.response.headers.raw_items()}
         return from_response(error.response.status_code, bytes(error.response.body or b""), headers)
+    return _unreachable(target, error)
+
+
+def _unreachable(target: Target, error: Exception) -> DaisError:
     return Unreachable(
-        f"{target.url} is not reachable ({root_words(error)})",
+        f"{target.url} is not reachable ({error})",
         sent=False,
         hint="is it up? start it with `dais up`, or check DAIS_URL",
     )

@@ -29,6 +29,7 @@ from dais.sdk.errors import BadAnswer, DaisError, TooMany, Unavailable, Unreacha
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
+    from dais.sdk.target import Target
     from dais.sdk.transport import AsyncTransport, BlockingTransport
 
 P = ParamSpec("P")
@@ -206,14 +207,20 @@ class Core(Protocol):
 
 
 class BlockingCore(Core, Protocol):
-    transport: BlockingTransport
+    target: Target
+
+    @property
+    def transport(self) -> BlockingTransport: ...
 
     def run(self, flow: Flow[R]) -> R: ...
     def iterate(self, flow: Items[T]) -> Iterator[T]: ...
 
 
 class AsyncCore(Core, Protocol):
-    transport: AsyncTransport
+    target: Target
+
+    @property
+    def transport(self) -> AsyncTransport: ...
 
     def blocking(self) -> Client: ...
     async def run(self, flow: Flow[R]) -> R: ...
@@ -248,7 +255,7 @@ class Resource:
     @property
     def address(self) -> str:
         """Where the API is reached."""
-        url: str = self._client.transport.target.url
+        url: str = self._client.target.url
         return url
 
     def tell(self, message: str) -> None:

@@ -119,7 +119,7 @@ class AsyncPortForward:
     async def _carry(self, local: socket.socket) -> None:
         """One connection, from its beginning to its end. Nothing is read from it before there is a way on."""
         assert self.job is not None
-        target: Target = self._client.transport.target
+        target: Target = self._client.target
         tunnel = new_tunnel(target)
         path = port_path(self.job.id, self.remote, self._client.account)
         loop = asyncio.get_running_loop()

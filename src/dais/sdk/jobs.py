@@ -310,7 +310,7 @@ class Jobs(JobsApi, PortForwarding, Blocking):
         pty: Terminal | None = None,
     ) -> ExecSession:
         """Start a command inside a running job; a session to talk to it. Raises NotFound, Conflict, Invalid."""
-        return open_exec(self._client.transport.target, ref, argv, env, workdir, pty, self._client.account)
+        return open_exec(self._client.target, ref, argv, env, workdir, pty, self._client.account)
 
     def exec(
         self,
@@ -347,7 +347,7 @@ class AsyncJobs(JobsApi, AsyncPortForwarding, Asynchronous):
         pty: Terminal | None = None,
     ) -> AsyncExecSession:
         """As `Jobs.open_exec`."""
-        return await open_exec_async(self._client.transport.target, ref, argv, env, workdir, pty, self._client.account)
+        return await open_exec_async(self._client.target, ref, argv, env, workdir, pty, self._client.account)
 
     async def exec(
         self,

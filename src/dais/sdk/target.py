@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
-import ssl
 import time
-from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
 
-import httpx2
-
-from dais import __version__
 from dais.wire.signatures import sign
 
 CONNECT_TIMEOUT = 5.0
@@ -31,56 +24,32 @@ class Target:
     token: str | None = field(repr=False)
     token_origin: str = ""
 
-    def options(self) -> dict[str, Any]:
-        """What both httpx2 clients are made with. A machine's own address is never asked for through a proxy."""
-        headers = {"user-agent": f"dais/{__version__}", "accept": "application/json, */*;q=0.5"}
-        pair = self._pair()
-        if self.token and pair is None:
-            headers["authorization"] = f"Bearer {self.token}"
-        url = urlsplit(self.url)
-        near = is_loopback(url.hostname or "")
-        # Reading the authorities takes as long as a command otherwise does; without TLS nobody is trusted.
-        trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if near and url.scheme == "http" else True
-        return {
-            "auth": pair,
-            "base_url": self.url,
-            "headers": headers,
-            "timeout": httpx2.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
-            "trust_env": not near,
-            "verify": trusted,
-            "follow_redirects": False,
-        }
-
     def credentials(self, method: str, raw_path: str) -> dict[str, str]:
         """The headers that say who asks, for a request without a body that is made otherwise (a WebSocket)."""
-        pair = self._pair()
+        pair = self.pair
         if pair is not None:
             return pair.headers(method, raw_path, None)
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
-    def _pair(self) -> PairAuth | None:
+    @property
+    def pair(self) -> Pair | None:
+        """The pair that requests are signed with, where the token is one."""
         access_key, colon, secret = (self.token or "").partition(":")
-        return PairAuth(access_key, secret) if colon else None
+        return Pair(access_key, secret) if colon else None
 
 
-class PairAuth(httpx2.Auth):
-    """Signs each request with a pair; the secret is not sent. A body that is streamed is not covered."""
+@dataclass(frozen=True)
+class Pair:
+    """An access key and its secret, which is not sent."""
 
-    def __init__(self, access_key: str, secret: str) -> None:
-        self._access_key = access_key
-        self._secret = secret
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Add the three headers, and send."""
-        body = request.content if isinstance(request.stream, httpx2.ByteStream) else None
-        request.headers.update(self.headers(request.method, request.url.raw_path.decode("ascii"), body))
-        yield request
+    access_key: str
+    secret: str = field(repr=False)
 
     def headers(self, method: str, raw_path: str, body: bytes | None) -> dict[str, str]:
         """The headers that sign a request now."""
         path, _, query = raw_path.partition("?")
         nonce = secrets.token_urlsafe(16)
-        return sign(self._access_key, self._secret, method, path, query, body, int(time.time()), nonce)
+        return sign(self.access_key, self.secret, method, path, query, body, int(time.time()), nonce)
 
 
 def is_loopback(host: str) -> bool:

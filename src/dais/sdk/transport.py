@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx2
 
+from dais import __version__
 from dais.sdk.errors import DaisError, Invalid, Unreachable
 from dais.sdk.flow import (
     Effect,
@@ -30,7 +33,7 @@ from dais.sdk.flow import (
     Together,
     Work,
 )
-from dais.sdk.target import CONNECT_TIMEOUT, Target
+from dais.sdk.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Pair, Target, is_loopback
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -56,7 +59,7 @@ class BlockingTransport:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._http = httpx2.Client(**target.options())
+        self._http = httpx2.Client(**_options(target))
 
     def close(self) -> None:
         self._http.close()
@@ -158,7 +161,7 @@ class AsyncTransport:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._http = httpx2.AsyncClient(**target.options())
+        self._http = httpx2.AsyncClient(**_options(target))
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -256,6 +259,40 @@ class AsyncTransport:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class PairAuth(httpx2.Auth):
+    """Signs each request with a pair. A body that is streamed is not covered."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Add the three headers, and send."""
+        body = request.content if isinstance(request.stream, httpx2.ByteStream) else None
+        request.headers.update(self._pair.headers(request.method, request.url.raw_path.decode("ascii"), body))
+        yield request
+
+
+def _options(target: Target) -> dict[str, Any]:
+    """What both httpx2 clients are made with. A machine's own address is never asked for through a proxy."""
+    headers = {"user-agent": f"dais/{__version__}", "accept": "application/json, */*;q=0.5"}
+    pair = target.pair
+    if target.token and pair is None:
+        headers["authorization"] = f"Bearer {target.token}"
+    url = urlsplit(target.url)
+    near = is_loopback(url.hostname or "")
+    # Reading the authorities takes as long as a command otherwise does; without TLS nobody is trusted.
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if near and url.scheme == "http" else True
+    return {
+        "auth": PairAuth(pair) if pair is not None else None,
+        "base_url": target.url,
+        "headers": headers,
+        "timeout": httpx2.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
+        "trust_env": not near,
+        "verify": trusted,
+        "follow_redirects": False,
+    }
 
 
 class _Stopped(Exception):

@@ -8,23 +8,17 @@ import os
 import ssl
 from urllib.parse import quote, urlsplit
 
-from dais import __version__
-from dais.sdk.errors import BadAnswer, DaisError, Unreachable, from_response
+from dais.sdk.errors import BadAnswer, DaisError, Unreachable
 from dais.sdk.target import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Target, is_loopback
+from dais.sdk.websocket import check_answer, mask, no_mask, read_head, upgrade
 from dais.wire.tunnel import Tunnel
-from dais.wire.websocket import accept_key
-
-MOST_HEAD = 64 << 10
-"""Bytes of an answer's head, and of the body of a refusal."""
 
 
 def new_tunnel(target: Target) -> Tunnel:
     """A client's end of a connection; give it to `connect`."""
     parts = urlsplit(target.url)
-    # Masks hide what an attacker makes a browser send from proxies that would take it for requests. Where none can
-    # read along there is nothing to hide, and a key of zeros costs nothing.
     hidden = parts.scheme == "https" or is_loopback(parts.hostname or "")
-    return Tunnel(mask=_zeros if hidden else _random)
+    return Tunnel(mask=no_mask if hidden else mask)
 
 
 async def connect(target: Target, path: str, tunnel: Tunnel) -> tuple[asyncio.Transport, bytes]:
@@ -35,16 +29,6 @@ async def connect(target: Target, path: str, tunnel: Tunnel) -> tuple[asyncio.Tr
     parts = urlsplit(target.url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     key = base64.b64encode(os.urandom(16)).decode("ascii")
-    lines = [
-        f"GET {path} HTTP/1.1",
-        f"Host: {parts.netloc.rpartition('@')[2]}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {key}",
-        "Sec-WebSocket-Version: 13",
-        f"User-Agent: dais/{__version__}",
-        *(f"{name}: {value}" for name, value in target.credentials("GET", path).items()),
-    ]
     loop = asyncio.get_running_loop()
     context = ssl.create_default_context() if secure else None
     transport: asyncio.Transport | None = None
@@ -53,7 +37,7 @@ async def connect(target: Target, path: str, tunnel: Tunnel) -> tuple[asyncio.Tr
             transport, answer = await loop.create_connection(
                 _Answer, host, parts.port or (443 if secure else 80), ssl=context
             )
-        transport.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        transport.write(upgrade(target, path, key))
         async with asyncio.timeout(ANSWER_TIMEOUT):
             status, headers, rest = await answer.whole
     except (OSError, TimeoutError) as error:
@@ -64,12 +48,11 @@ async def connect(target: Target, path: str, tunnel: Tunnel) -> tuple[asyncio.Tr
         if transport is not None:
             transport.abort()
         raise
-    if status != 101:
+    try:
+        check_answer(target, status, headers, rest, key)
+    except DaisError:
         transport.abort()
-        raise from_response(status, rest, headers)
-    if headers.get("sec-websocket-accept") != accept_key(key):
-        transport.abort()
-        raise BadAnswer(f"{target.url} does not speak as Dais does: its answer is no WebSocket's", code="bad-answer")
+        raise
     transport.pause_reading()
     transport.set_protocol(tunnel)
     return transport, rest
@@ -106,21 +89,13 @@ class _Answer(asyncio.Protocol):
         self._data += data
         if self.whole.done():
             return
-        head, blank, rest = self._data.partition(b"\r\n\r\n")
-        if not blank:
-            if len(self._data) > MOST_HEAD:
-                self._fail(BadAnswer("the answer has no end", code="bad-answer"))
+        try:
+            found = read_head(self._data)
+        except BadAnswer as error:
+            self._fail(error)
             return
-        first, *lines = head.decode("latin-1").split("\r\n")
-        words = first.split(" ", 2)
-        if len(words) < 2 or not words[0].startswith("HTTP/1.") or not words[1].isdigit():
-            self._fail(BadAnswer(f"{first[:80]!r} is no answer of HTTP", code="bad-answer"))
-            return
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        length = headers.get("content-length", "0")
-        wanted = min(int(length), MOST_HEAD) if length.isdigit() else 0
-        if words[1] == "101" or len(rest) >= wanted:
-            self.whole.set_result((int(words[1]), headers, rest))
+        if found is not None and len(found[2]) >= found[3]:
+            self.whole.set_result(found[:3])
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail(error or ConnectionResetError("it closed the connection before it answered"))
@@ -129,14 +104,3 @@ class _Answer(asyncio.Protocol):
         if not self.whole.done():
             self.whole.set_exception(error)
             self.whole.exception()  # seen here, where nobody may wait any more
-
-
-def _zeros(payload: bytes) -> tuple[bytes, bytes]:
-    return b"\0\0\0\0", payload
-
-
-def _random(payload: bytes) -> tuple[bytes, bytes]:
-    from websockets import frames  # which has chosen the fast one, where it was compiled
-
-    key = os.urandom(4)
-    return key, frames.apply_mask(payload, key)  # type: ignore[attr-defined]
