@@ -97,6 +97,7 @@ FIELDS = {
     "restartable": st.booleans(),
     "bid": st.integers(-(10**9), 10**9),
     "max_run_time": st.none() | st.integers(1, 10**8),
+    "idle_timeout": st.none() | st.integers(0, 10**8),
     "tags": st.dictionaries(st.from_regex(r"[a-z./-]{1,10}", fullmatch=True), _lines, max_size=3),
     "network": st.sampled_from(["none", "internet", "host"]),
     "pty": st.booleans(),

@@ -33,7 +33,7 @@ from dais.app.engines import engine_kinds
 from dais.app.remote import make_remote
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
-from dais.compute import Compute, Notifier, Profiler, Retention
+from dais.compute import Compute, IdleWatch, Notifier, Profiler, Retention
 from dais.data import DataSettings, FolderStore, keep_tidy, open_blobs
 from dais.engines.contract import Engine
 from dais.engines.local import LocalEngine, LocalSettings
@@ -94,7 +94,9 @@ class App:
         )
         loaded = self.services.settings
         profiler = Profiler(self.db, loaded["compute"], loaded["provisioning"])
-        ours = (self.notifier.loop, retention.loop, profiler.loop)
+        idle = IdleWatch(self.db, self.compute, loaded["interactive"])
+        self._tasks.append(asyncio.create_task(idle.run(), name="use of interactive jobs"))
+        ours = (self.notifier.loop, idle.loop, retention.loop, profiler.loop)
         for loop in (outbox.relay(self.db), outbox.purger(self.db), *ours):
             self._tasks.append(asyncio.create_task(_seen(loop), name=loop.name))
         tidying = keep_tidy(self.db, self.services.folders, self.services.settings["data"])

@@ -64,6 +64,7 @@ COMMANDS: dict[str, Entry] = {
         "dais.cli.jobs.reproduce:reproduce", "Run a job again exactly as it was, and compare what comes of it."
     ),
     "env": Entry("dais.cli.env:env", "List, show and remove cached Python environments."),
+    "dotfile": Entry("dais.cli.dotfile:dotfile", "Keep small files in the home of your interactive jobs."),
     "secret": Entry("dais.cli.secret:secret", "Set and remove secrets that jobs are given."),
     "image": Entry("dais.cli.image:image", "List, fetch, build and share the images that jobs start from."),
     "registry": Entry(

@@ -53,6 +53,16 @@ from dais.compute.images.registries import (
     set_registry,
 )
 from dais.compute.inside import program, python_in, run_program
+from dais.compute.interactive.home import (
+    get_dotfile,
+    list_dotfiles,
+    read_dotfile,
+    remove_dotfile,
+    reseal_dotfiles,
+    set_dotfile,
+)
+from dais.compute.interactive.idle import IdleWatch
+from dais.compute.interactive.settings import InteractiveSettings
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.described import JOB
 from dais.compute.jobs.exposing import expose_job, exposed_ports
@@ -159,7 +169,15 @@ __all__ = [
     "Secret",
     "Shipped",
     "Slice",
+    "IdleWatch",
+    "InteractiveSettings",
     "TerminalSettings",
+    "get_dotfile",
+    "list_dotfiles",
+    "read_dotfile",
+    "remove_dotfile",
+    "reseal_dotfiles",
+    "set_dotfile",
     "Held",
     "Viewer",
     "Wishes",

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from dais.compute.interactive.home import BOOTSTRAP_FILE, WITH_BOOTSTRAP
 from dais.compute.jobs.types import Work
 from dais.compute.secrets.types import Given
 from dais.compute.settings import ComputeSettings
@@ -58,9 +59,12 @@ def launch_spec(
             *staged.mounts,
         )
     time_limit = work.spec.max_run_time or settings.default_max_run_time or None
+    if work.spec.type == "interactive" and settings.interactive_max_run_time:
+        time_limit = min(time_limit or settings.interactive_max_run_time, settings.interactive_max_run_time)
+    has_bootstrap = any(file.target == BOOTSTRAP_FILE for file in secrets.files)
     return LaunchSpec(
         attempt_id=work.run_id,
-        argv=work.spec.command,
+        argv=(*WITH_BOOTSTRAP, *work.spec.command) if has_bootstrap else work.spec.command,
         env=job_environment(work, staged, host) | secrets.variables,
         workdir=work.spec.workdir or (WORK if contained else str(staged.work)),
         root=work.root or "host",

@@ -16,6 +16,14 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
     default_max_run_time: Annotated[
         int, msgspec.Meta(ge=0, description="Time limit in seconds of jobs that name none; 0 is no limit.")
     ] = 0
+    interactive_per_user: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="Interactive jobs that one user may have waiting or running; 0 is no limit."),
+    ] = 1
+    interactive_max_run_time: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="Seconds that an interactive job may run at most; 0 is no limit."),
+    ] = 7 * 86_400
     stop_grace: Annotated[
         float, msgspec.Meta(ge=0, le=3600, description="Seconds between asking a job to end (TERM) and killing it.")
     ] = 10.0

@@ -45,7 +45,7 @@ from dais.data.lake.sets import create_file_set, remove_file_set
 from dais.data.lake.trees import TreeWriter
 from dais.data.lake.types import CommittedFile, Directory, LakeFile, SetVersion
 from dais.data.opening import open_blobs
-from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, get_folder, list_folders
+from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, folders_with_dots, get_folder, list_folders
 from dais.data.reading import (
     MAX_PAGE,
     OpenFile,
@@ -152,6 +152,7 @@ __all__ = [
     "fetch",
     "find_entry",
     "find_mount",
+    "folders_with_dots",
     "get_folder",
     "keep_tidy",
     "list_directory",

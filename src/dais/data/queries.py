@@ -35,6 +35,13 @@ _by_id = Statement(select(folders).where(folders.c.id == bindparam("id"), folder
 _by_name = Statement(
     select(folders).where(_live, folders.c.account_id == bindparam("account_id"), folders.c.name == bindparam("name"))
 )
+MOST_DOTTED = 50
+_dotted = Statement(
+    select(folders.c.name, folders.c.id)
+    .where(_live, folders.c.account_id == bindparam("account_id"), folders.c.name.like(".%"))
+    .order_by(folders.c.name)
+    .limit(MOST_DOTTED)
+)
 _names = Statement(
     select(folders.c.name)
     .where(_live, folders.c.account_id == bindparam("account_id"))
@@ -143,6 +150,11 @@ def find_mount(uow: UnitOfWork, actor: Actor, mount: Mount, account_id: str) -> 
     folder = get_folder(uow, actor, mount.name, account=account_id, action=action)
     require(uow, actor, "data:mount", account_id=folder.account_id, resource_id=folder.id)
     return MountedFolder(folder_id=folder.id, path=path, read_only=mount.read_only)
+
+
+def folders_with_dots(uow: UnitOfWork, actor: Actor) -> list[tuple[str, str]]:
+    """Names and ids of the folders in the actor's own account whose names begin with a dot, the first MOST_DOTTED."""
+    return [(row.name, row.id) for row in uow.all(_dotted, account_id=actor.account_id)]
 
 
 def existing_folders(uow: UnitOfWork) -> set[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dais.sdk.accounts import Accounts, AsyncAccounts
     from dais.sdk.audit import AsyncAudit, Audit
     from dais.sdk.code import AsyncCode, Code
+    from dais.sdk.dotfiles import AsyncDotfiles, Dotfiles
     from dais.sdk.environments import AsyncEnvironments, Environments
     from dais.sdk.files import AsyncFiles, Files
     from dais.sdk.filesets import AsyncFileSets, FileSets
@@ -134,6 +135,7 @@ class Client(ClientApi, Blocking):
     roles: Roles = resource("dais.sdk.roles:Roles")
     rules: RulesOf = resource("dais.sdk.rules:RulesOf")
     secrets: Secrets = resource("dais.sdk.secrets:Secrets")
+    dotfiles: Dotfiles = resource("dais.sdk.dotfiles:Dotfiles")
     sources: Sources = resource("dais.sdk.sources:Sources")
     ssh_keys: SshKeys = resource("dais.sdk.ssh_keys:SshKeys")
     teams: Teams = resource("dais.sdk.teams:Teams")
@@ -211,6 +213,7 @@ class AsyncClient(ClientApi, Asynchronous):
     roles: AsyncRoles = resource("dais.sdk.roles:AsyncRoles")
     rules: AsyncRulesOf = resource("dais.sdk.rules:AsyncRulesOf")
     secrets: AsyncSecrets = resource("dais.sdk.secrets:AsyncSecrets")
+    dotfiles: AsyncDotfiles = resource("dais.sdk.dotfiles:AsyncDotfiles")
     sources: AsyncSources = resource("dais.sdk.sources:AsyncSources")
     ssh_keys: AsyncSshKeys = resource("dais.sdk.ssh_keys:AsyncSshKeys")
     teams: AsyncTeams = resource("dais.sdk.teams:AsyncTeams")

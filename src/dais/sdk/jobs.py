@@ -72,6 +72,7 @@ class JobsApi(JobDoorsApi, ReproducingApi):
         restartable: bool | None = None,
         bid: int | None = None,
         max_run_time: float | str | None = None,
+        idle_timeout: float | str | None = None,
         tags: Tags | None = None,
         network: NetworkMode | None = None,
         pty: bool | None = None,
@@ -91,11 +92,9 @@ class JobsApi(JobDoorsApi, ReproducingApi):
         Fields are as in `docs/job-spec.md`: `mem=16` is GiB, "512Mi" a text; `data` takes "NAME[/below]:/mount[:ro]",
         `secrets` "NAME", "NAME:VARIABLE" or "NAME:/path", `inputs` "NAME[:N][=/path]", `output` "PATH[=FILESET]",
         `ports` "NAME:PORT[/tcp]"; what is given beside `spec` wins over it. With `enforce_name`, a name that is taken
-        gets a suffix. The same `idempotency_key` (made up when not given) with the same spec makes one job within 24
-        hours.
+        gets a suffix. The same `idempotency_key` (else made up) with the same spec makes one job within 24 hours.
 
-        Raises SpecError (a ValueError) before anything is sent, Invalid, NotFound (a folder), Forbidden, Conflict
-        (`already-exists`: the name is taken; `idempotency-key-reused`), TooMany.
+        Raises SpecError (a ValueError) before anything is sent, Invalid, NotFound, Forbidden, TooMany, Conflict.
         """
         given: dict[str, Any] = {
             "command": command,
@@ -111,6 +110,7 @@ class JobsApi(JobDoorsApi, ReproducingApi):
             "restartable": restartable,
             "bid": bid,
             "max_run_time": max_run_time,
+            "idle_timeout": idle_timeout,
             "tags": tags,
             "network": network,
             "pty": pty,

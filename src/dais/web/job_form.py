@@ -30,6 +30,7 @@ TEXTS = (
     "workdir",
     "group",
     "max_run_time",
+    "idle_timeout",
     "bid",
     "source",
     "requirements",

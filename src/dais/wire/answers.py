@@ -93,6 +93,15 @@ class Secret(Answer, frozen=True, kw_only=True):
     set_at: str
 
 
+class Dotfile(Answer, frozen=True, kw_only=True):
+    """A small file in the home of a user's interactive jobs, without its content. `size` is in bytes, `mode` octal."""
+
+    path: str
+    size: int
+    mode: str
+    set_at: str
+
+
 class ImageProgress(Answer, frozen=True, kw_only=True):
     """What fetching or building an image says now, and bytes of bytes where they are counted."""
 

@@ -71,6 +71,13 @@ def check(spec: JobSpec) -> JobSpec:
             given=spec.max_run_time,
             hint="leave it out for no limit of your own",
         )
+    if spec.idle_timeout is not None and not 0 <= spec.idle_timeout <= MAX_SECONDS:
+        raise SpecError(
+            "idle_timeout",
+            f"{spec.idle_timeout} seconds is not from 0 (never) to 10 years",
+            given=spec.idle_timeout,
+            hint="leave it out for what is usual here",
+        )
     _check_tags(spec.tags)
     check_targets(spec.notify)
     check_ports(spec.ports)

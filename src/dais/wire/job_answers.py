@@ -116,7 +116,8 @@ class JobDetail(Job, frozen=True, kw_only=True):
     """A job with all that is known of it.
 
     `output_fileset` is the name of the set that it makes, `outputs` what its runs made; `has_partial`: what the latest
-    run had written is kept aside, for it did not succeed.
+    run had written is kept aside, for it did not succeed. `idle_warning`: it is about to be stopped, for
+    nobody uses it.
     """
 
     spec: JobSpec
@@ -127,6 +128,7 @@ class JobDetail(Job, frozen=True, kw_only=True):
     output_fileset: str | None = None
     outputs: list[OutputSet] = msgspec.field(default_factory=list)
     has_partial: bool = False
+    idle_warning: str | None = None
 
 
 class JobAddress(Answer, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ _OPTIONS = {
     "workdir": "--workdir",
     "bid": "--bid",
     "max_run_time": "--max-run-time",
+    "idle_timeout": "--idle-timeout",
     "network": "--network",
     "source": "--source",
     "requirements": "--requirements",

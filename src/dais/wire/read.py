@@ -156,6 +156,8 @@ def human(spec: JobSpec) -> dict[str, Any]:
             document[name] = getattr(spec, name)
     if spec.max_run_time is not None:
         document["max_run_time"] = format_duration(spec.max_run_time)
+    if spec.idle_timeout is not None:
+        document["idle_timeout"] = format_duration(spec.idle_timeout)
     if spec.tags:
         document["tags"] = dict(spec.tags)
     if spec.network != "none":
@@ -378,6 +380,7 @@ _readers: dict[str, Callable[[Any, str], Any]] = {
     "restartable": flag,
     "bid": integer,
     "max_run_time": _read_duration,
+    "idle_timeout": _read_duration,
     "tags": _read_tags,
     "network": _read_network,
     "pty": flag,

@@ -67,7 +67,8 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A request for compute. `None` means the installation's or the group's default.
 
-    `max_run_time` is in seconds. `source` is the digest of a source snapshot, staged as the working directory.
+    `max_run_time` is in seconds; so is `idle_timeout`, of an interactive job, after which it is stopped if nobody uses
+    it (0: never). `source` is the digest of a source snapshot, staged as the working directory.
     `requirements` is the path, inside the source, of what the environment is built from (`requirements.txt` or
     `pyproject.toml`); "" means none even if the source has one.
     `code` is a zip in the data lake, `/path` or `/path:N`, unpacked in the working directory.
@@ -88,6 +89,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     restartable: bool = False
     bid: int = 0
     max_run_time: int | None = None
+    idle_timeout: int | None = None
     tags: dict[str, str] = {}
     network: NetworkMode = "none"
     pty: bool = False

@@ -11,7 +11,7 @@ import pytest
 from dais.compute import Compute, Held, TerminalSettings, Viewer, Work, running_work
 from dais.compute.terminals import held as held_module
 from dais.compute.terminals.desk import Terminals
-from dais.kit.clock import SECOND, ManualClock
+from dais.kit.clock import ManualClock
 from dais.kit.database import open_database
 from dais.kit.errors import NotFound, TooMany
 from tests.support.database import create_tables
@@ -95,11 +95,11 @@ async def test_a_shell_is_its_owners_and_ends_where_nobody_looks(world: World) -
         terminals.find(held.id, work.run_id, "somebody else")
     viewer = Viewer.of_size(24, 80)
     await held.join(viewer, None)
-    world.clock.advance(3600 * SECOND)
+    world.clock.advance(3600)
     await terminals.sweep()
     assert why(held) == ""
     held.leave(viewer)
-    world.clock.advance(61 * SECOND)
+    world.clock.advance(61)
     await terminals.sweep()
     assert why(held) == "unwatched"
     with pytest.raises(NotFound, match="nobody had looked at it"):

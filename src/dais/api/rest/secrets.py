@@ -15,6 +15,7 @@ from dais.compute import (
     get_secret,
     list_secrets,
     remove_secret,
+    reseal_dotfiles,
     reseal_registries,
     reseal_secrets,
     reseal_signing,
@@ -78,6 +79,7 @@ async def rotate_key(ctx: Context) -> Resealed:
     secrets: int = await ctx.db.write(reseal_secrets, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_registries, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_signing, ctx.actor, vault)
+    secrets += await ctx.db.write(reseal_dotfiles, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_devices, ctx.actor, vault)
     secrets += await ctx.db.write(reseal_providers, ctx.actor, vault)
     return Resealed(secrets=secrets + await ctx.db.write(reseal_keypairs, ctx.actor, vault))

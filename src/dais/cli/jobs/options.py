@@ -29,6 +29,7 @@ FLAGS = {
     "type": "--interactive",
     "bid": "--bid",
     "max_run_time": "--max-run-time",
+    "idle_timeout": "--idle-timeout",
     "tags": "--tag",
     "network": "--network",
     "requirements": "--requirements",
@@ -112,6 +113,9 @@ _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
     click.option("--restartable/--non-restartable", default=None, help="It is queued again when its node is lost."),
     click.option("--bid", metavar="N", help="Order among jobs of the same kind; higher comes first."),
     click.option("--max-run-time", metavar="TIME", help="Stop it after this time, as 3600, 90s, 6h or 2d."),
+    click.option(
+        "--idle-timeout", metavar="TIME", help="Stop an interactive job that nobody has used for so long; 0: never."
+    ),
     click.option("--tag", metavar="KEY[=VALUE]", multiple=True, help="Tag the job. Repeatable."),
     click.option("--network", metavar="MODE", help="none, internet or host. [default: none]"),
     click.option("--pty", is_flag=True, help="Give it a terminal: output in exact order, colours."),
@@ -158,7 +162,19 @@ def job_options(function: Callable[..., R]) -> Callable[..., R]:
 
 _names = (
     *("name", "enforce_name", "image", "data", "env", "secret", "workdir", "cpu", "mem", "gpu", "shm", "interactive"),
-    *("preemptable", "restartable", "bid", "max_run_time", "tag", "network", "pty", "notify", "group", "requirements"),
+    *(
+        "preemptable",
+        "restartable",
+        "bid",
+        "max_run_time",
+        "idle_timeout",
+        "tag",
+        "network",
+        "pty",
+        "notify",
+        "group",
+        "requirements",
+    ),
     *("inputs", "output_path", "code", "ports", "file", "idempotency_key", "dry_run"),
 )
 
@@ -182,7 +198,18 @@ def document(given: dict[str, Any], words: tuple[str, ...]) -> dict[str, Any]:
         "notify": list(given["notify"]) or None,
         "ports": list(given["ports"]) or None,
     }
-    same = ("name", "image", "workdir", "preemptable", "restartable", "bid", "max_run_time", "network", "group")
+    same = (
+        "name",
+        "image",
+        "workdir",
+        "preemptable",
+        "restartable",
+        "bid",
+        "max_run_time",
+        "idle_timeout",
+        "network",
+        "group",
+    )
     fields |= {name: given[name] for name in (*same, "requirements")}
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select
 
 from dais.compute.groups.queries import group_problems
+from dais.compute.interactive.warned import idle_warning
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.progress import data_of, phase_of
 from dais.compute.jobs.tables import SHORT_ID, is_waiting, job_history, job_tags, jobs, runs
@@ -171,6 +172,8 @@ def get_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = No
     fields |= phase_of(row, its_runs[-1] if its_runs else None) | data_of(uow, row, its_runs)
     warnings = msgspec.json.decode(row.warnings)
     told = deliveries_of(uow, row.id) if row.ended_at is not None else []
+    if row.type == "interactive" and row.state == "RUNNING" and its_runs:
+        fields["idle_warning"] = idle_warning(uow, its_runs[-1].id)
     return answers.JobDetail(**fields, spec=spec, history=history, warnings=warnings, notifications=told)
 
 

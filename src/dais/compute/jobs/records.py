@@ -135,6 +135,7 @@ def new_work(
         account_id=row.account_id,
         account=account.full_name,
         user=people.users[row.owner_id],
+        owner_id=row.owner_id,
         launched_at=launched_at,
         handle=handle,
         environment_id=environment_id,

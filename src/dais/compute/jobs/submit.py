@@ -12,6 +12,7 @@ from dais.compute.groups.choice import check_group, choose_group, named_group
 from dais.compute.images.catalogue import keeps_images
 from dais.compute.images.resolving import enter, resolve_image
 from dais.compute.images.types import Resolved
+from dais.compute.interactive.submitting import check_interactive, check_one_more, dot_folders
 from dais.compute.jobs import apply
 from dais.compute.jobs.described import describe_tags
 from dais.compute.jobs.pins import (
@@ -101,6 +102,8 @@ def submit_job(
     if has_data(spec):
         spec = fixed_spec(spec, pins)
     _check_active(uow, actor, settings.max_active_jobs)
+    if spec.type == "interactive":
+        check_one_more(uow, actor, settings)
     job_id = new_id()
     row = _row(uow, actor, spec, checked, job_id)
     row["number"] = number = uow.scalar(_insert_job, **row)
@@ -164,11 +167,12 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     """Look up everything that the spec names and refuse what can never run. Changes nothing (`--dry-run`)."""
     account = resolve_account(uow, actor, spec.account)
     require(uow, actor, "job:new", account_id=account.id)
+    check_interactive(spec, settings)
     chosen = choose_group(uow, actor, spec)
     check_uses(uow, actor, account, spec.secrets)
     mounts = tuple(
         FolderMount(folder_id=found.folder_id, path=found.path, target=mount.target, read_only=found.read_only)
-        for mount in spec.data
+        for mount in (*spec.data, *dot_folders(uow, actor, spec))
         for found in (find_mount(uow, actor, mount, account.id),)
     )
     group = chosen.group

@@ -55,6 +55,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     account: str
     user: str
+    owner_id: str = ""
     gpus: tuple[str, ...] = ()
     launched_at: int | None = None
     handle: dict[str, object] | None = None

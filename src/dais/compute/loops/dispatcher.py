@@ -18,6 +18,7 @@ import msgspec
 
 from dais.compute.groups.disk import Disk, look_at
 from dais.compute.images.making import end_interrupted
+from dais.compute.interactive.home import add_homes, open_homes
 from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
 from dais.compute.launch import NOTHING, launch_spec
@@ -342,6 +343,8 @@ class Dispatcher:
         secrets: dict[str, Given | Refused] = {}
         if any(work.spec.secrets for work in works):
             secrets = await group.db.read(open_secrets, group.vault, works)
+        if any(work.spec.type == "interactive" for work in works):
+            add_homes(secrets, await group.db.read(open_homes, group.vault, works))
         for spec in await asyncio.to_thread(self._specify_all, works, secrets):
             if isinstance(spec, LaunchSpec):
                 specs.append(spec)

@@ -133,7 +133,8 @@ class Notifier:
         key = self._vault.open(due.signing, *bound_to(due.user_id)).decode() if due.signing is not None else None
         now = self._db.clock.now()
         data = {**msgspec.structs.asdict(due.facts), "url": self._page(due.facts)}
-        body = msgspec.json.encode({"type": "job.ended", "timestamp": to_rfc3339(now), "data": data})
+        kind = "job.idle" if due.facts.ended_at is None else "job.ended"
+        body = msgspec.json.encode({"type": kind, "timestamp": to_rfc3339(now), "data": data})
         limit = self._settings.timeout
         try:
             async with asyncio.timeout(limit):
@@ -150,7 +151,9 @@ def mail_of(facts: Facts, page: str) -> tuple[str, str]:
     name = facts.name or f"#{facts.number}"
     why = f" ({facts.reason})" if facts.reason not in (None, "completed") else ""
     lines = [
-        f"The job {name} of {facts.account} has ended: {facts.state}{why}.",
+        f"The job {name} of {facts.account} has ended: {facts.state}{why}."
+        if facts.ended_at is not None
+        else f"The job {name} of {facts.account} is idle and about to be stopped.",
         "",
         *([facts.detail, ""] if facts.detail else []),
         *([f"exit code  {facts.exit_code}"] if facts.exit_code is not None else []),

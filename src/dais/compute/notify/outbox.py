@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import bindparam, insert, select
 
-from dais.compute.jobs.lifecycle import Life
+from dais.compute.jobs.lifecycle import Life, State
 from dais.compute.jobs.tables import jobs
 from dais.compute.notify.tables import deliveries, notify_settings
 from dais.identity import get_account
@@ -72,6 +72,15 @@ def tell_ends(uow: UnitOfWork, ended: Mapping[str, Life]) -> None:
         targets = _wanted(row)
         if targets:
             _tell(uow, row, ended[row.id], targets)
+
+
+def tell_idle(uow: UnitOfWork, job_id: str, started_at: int | None, words: str) -> None:
+    """Write the messages of a job that is about to be stopped, for nobody uses it."""
+    for row in uow.all(_jobs, job_ids=[job_id]):
+        targets = _wanted(row)
+        if targets:
+            life = Life(state=State.RUNNING, reason="idle", detail=words, started_at=started_at)
+            _tell(uow, row, life, targets)
 
 
 def _tell(uow: UnitOfWork, row: Row, life: Life, targets: tuple[str, ...]) -> None:

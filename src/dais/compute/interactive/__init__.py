@@ -1,0 +1,1 @@
+"""Interactive jobs: how many there are, when they have been idle for too long, and what is in their home."""
