@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.sources import ROOT
 
-PIN = re.compile(r"([a-z0-9][a-z0-9-]*)==[^\s]+ \\")
+PIN = re.compile(r"([a-z0-9][a-z0-9-]*)==[^\s]+ (?:; python_version < \"[\d.]+\" )?\\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 
 
@@ -32,7 +32,7 @@ def wanted(*groups: str) -> set[str]:
     lines = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     for group in groups:
         lines += {**project["project"]["optional-dependencies"], **project["dependency-groups"]}[group]
-    return {re.split(r"[^a-z0-9_-]", line.lower(), maxsplit=1)[0] for line in lines}
+    return {re.split(r"[^a-z0-9._-]", line.lower(), maxsplit=1)[0].replace(".", "-") for line in lines}
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ def test_every_dependency_has_its_reason() -> None:
     lines = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     for group in {**project["project"]["optional-dependencies"], **project["dependency-groups"]}.values():
         lines += group
-    wanted = {re.split(r"[^a-z0-9_-]", line.lower(), maxsplit=1)[0] for line in lines}
-    told = re.findall(r"^\| `([a-z0-9-]+)` \|", (DECISIONS / "0012-dependencies.md").read_text(), re.MULTILINE)
+    wanted = {re.split(r"[^a-z0-9._-]", line.lower(), maxsplit=1)[0] for line in lines}
+    told = re.findall(r"^\| `([a-z0-9.-]+)` \|", (DECISIONS / "0012-dependencies.md").read_text(), re.MULTILINE)
     assert sorted(told) == sorted(wanted)
 
 

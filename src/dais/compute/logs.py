@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-import zstandard
 
 from dais.compute.jobs.types import Segment
 from dais.data import BlobStore
 from dais.engines.contract import SYSTEM, Engine, Frame, Handle, LogChunk
+from dais.kit.compression import zstd
 from dais.kit.errors import Invalid
 
 SEGMENT_BYTES = 4 << 20
@@ -101,7 +101,7 @@ async def ship(engine: Engine, handle: Handle, blobs: BlobStore) -> list[Segment
 
 
 def _store(blobs: BlobStore, index: int, raw: bytes) -> Segment:
-    digest = blobs.put(zstandard.compress(raw, 3), reserve=False)  # a job whose log cannot be kept never ends
+    digest = blobs.put(zstd.compress(raw, 3), reserve=False)  # a job whose log cannot be kept never ends
     return Segment(index, digest, len(raw))
 
 
@@ -153,7 +153,7 @@ class Shipped:
             if raw is not None:
                 self._open.move_to_end(segment.digest)
                 return raw
-        raw = zstandard.decompress(self._blobs.read(segment.digest), max_output_size=segment.size)
+        raw = zstd.ZstdDecompressor().decompress(self._blobs.read(segment.digest), segment.size)
         with self._lock:
             self._open[segment.digest] = raw
             while len(self._open) > 1 and sum(map(len, self._open.values())) > self._most:
