@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from dais.identity import NewToken, create_token
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from tests.support.serving import PATIENCE
@@ -34,9 +35,9 @@ async def running_job(site: Site) -> str:
     return job
 
 
-async def opened(site: Site, job: str, port: int | str = 8080) -> ClientConnection:
+async def opened(site: Site, job: str, port: int | str = 8080, token: str = "") -> ClientConnection:
     address = f"{site.url.replace('http', 'ws')}/v1/jobs/{job}/ports/{port}"
-    headers = {"authorization": f"Bearer {await site.token()}"}
+    headers = {"authorization": f"Bearer {token or await site.token()}"}
     return await connect(address, additional_headers=headers, compression=None)
 
 
@@ -56,3 +57,20 @@ async def test_bytes_go_both_ways_and_each_direction_ends_by_itself(site: Site) 
             await socket.recv()
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1000, "")
+
+
+async def test_a_port_of_an_app_in_which_commands_run_takes_the_right_to_run_them(site: Site) -> None:
+    job = await running_job(site)
+    container = site.world.machine.container((await site.world.job(job)).runs[-1].id)
+    assert container is not None
+    container.ports.add(2200)
+    sees: NewToken = await site.world.db.write(create_token, site.world.actor, narrowed=["job:get@*"])
+    async with asyncio.timeout(PATIENCE):
+        plain = await opened(site, job, token=sees.secret)
+        await plain.send(b"hello")
+        assert await plain.recv() == b"hello"
+        await plain.close()
+        with pytest.raises(InvalidStatus) as refused:
+            await opened(site, job, 2200, token=sees.secret)
+        assert refused.value.response.status_code == 403
+        await (await opened(site, job, 2200)).close()

@@ -28,14 +28,20 @@ ROOM = 256 << 10
 """Bytes for a stream that does not take them, before its WebSocket is not read."""
 
 
-@routes.websocket("/v1/jobs/{ref}/ports/{port}", summary="Connect to a TCP port inside a running job", action="job:get")
+@routes.websocket(
+    "/v1/jobs/{ref}/ports/{port}", summary="Connect to a TCP port inside a running job", action=("job:get", "job:exec")
+)
 async def connect_to_port(
     ctx: Context, scope: Scope, receive: Receive, send: Send, ref: str, port: str, account: str | None = None
 ) -> None:
+    """Behind some ports an app may be that lets whoever comes run commands: those take `job:exec`."""
     number = _number(port)
-    work: Work = await ctx.db.read(running_work, ctx.actor, ref, "job:get", account)
-    ctx.hold(partial(find_job, ref=work.job_id, action="job:get"))
     compute = ctx.services.compute
+    work: Work = await ctx.db.read(running_work, ctx.actor, ref, "job:get", account)
+    action = compute.apps.port_action(work, number)
+    if action != "job:get":
+        await ctx.db.read(running_work, ctx.actor, work.job_id, action)
+    ctx.hold(partial(find_job, ref=work.job_id, action=action))
     stream = await compute.dial(work, number)
     try:
         with compute.activity.open(work.run_id, "connection"):
