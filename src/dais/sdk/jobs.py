@@ -35,7 +35,7 @@ from dais.sdk.flow import (
 )
 from dais.sdk.following import follow_log, wait_for
 from dais.sdk.job_answers import Checked, Usage
-from dais.sdk.job_doors import JobDoorsApi
+from dais.sdk.job_apps import JobAppsApi
 from dais.sdk.pages import pages
 from dais.sdk.port_forward import AsyncPortForwarding, PortForwarding
 from dais.sdk.reproducing import ReproducingApi
@@ -47,7 +47,7 @@ from dais.wire.spec import Input, JobSpec, JobType, Mount, NetworkMode, Output, 
 Tags = Mapping[str, str] | Sequence[str]
 
 
-class JobsApi(JobDoorsApi, ReproducingApi):
+class JobsApi(JobAppsApi, ReproducingApi):
     """Jobs. `ref` is an id or its last eight digits, a number, "last", or a name: the live job's, else the newest's."""
 
     @operation

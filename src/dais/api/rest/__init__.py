@@ -6,6 +6,7 @@ from dais.api import events, metrics
 from dais.api.openapi import openapi_routes
 from dais.api.rest import (
     accounts,
+    apps,
     audit,
     blobs,
     code,
@@ -74,6 +75,7 @@ PARTS = (
     logs,
     execution,
     doors,
+    apps,
     terminals,
     ssh,
     code,

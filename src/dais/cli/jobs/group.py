@@ -28,6 +28,8 @@ COMMANDS: dict[str, Entry] = {
     "port-forward": Entry(
         "dais.cli.jobs.port_forward:port_forward", "Reach TCP ports of a running job through ports of this machine."
     ),
+    "apps": Entry("dais.cli.jobs.apps:apps", "List the apps of a running job."),
+    "open": Entry("dais.cli.jobs.apps:open_app", "Start an app of a running job, and open it in the browser."),
     "cp": Entry("dais.cli.jobs.copy:cp", "Copy files into or out of a running job."),
     "partial": Entry(
         "dais.cli.jobs.partial:partial",
