@@ -8,6 +8,9 @@ ACCOUNT = "?account={account}"
 
 INSIDE: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}/address": Call(),
+    "GET /v1/jobs/{ref}/apps": Call(),
+    "GET /v1/jobs/{ref}/apps/{name}/log": Call(),
+    "POST /v1/jobs/{ref}/apps/{name}": Call(),
     "POST /v1/code-sessions": Call(query=ACCOUNT, body={}, needs="account:get group:get job:list job:get"),
     "GET /v1/jobs/{ref}/code": Call(),
     "POST /v1/jobs/{ref}/code": Call(body={"code": "1"}),

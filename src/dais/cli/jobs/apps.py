@@ -22,7 +22,9 @@ COLUMNS = ("name", "state", "port", "protocol", "action", "detail")
 @with_output_of(JobApp)
 @connected
 def apps(client: Client, output: Output, ref: str) -> None:
-    """List the apps of a running job: its own ports, what its image offers, and what is built in.
+    """List the apps of a running job.
+
+    They are its own ports, what its image offers, and what is built in.
 
     \b
     Examples:
@@ -39,7 +41,9 @@ def apps(client: Client, output: Output, ref: str) -> None:
 @with_output_of(OpenedApp)
 @connected
 def open_app(client: Client, output: Output, words: tuple[str, ...], last: bool, no_browser: bool) -> None:
-    """Start an app of a running job, unless it runs, and open it in the browser.
+    """Start an app of a running job, and open it in the browser.
+
+    One that runs is not started again.
 
     The app is `jupyter` unless another, or a port, is named. Where there is no browser the address is printed.
 
