@@ -40,6 +40,7 @@ _kinds = {
     "accounts": "account",
     "jobs": "job",
     "open": "job",
+    "apps": "app",
     "terminals": "job",
     "folders": "folder",
     "environments": "environment",
@@ -82,7 +83,8 @@ def address_of(path: str, call: Call, things: dict[str, str]) -> str:
     parts = path.split("/")
     for at, part in enumerate(parts):
         if part.startswith("{"):
-            parts[at] = things[call.of if call.of and at == 3 else _kinds[parts[at - 1]]]
+            kind = call.of if call.of and at == 3 else _kinds[parts[at - 1]]
+            parts[at] = "8080" if kind == "app" else things[kind]
     query: str = filled(call.query, things)
     return "/".join(parts) + query
 
