@@ -183,7 +183,9 @@ async def through(walk: Walk, address: str, path: str, call: Call, actions: tupl
     after = walk.changes()
     assert before == after, f"a refused request has changed {[name for name in before if before[name] != after[name]]}"
 
-    allowed = {"a whole token": walk.member([] if call.own else only)} if call.whole else {"a narrowed token": walk.narrowed(only)}
+    allowed = {"a narrowed token": walk.narrowed(only)}
+    if call.whole:
+        allowed = {"a whole token": walk.member([] if call.own else only)}
     if not call.own:
         allowed["a member"] = walk.member(only)
     for who, token in allowed.items():
