@@ -20,5 +20,5 @@ let example = null;
 example = new Screen(document.getElementById("terminal-example"), { resized: (rows, cols) => example?.size(rows, cols) });
 example.terminal.options.disableStdin = true;
 const coloured = [0, 1, 2, 3, 4, 5, 6, 7].map((n) => `\x1b[${30 + n}m colour ${n} \x1b[${90 + n}m bright ${n} `).join("");
-example.terminal.write(`$ \x1b[1mls\x1b[0m --color\r\n\x1b[34mdata\x1b[0m  \x1b[32mtrain.py\x1b[0m  \x1b[38;2;200;80;0mtrue colour\x1b[0m\r\n${coloured}\x1b[0m\r\n$ `);
+example.terminal.write(`$ \x1b[1mls\x1b[0m --color\r\n\x1b[34mdata\x1b[0m  \x1b[32mtrain.py\x1b[0m\r\n${coloured}\x1b[0m\r\n$ `);
 example.fit();
