@@ -315,6 +315,7 @@ async def test_a_job_reports_over_a_socket_that_only_it_sees(
         reports = [await world.db.read(get_report, world.actor, job_id) for job_id, _ in runs]
         assert [[one.last for one in report.series] for report in reports] == [[0.75], []]
         await desk.finish(run_id for _, run_id in runs)
+        desk.close()
 
 
 async def _running_run(world: World) -> tuple[str, str]:
