@@ -10,9 +10,10 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from dais.identity.holders import actor_of, with_holder
 from dais.identity.secrets import hash_of, random_digits
 from dais.identity.settings import DEFAULTS, IdentitySettings
-from dais.identity.tables import organizations, sessions, users
+from dais.identity.tables import organizations, sessions
 from dais.identity.types import Actor
 from dais.kit.clock import SECOND, to_rfc3339
 from dais.kit.database import Event, Row, Statement, UnitOfWork
@@ -24,16 +25,6 @@ MAX_SESSIONS = 100
 TOUCH_SECONDS = 60
 """When a session was last used is written down at most so often."""
 
-_person_columns = (
-    users.c.id.label("user_id"),
-    users.c.number,
-    users.c.name,
-    users.c.organization_id,
-    organizations.c.name.label("organization"),
-    users.c.account_id,
-    users.c.administrator_at,
-    users.c.disabled_at,
-)
 _insert_session = Statement(insert(sessions))
 _old_sessions = Statement(
     delete(sessions).where(
@@ -42,20 +33,15 @@ _old_sessions = Statement(
         | (sessions.c.last_used_at <= bindparam("idle_since"))
     )
 )
-_session_query = (
-    select(
-        sessions.c.id.label("session_id"),
-        sessions.c.created_at,
-        sessions.c.last_used_at,
-        sessions.c.expires_at,
-        sessions.c.first_factor,
-        sessions.c.strong,
-        organizations.c.mfa_required,
-        *_person_columns,
-    )
-    .select_from(sessions)
-    .join(users, users.c.id == sessions.c.user_id)
-    .join(organizations, organizations.c.id == users.c.organization_id)
+_session_query = with_holder(
+    sessions,
+    sessions.c.id.label("session_id"),
+    sessions.c.created_at,
+    sessions.c.last_used_at,
+    sessions.c.expires_at,
+    sessions.c.first_factor,
+    sessions.c.strong,
+    organizations.c.mfa_required,
 )
 _find_session = Statement(_session_query.where(sessions.c.hash == bindparam("hash")))
 _session_by_id = Statement(_session_query.where(sessions.c.id == bindparam("id")))
@@ -167,21 +153,11 @@ def _session_of(uow: UnitOfWork, row: Row | None, settings: IdentitySettings) ->
     longest, idle = _limits(settings)
     if row is None or min(row.expires_at, row.created_at + longest) <= uow.now or row.last_used_at <= uow.now - idle:
         raise Unauthenticated("you are not signed in, or no longer", code="no-session")
-    if row.disabled_at is not None:
-        raise Unauthenticated(f"the user {row.name} is disabled; ask an administrator", code="user-disabled")
+    actor = actor_of(row)
     if row.mfa_required and not row.strong:
         raise Unauthenticated(
             f"{row.organization} wants a second factor: sign in again to set one up", code="second-factor-required"
         )
-    actor = Actor(
-        id=row.user_id,
-        number=row.number,
-        name=row.name,
-        organization_id=row.organization_id,
-        organization=row.organization,
-        account_id=row.account_id,
-        administrator=row.administrator_at is not None,
-    )
     stale = row.last_used_at <= uow.now - TOUCH_SECONDS * SECOND
     return Session(
         id=row.session_id,

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import bindparam, case, select
+from sqlalchemy import bindparam, case
 
+from dais.identity.holders import actor_of, with_holder
 from dais.identity.secrets import has_shape, hash_of
-from dais.identity.tables import organizations, roles, tokens, users
+from dais.identity.tables import roles, tokens
 from dais.identity.types import Actor, Authenticated
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Unauthenticated
 
-_whose = (
-    select(
-        tokens.c.id.label("token_id"),
-        tokens.c.expires_at,
-        tokens.c.revoked_at,
-        tokens.c.role_id,
-        tokens.c.narrowed,
-        case((roles.c.parent_type == "account", roles.c.parent_id)).label("role_account_id"),
-        users.c.id,
-        users.c.number,
-        users.c.name,
-        users.c.organization_id,
-        organizations.c.name.label("organization"),
-        users.c.account_id,
-        users.c.administrator_at,
-        users.c.disabled_at,
-    )
-    .join(users, users.c.id == tokens.c.user_id)
-    .join(organizations, organizations.c.id == users.c.organization_id)
-    .outerjoin(roles, roles.c.id == tokens.c.role_id)
-)
+_whose = with_holder(
+    tokens,
+    tokens.c.id.label("token_id"),
+    tokens.c.expires_at,
+    tokens.c.revoked_at,
+    tokens.c.role_id,
+    tokens.c.narrowed,
+    case((roles.c.parent_type == "account", roles.c.parent_id)).label("role_account_id"),
+).outerjoin(roles, roles.c.id == tokens.c.role_id)
 _authenticate = Statement(_whose.where(tokens.c.hash == bindparam("hash")))
 _again = Statement(_whose.where(tokens.c.id == bindparam("id")))
 
@@ -63,16 +52,11 @@ def _found(uow: UnitOfWork, row: Row | None) -> Authenticated:
         raise Unauthenticated(
             f"the token expired at {to_rfc3339(row.expires_at)}; make a new one", code="token-expired"
         )
-    if row.disabled_at is not None:
-        raise Unauthenticated(f"the user {row.name} is disabled; ask an administrator", code="user-disabled")
-    actor = Actor(
-        id=row.id,
-        number=row.number,
-        name=row.name,
-        organization_id=row.organization_id,
-        organization=row.organization,
-        account_id=row.role_account_id or row.account_id,
-        administrator=row.administrator_at is not None and row.role_id is None,
+    user = actor_of(row)
+    actor = msgspec.structs.replace(
+        user,
+        account_id=row.role_account_id or user.account_id,
+        administrator=user.administrator and row.role_id is None,
         token_id=row.token_id,
         role_id=row.role_id,
         narrowed=tuple(row.narrowed.split("\n")) if row.narrowed is not None else None,

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, union_all, update
 
 from dais.identity.audit import record
+from dais.identity.holders import HOLDER, actor_of, require_enabled
 from dais.identity.passkeys.tables import passkeys
 from dais.identity.queries.users import get_user
 from dais.identity.secrets import hash_of, random_digits
@@ -23,7 +24,6 @@ from dais.identity.settings import IdentitySettings
 from dais.identity.signing_in.failures import forget, subject_of
 from dais.identity.signing_in.tables import authenticators, passwords, pending_sign_ins
 from dais.identity.tables import organizations, users
-from dais.identity.types import Actor
 from dais.identity.urns import urn
 from dais.kit.clock import SECOND
 from dais.kit.database import Row, Statement, UnitOfWork
@@ -51,17 +51,8 @@ _factors = Statement(
     )
 )
 _standing = Statement(
-    select(
-        users.c.name,
-        users.c.number,
-        users.c.account_id,
-        users.c.organization_id,
-        users.c.administrator_at,
-        users.c.disabled_at,
-        organizations.c.name.label("organization"),
-        organizations.c.mfa_required,
-        passwords.c.must_change,
-    )
+    select(*HOLDER, organizations.c.mfa_required, passwords.c.must_change)
+    .select_from(users)
     .join(organizations, organizations.c.id == users.c.organization_id)
     .outerjoin(passwords, passwords.c.user_id == users.c.id)
     .where(users.c.id == bindparam("id"))
@@ -226,16 +217,7 @@ def _step(uow: UnitOfWork, user_id: str, standing: Row, *, strong: bool, new_pas
 def _enter(uow: UnitOfWork, pending: Pending, standing: Row, browser: Browser, settings: IdentitySettings) -> Entry:
     secret = new_session(uow, pending.user_id, pending.first_factor, browser, settings, strong=pending.strong)
     forget(uow, subject_of(pending.user_id, ""))
-    actor = Actor(
-        id=pending.user_id,
-        number=standing.number,
-        name=standing.name,
-        organization_id=standing.organization_id,
-        organization=standing.organization,
-        account_id=standing.account_id,
-        administrator=standing.administrator_at is not None,
-        address=browser.address[:64],
-    )
+    actor = msgspec.structs.replace(actor_of(standing), address=browser.address[:64])
     name = urn(standing.organization_id, None, "user", pending.user_id)
     detail = msgspec.json.encode({"by": pending.first_factor, "second_factor": pending.strong}).decode()
     record(uow, actor, "session:new", name, standing.organization_id, allowed=True, detail=detail)
@@ -247,8 +229,7 @@ def _standing_of(uow: UnitOfWork, user_id: str) -> Row:
     if row is None:
         get_user(uow, user_id)  # says that there is none
     assert row is not None
-    if row.disabled_at is not None:
-        raise Unauthenticated(f"the user {row.name} is disabled; ask an administrator", code="user-disabled")
+    require_enabled(row)
     return row
 
 

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, update
 
+from dais.identity.holders import actor_of, with_holder
 from dais.identity.ssh_keys.parsing import fingerprint_of
 from dais.identity.ssh_keys.tables import ssh_keys
-from dais.identity.tables import organizations, users
 from dais.identity.types import Actor
 from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Unauthenticated
 
 _used = Statement(update(ssh_keys).where(ssh_keys.c.id == bindparam("key_id")).values(last_used_at=bindparam("now")))
-_whose = (
-    select(
-        ssh_keys.c.id.label("key_id"),
-        users.c.id,
-        users.c.number,
-        users.c.name,
-        users.c.organization_id,
-        organizations.c.name.label("organization"),
-        users.c.account_id,
-        users.c.administrator_at,
-        users.c.disabled_at,
-    )
-    .join(users, users.c.id == ssh_keys.c.user_id)
-    .join(organizations, organizations.c.id == users.c.organization_id)
-)
+_whose = with_holder(ssh_keys, ssh_keys.c.id.label("key_id"))
 _holder = Statement(_whose.where(ssh_keys.c.fingerprint == bindparam("fingerprint")))
 _holder_again = Statement(_whose.where(ssh_keys.c.id == bindparam("id")))
 
@@ -55,15 +41,4 @@ def touch_ssh_key(uow: UnitOfWork, key_id: str) -> None:
 def _held(row: Row | None) -> SshHolder:
     if row is None:
         raise Unauthenticated("this installation does not know the key", code="ssh-key-unknown")
-    if row.disabled_at is not None:
-        raise Unauthenticated(f"the user {row.name} is disabled; ask an administrator", code="user-disabled")
-    actor = Actor(
-        id=row.id,
-        number=row.number,
-        name=row.name,
-        organization_id=row.organization_id,
-        organization=row.organization,
-        account_id=row.account_id,
-        administrator=row.administrator_at is not None,
-    )
-    return SshHolder(key_id=row.key_id, actor=actor)
+    return SshHolder(key_id=row.key_id, actor=actor_of(row))
