@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from dais import web
 from dais.api import (
     AcaiApplication,
     Application,
@@ -30,6 +29,7 @@ from dais.api.settings import ServerSettings
 from dais.api.taking import Taker
 from dais.app.callers import ApiCallers
 from dais.app.engines import engine_kinds
+from dais.app.first_use import FirstUse
 from dais.app.remote import make_remote
 from dais.app.schema import newest_step
 from dais.app.standing import Standing
@@ -185,8 +185,15 @@ def build(data_dir: Path, loaded: Mapping[str, Any], db: Database, standing: Sta
     services.parts.ssh = ssh
     api = Application(all_routes(), services)
     acai = AcaiApplication(services) if loaded["acai"].enabled else None
-    site = _Site(api, web.app(services), acai, EaiApplication(services))
+    site = _Site(api, FirstUse(lambda: _pages(services)), acai, EaiApplication(services))
     return App(db, services, compute, notifier, site, remote, proxy, ssh, standing.obstacle, takers=[proxy])
+
+
+def _pages(services: Services) -> Any:
+    """The pages, which need templates, and a second to import."""
+    from dais import web
+
+    return web.app(services)
 
 
 class _Site:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import re2
 from sqlalchemy import Select, bindparam, func, literal_column, select
 
 from dais.kit.database import Statement, UnitOfWork
@@ -100,6 +99,8 @@ def _compiled(pattern: str) -> Any:
         raise Invalid(
             f"a regular expression has up to {MAX_PATTERN} characters, this one {len(pattern):,}", code="bad-pattern"
         )
+    import re2  # 3 MB, and few ask in this way
+
     options = re2.Options()
     options.max_mem = _MEMORY
     options.log_errors = False
