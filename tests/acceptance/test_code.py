@@ -15,33 +15,10 @@ from websockets.sync.client import connect
 from dais.sdk import Client
 from dais.sdk.errors import Conflict, DaisError, Invalid, NotFound
 from dais.wire.code import CodeRequest, CodeResult, Steps
+from tests.support.cells import Cells
 from tests.support.installation import Installation
 
 LIMIT = 524_288
-
-
-class Cells:
-    """A session, and cells run in it."""
-
-    def __init__(self, client: Client, job: str) -> None:
-        self.client, self.job = client, job
-
-    def all(self, code: str, **options: Any) -> list[CodeResult]:
-        return list(self.client.code.run(self.job, code, **options))
-
-    def __call__(self, code: str, **options: Any) -> list[tuple[str, Any]]:
-        """The items that a cell prints, joined where they were cut."""
-        items: list[tuple[str, Any]] = []
-        for answer in self.all(code, **options):
-            for kind, data in answer.console:
-                if items and kind in ("stdout", "stderr") and items[-1][0] == kind:
-                    items[-1] = (kind, items[-1][1] + data)
-                else:
-                    items.append((kind, data))
-        return items
-
-    def ask(self, **fields: Any) -> CodeResult:
-        return self.client.code.execute(self.job, CodeRequest(**{"wait": 10.0, **fields}))
 
 
 @pytest.fixture(scope="module")

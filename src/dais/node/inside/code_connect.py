@@ -12,6 +12,7 @@ import select
 import socket
 import stat
 import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,8 +101,11 @@ def _become_runner(listener: socket.socket) -> NoReturn:
     """Away from the command that we are part of, whose whole tree ends with its connection."""
     try:
         os.setsid()
+        between = os.getpid()
         if os.fork():
             os._exit(0)
+        while os.getppid() == between:  # from here on its parent is whoever runs the job
+            time.sleep(0.0005)
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)

@@ -1,7 +1,8 @@
 """Between the code runner and a kernel that is installed: by jupyter_client, which the job's Python must have.
 
-Arguments: the descriptor of the messages, and the kernel's name. What the kernel says of a cell is passed on as it
-comes; its reply follows when it is idle again, so that nothing of the cell comes after it.
+Arguments: the descriptor of the messages, the kernel's name, and the runner's directory, for sockets that the job's
+user alone can reach: ports of the loopback could be anybody's where jobs share a network. What the kernel says of a
+cell is passed on as it comes; its reply follows when it is idle again, so that nothing of the cell comes after it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import socket
 import sys
 import threading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 START_SECONDS = 120.0
@@ -24,7 +27,7 @@ PASSED_ON = ("stream", "display_data", "execute_result", "error")
 class Bridge:
     """One kernel. Each of its channels has a thread; the main thread hears the runner."""
 
-    def __init__(self, fd: int, name: str) -> None:
+    def __init__(self, fd: int, name: str, place: str) -> None:
         manager = importlib.import_module("jupyter_client.manager")  # the job's own, not ours
         self._socket = socket.socket(fileno=fd)
         os.set_inheritable(fd, False)
@@ -32,7 +35,8 @@ class Bridge:
         self._ends: dict[str, dict[str, Any]] = {}
         self._runs: dict[str, str] = {}
         self._manager: Any = manager.KernelManager(kernel_name=name)
-        self._manager.start_kernel(stdout=1, stderr=2)
+        self._manager.transport, self._manager.ip = "ipc", f"{place}/{os.getpid()}"
+        self._manager.start_kernel(stdout=1, stderr=2, preexec_fn=_ends_with(os.getpid()))
         self._client = self._manager.blocking_client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=START_SECONDS)
@@ -112,12 +116,31 @@ class Bridge:
                 self.send("input_request", run, message["content"])
 
     def _watch(self) -> None:
-        """When the kernel has gone, so has this."""
+        """When the kernel has gone, so has this, in the same way."""
         import time
 
         while self._manager.is_alive():
             time.sleep(0.2)
-        os._exit(1)
+        process = getattr(getattr(self._manager, "provisioner", None), "process", None)
+        code = 1 if process is None or process.poll() is None else process.poll()
+        os._exit(128 - code if code < 0 else code)
+
+
+def _ends_with(parent: int) -> Callable[[], None] | None:
+    """What a new process does so that the kernel ends it with its parent, whose main thread makes it."""
+    try:
+        import ctypes
+
+        prctl = ctypes.CDLL(None).prctl
+    except (ImportError, AttributeError, OSError):
+        return None
+
+    def begin() -> None:
+        prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return begin
 
 
 def main() -> None:
@@ -126,4 +149,4 @@ def main() -> None:
     except ImportError:
         sys.stderr.write(f"kernel {sys.argv[2]} needs jupyter_client in {sys.executable}: pip install jupyter_client\n")
         sys.exit(1)
-    Bridge(int(sys.argv[1]), sys.argv[2]).serve()
+    Bridge(int(sys.argv[1]), sys.argv[2], sys.argv[3]).serve()

@@ -11,13 +11,16 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 
+from dais.node.inside.code_connect import place
 from dais.node.inside.code_lines import Lines, Loop, read_ready
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
+
 
 BUILT_IN = "python"
 """The kernel that is always there."""
@@ -72,7 +75,7 @@ class Child:
             stderr=subprocess.PIPE,
             pass_fds=keep,
             start_new_session=True,
-            preexec_fn=_be_the_first_to_go,
+            preexec_fn=partial(_begin, os.getpid()),
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
@@ -116,8 +119,29 @@ class Child:
             pipe.close()
 
 
-def _be_the_first_to_go() -> None:
-    """Where memory runs out, what the user runs goes before this runner, which tells of it."""
+def _found_prctl() -> Any:
+    try:
+        import ctypes
+
+        return ctypes.CDLL(None).prctl
+    except (ImportError, AttributeError, OSError):  # a Python without it
+        return None
+
+
+_prctl = _found_prctl()
+
+
+def end_with_parent(number: int) -> None:
+    """Let the kernel send this process a signal when its parent has gone; without ctypes it is not told."""
+    if _prctl is not None:
+        _prctl(1, number, 0, 0, 0)  # PR_SET_PDEATHSIG
+
+
+def _begin(runner: int) -> None:
+    """In a new process: it ends with the runner, and where memory runs out it goes before it, which tells of it."""
+    end_with_parent(signal.SIGKILL)
+    if os.getppid() != runner:
+        os._exit(1)
     try:
         with open("/proc/self/oom_score_adj", "r+") as file:
             score = int(file.read())
@@ -142,11 +166,12 @@ class Kernel:
     ) -> None:
         self.name = name
         self.ready = False
-        self.info: dict[str, Any] = {}
+        self.said = ""
+        """What it printed before it was ready."""
         ours, theirs = socket.socketpair()
         program = "dais.node.inside.code_python" if name == BUILT_IN else "dais.node.inside.code_jupyter"
         python = users_python()
-        argv = [*([python] if python else fallback), "-c", text, program, str(theirs.fileno()), name]
+        argv = [*([python] if python else fallback), "-c", text, program, str(theirs.fileno()), name, place()]
         env = {**os.environ, "TERM": "xterm", "PYTHONUNBUFFERED": "1"}
         env.setdefault("MPLBACKEND", "module://dais_inline" if name == BUILT_IN else env.get("MPLBACKEND", ""))
         if not env["MPLBACKEND"]:

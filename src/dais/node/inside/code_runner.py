@@ -19,7 +19,7 @@ from dais.node.inside import code_files
 from dais.node.inside.code_connect import place
 from dais.node.inside.code_files import Refused
 from dais.node.inside.code_lines import Lines, Loop
-from dais.node.inside.code_processes import BUILT_IN, installed_kernels
+from dais.node.inside.code_processes import BUILT_IN, end_with_parent, installed_kernels
 from dais.node.inside.code_runs import Run
 from dais.node.inside.code_work import Session
 
@@ -205,6 +205,8 @@ def serve(listener: int, python: Sequence[str]) -> None:
         sys.exit(0)
 
     signal.signal(signal.SIGTERM, end)
+    # Whoever adopted it runs the job, and nobody else can be counted on to end it when that was killed.
+    end_with_parent(signal.SIGTERM)
     while True:
         loop.turn()
         server.session.sweep(time.monotonic())

@@ -28,6 +28,8 @@ INPUT_SECONDS = 3600.0
 STOP_SECONDS = 5.0
 """How long what ran out of time may take to stop when it is interrupted."""
 POLL = 0.05
+KEPT_WORDS = 2000
+"""Characters that are kept of what a kernel says while it starts."""
 
 
 class Session:
@@ -154,7 +156,7 @@ class Session:
         kernel = self._kernels.get(name)
         if kernel is None:
             kernel = Kernel(self._loop, name, self._python, self._text, self._work, self._on_message, self._on_end)
-            kernel.child.on_text = self._printed
+            kernel.child.on_text = partial(self._printed_by, kernel)
             self._kernels[name] = kernel
         return kernel
 
@@ -218,6 +220,14 @@ class Session:
         else:
             self.restart(run.kernel)
 
+    def _printed_by(self, kernel: Kernel, stream: str, text: str) -> None:
+        """Past the streams of a kernel. Installed ones pass that on themselves, and print it, too; what they print
+        before they are ready matters where they never become so."""
+        if kernel.name == BUILT_IN:
+            self._printed(stream, text)
+        elif not kernel.ready:
+            kernel.said = (kernel.said + text)[-KEPT_WORDS:]
+
     def _printed(self, stream: str, text: str) -> None:
         """What was written past the kernel's own streams: by programs that a cell started, by libraries."""
         if self.current is not None:
@@ -231,6 +241,8 @@ class Session:
         if not isinstance(content, dict):
             return
         run = self.current
+        if kind == "kernel_info_reply":
+            kernel.ready = True
         if kind == "complete_reply":
             matches = content.get("matches")
             found = [str(match)[:500] for match in matches[:1000]] if isinstance(matches, list) else []
@@ -283,6 +295,8 @@ class Session:
             how = f"by signal {code - 128}" if code > 128 else f"with exit code {code}"
             remedy = "; was it out of memory?" if code == 128 + signal.SIGKILL else ""
             run.now.log("error", f"the kernel ended {how}{remedy}; its variables are gone, the next run starts another")
+            if not kernel.ready and kernel.said:
+                run.now.text("stderr", kernel.said)
             run.error = {"name": "KernelDied", "value": how}
             self._end(run, code)
 
