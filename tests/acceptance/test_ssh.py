@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 
 from tests.support.installation import Installation, installation
 from tests.support.needs import needs_program
-from tests.support.ssh import PATIENCE, Laptop, new_key
+from tests.support.ssh import PATIENCE, Laptop, free_port, laptop_of, listens, new_key
 from tests.support.supervisor import until
 
 SERVER = """
@@ -43,15 +42,8 @@ def dais() -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def laptop(dais: Installation) -> Iterator[Laptop]:
-    made = Laptop(dais)
-    assert made.enrol().status == 201
-    yield made
-    shutil.rmtree(made.place)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    with laptop_of(dais) as made:
+        yield made
 
 
 def reversed_by(port: int, text: bytes) -> bytes:
@@ -63,14 +55,6 @@ def reversed_by(port: int, text: bytes) -> bytes:
             return b"".join(iter(lambda: sock.recv(65536), b""))
         except ConnectionError:
             return b""
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 # -- shells and commands -----------------------------------------------------------------------------------------

@@ -16,9 +16,10 @@ import tarfile
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -180,12 +181,12 @@ class ContainerDaemon(ABC):
         finally:
             connection.close()
 
-    def load_image(self, archive: bytes, name: str = IMAGE) -> None:
+    def load_image(self, archive: bytes, name: str = IMAGE, labels: Mapping[str, str] | None = None) -> None:
         """Make an image of a root file system."""
         repository, _, tag = name.partition(":")
-        status, content = self.call(
-            "POST", f"/images/create?fromSrc=-&repo={repository}&tag={tag}", archive, "application/x-tar"
-        )
+        changes = [("changes", f"LABEL {key}={value}") for key, value in (labels or {}).items()]
+        query = urlencode([("fromSrc", "-"), ("repo", repository), ("tag", tag), *changes])
+        status, content = self.call("POST", f"/images/create?{query}", archive, "application/x-tar")
         assert status == 200, content
 
 

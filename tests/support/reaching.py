@@ -58,10 +58,14 @@ class Door:
             connection.close()
 
     def raw(self, data: bytes) -> socket.socket:
-        """A connection that has sent this; HOST and TOKEN in it stand for those."""
+        """A connection that has sent this, filled."""
         sock = socket.create_connection(("127.0.0.1", urlsplit(self.url).port or 80), timeout=PATIENCE)
-        sock.sendall(data.replace(b"HOST", self.host.encode()).replace(b"TOKEN", (self.token or "").encode()))
+        sock.sendall(self.filled(data))
         return sock
+
+    def filled(self, data: bytes) -> bytes:
+        """With the host and the token in the places of HOST and TOKEN."""
+        return data.replace(b"HOST", self.host.encode()).replace(b"TOKEN", (self.token or "").encode())
 
     def raw_answer(self, data: bytes) -> bytes:
         """All that comes back until the connection ends."""

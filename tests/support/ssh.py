@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import shutil
+import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.support.installation import Installation
 from tests.support.needs import needs_program
+from tests.support.supervisor import until
 
 PATIENCE = 60.0
 
@@ -27,6 +32,21 @@ def new_key(path: Path, *words: str) -> Path:
     kind = words or ("-t", "ed25519")
     subprocess.run(["ssh-keygen", "-q", "-N", "", "-C", "somebody@laptop", *kind, "-f", str(path)], check=True)
     return path
+
+
+def free_port() -> int:
+    """One that nobody has on this machine now."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether something on this machine takes connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass
@@ -86,6 +106,29 @@ class Laptop:
         how.setdefault("input", b"")
         return subprocess.run(words, capture_output=True, timeout=PATIENCE, check=False, env=self.environment, **how)
 
+    @contextlib.contextmanager
+    def forwarding(self, job: str, port: int) -> Iterator[int]:
+        """A port of this machine that leads to one of the job's (`ssh -L`)."""
+        own = free_port()
+        running = self.start(job, options=("-N", f"-L{own}:localhost:{port}"))
+        try:
+            until(lambda: listens(own), "ssh listens")
+            yield own
+        finally:
+            running.terminate()
+            running.communicate(timeout=PATIENCE)
+
     @property
     def environment(self) -> dict[str, str]:
         return {name: value for name, value in os.environ.items() if not name.startswith(("SSH_", "DAIS_", "LC_"))}
+
+
+@contextlib.contextmanager
+def laptop_of(installation: Installation) -> Iterator[Laptop]:
+    """A laptop whose key the gateway knows; its directory is removed at the end."""
+    made = Laptop(installation)
+    try:
+        assert made.enrol().status == 201
+        yield made
+    finally:
+        shutil.rmtree(made.place)

@@ -232,7 +232,10 @@ class Application:
         async def watched(message: dict[str, Any]) -> None:
             nonlocal accepted
             accepted = True
-            await send(message)
+            try:
+                await send(message)
+            except OSError as error:  # a client that has gone while it was spoken to, as ASGI has it
+                raise Disconnected from error
 
         try:
             if tokens_in_address(scope["query_string"], scope["raw_path"]):

@@ -71,20 +71,16 @@ class Adapted:
             task.cancel()
 
     async def _run(self) -> None:
-        reading, writing = self._tasks
-        problem: Exception | None = None
-        for task in (reading, writing):
-            try:
-                await task
-            except asyncio.CancelledError:
-                continue
-            except Exception as error:
-                problem = problem or error
-                writing.cancel()
+        """Until both directions are over, or one of them broke."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION)
+        broken = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
         self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(OSError):
             await self._stream.close()
-        self._protocol.connection_lost(problem)
+        self._protocol.connection_lost(next((error for error in broken if isinstance(error, Exception)), None))
 
     async def _read(self) -> None:
         while True:
