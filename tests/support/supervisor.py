@@ -315,6 +315,18 @@ def processes_with(text: bytes) -> list[int]:
     return found
 
 
+def exec_helpers(node: Node) -> list[int]:
+    """The processes that carry commands into a supervisor's containers."""
+    supervisor = node.pid()
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    found = []
+    for pid in children:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "dais-exec":
+                found.append(int(pid))
+    return found
+
+
 def sleeping(mark: str) -> list[int]:
     """Processes `sleep` that have `mark` in their arguments."""
     found = []

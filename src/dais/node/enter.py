@@ -1,8 +1,12 @@
 """The helper that carries a command into a running container.
 
-It runs as `python -I -S` with the request on descriptor 4 and a socket to the supervisor on 3. It becomes what the
-container's processes are (control group, user, namespaces), forks, and waits: entering a pid namespace takes effect for
-children only, and somebody outside must tell how the command ended.
+It is a fork of the supervisor: to start an interpreter would take longer than most commands. It keeps nothing of what
+the supervisor has open but a socket to it, becomes what the container's processes are (control group, user, namespaces),
+forks again, and waits: entering a pid namespace takes effect for children only, and somebody outside must tell how the
+command ended.
+
+It has the supervisor's memory, with what other jobs were told in it. So it makes itself one that only root may look into,
+before it becomes the job's user; the command itself has none of it from its exec on.
 
 Namespaces are entered as the job's own user, who owns the sandbox's user namespace: the same way with and without root.
 bwrap may nest two user namespaces, the mounts belonging to the outer and the processes to the inner one.
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -28,7 +33,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-STATUS_FD, REQUEST_FD = 3, 4
+STATUS_FD = 3
+FAILED = 255
+NAME = "dais-exec"
+_MOST_FDS = 1 << 16
 NS_GET_USERNS = 0xB701
 _NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
 
@@ -41,13 +49,37 @@ class Failed(Exception):
         self.code = code
 
 
-def main() -> None:
+def fork_helper(stdio: tuple[int, int, int], status: socket.socket, request: dict[str, Any]) -> int:
+    """Start the helper of one command, in a session of its own; its pid. Raises OSError."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _help(stdio, status, request)
+        finally:
+            os._exit(FAILED)
+    return pid
+
+
+def _keep_only(stdio: tuple[int, int, int], status: socket.socket) -> socket.socket:
+    """Be a process of its own: of the supervisor's signals, descriptors and rights to be looked into nothing stays."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    # All of these are above the supervisor's reserved numbers, so that none is overwritten before it was copied.
+    for target, source in enumerate((*stdio, status.fileno())):
+        os.dup2(source, target, inheritable=target < STATUS_FD)
+    os.closerange(STATUS_FD + 1, _MOST_FDS)
+    return socket.socket(fileno=STATUS_FD)
+
+
+def _help(stdio: tuple[int, int, int], status: socket.socket, request: dict[str, Any]) -> NoReturn:
     """Join, start, wait, tell."""
-    status = socket.socket(fileno=STATUS_FD)
-    os.set_inheritable(STATUS_FD, False)
-    with open(REQUEST_FD, "rb") as file:
-        request = json.load(file)
+    gc.disable()  # what it would close are the supervisor's numbers, and by then others'
     try:
+        if request["group"] is not None:
+            request["group"].join()  # by descriptors of the supervisor
+        status = _keep_only(stdio, status)
         _become(request)
         pid = _start(request, status)
     except Failed as error:
@@ -73,12 +105,10 @@ def _tell(status: socket.socket, message: dict[str, Any]) -> None:
 
 
 def _become(request: dict[str, Any]) -> None:
-    """Take on the container's control group, user and namespaces."""
-    for directory in request["groups"]:
-        fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        os.write(fd, b"0")
-        os.close(fd)
+    """Take on the container's limits, user and namespaces."""
     prefer_as_victim(os.getpid())
+    _call_itself(NAME)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # from here on what /proc shows of this process is root's
     limit_files(request["open_files"])
     namespaces = _open_namespaces(request["inside"]) if request["inside"] else {}
     if request["uid"] is not None:
@@ -89,6 +119,13 @@ def _become(request: dict[str, Any]) -> None:
         os._exit(0)
     if namespaces:
         _enter(namespaces)
+
+
+def _call_itself(name: str) -> None:
+    """As whoever lists processes sees it: its command line is the supervisor's."""
+    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, name.encode())
+    os.close(fd)
 
 
 def _open_namespaces(pid: int) -> dict[str, int]:
@@ -165,7 +202,7 @@ def _command(request: dict[str, Any], status: socket.socket, go: int, report: in
             raise Failed("exec-failed", f"{request['workdir']}: {error.strerror}") from None
         env = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
         if request["filter"] is not None:
-            seccomp.install(bytes.fromhex(request["filter"]))
+            seccomp.install(request["filter"])
         failure = errno.ENOENT
         for program in candidates(argv[0], request["env"].get("PATH", DEFAULT_PATH)):
             try:

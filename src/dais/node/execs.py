@@ -10,15 +10,14 @@ import json
 import os
 import signal
 import socket
-import sys
 
 from dais.node import processes
 from dais.node.attempt import DOUBTS, RUNNING
 from dais.node.become import set_window
+from dais.node.enter import fork_helper
 from dais.node.entrance import READY_POLL, READY_TRIES, inside
 from dais.node.loop import READ
 from dais.node.pumps import Sink, Source
-from dais.node.spawn import SpawnError, spawn_plain
 from dais.node.spec import Pty, SpecError, absolute, arguments, environment
 from dais.node.wireframes import ERR, EXIT, OUT, READY, RESIZE, SIGNAL, STDIN, STDIN_EOF, FrameError, dumps, pack_typed
 
@@ -33,15 +32,9 @@ if TYPE_CHECKING:
 
 MOST_SESSIONS = 256
 HIGH, LOW = 256 << 10, 64 << 10
-STATUS_FD, REQUEST_FD = 3, 4
 EXEC_MARK = "DAIS_EXEC"
 
 DRAIN_CHUNKS = 64
-
-_HELPER = (
-    f"import sys; sys.path.insert(0, {os.path.dirname(os.path.dirname(os.path.dirname(__file__)))!r}); "
-    "from dais.node.enter import main; main()"
-)
 _count = 0
 
 
@@ -124,7 +117,7 @@ class ExecSession:
             return
         try:
             self._spawn(attempt, found)
-        except (SpawnError, OSError) as error:
+        except OSError as error:
             self._refuse("exec-failed", f"the helper cannot be started: {error}")
 
     def _spawn(self, attempt: Attempt, within: int) -> None:
@@ -140,25 +133,22 @@ class ExecSession:
             "workdir": self._workdir or launched.workdir,
             "pty": None if self._pty is None else [self._pty.rows, self._pty.cols],
             "inside": within,
-            "groups": [] if launched.group is None else sorted(set(launched.group.dirs.values())),
+            "group": launched.group,
             "open_files": attempt.spec.limits.open_files,
             "uid": launched.uid,
             "gid": launched.gid,
             "supervisor": os.getpid(),
-            "filter": None if not launched.sandboxed or filtering is None else filtering.program.hex(),
+            "filter": None if not launched.sandboxed or filtering is None else filtering.program,
         }
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        closing = [theirs.detach()]
+        closing: list[int] = []
         try:
-            closing.append(_memory_file(dumps(request)))
-            stdio = self._stdio(closing)
-            keep = {STATUS_FD: closing[0], REQUEST_FD: closing[1]}
-            argv = [sys.executable, "-I", "-S", "-c", _HELPER]
-            self.helper = spawn_plain(argv, [os.fsencode(sys.executable)], [], stdio, keep=keep)
+            self.helper = fork_helper(self._stdio(closing), theirs, request)
         except BaseException:
             ours.close()
             raise
         finally:
+            theirs.close()
             for fd in closing:
                 os.close(fd)
         self._supervisor.own_exec(self.helper, self)
@@ -363,10 +353,3 @@ class ExecSession:
             self._loop.unwatch(self._status.fileno())
             self._status.close()
             self._status = None
-
-
-def _memory_file(data: bytes) -> int:
-    fd = os.memfd_create("dais-exec", os.MFD_CLOEXEC)
-    os.write(fd, data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.needs import needs_cgroups, needs_root
-from tests.support.supervisor import Closed, Control, Node, processes_with, sleeping, until
+from tests.support.supervisor import Closed, Control, Node, exec_helpers, processes_with, sleeping, until
 
 _PTY = {"rows": 30, "cols": 100, "term": "xterm"}
 
@@ -207,7 +207,7 @@ def test_a_client_that_goes_away_at_once_leaves_nothing(node: Node, control: Con
         link.send(op="exec", protocol=1, attempt_id=running, argv=["sleep", "1000"])
         link.close()
     assert node.exec(running, "true").result() == {"exit_code": 0}
-    until(lambda: not processes_with(b"dais.node.enter"), "the helpers have ended")
+    until(lambda: not exec_helpers(node), "the helpers have ended")
     control.send(op="usage", attempt_ids=[running])
     assert control.answer("usage")["usage"][running]["pids"] == 2
 
@@ -246,7 +246,7 @@ def test_a_broken_exec_frame_ends_that_exec_only(node: Node, running: str) -> No
         client.send_raw(make())
         client.until_closed()
     assert node.exec(running, "true").result() == {"exit_code": 0}
-    until(lambda: not processes_with(b"dais.node.enter"), "the helpers have ended")
+    until(lambda: not exec_helpers(node), "the helpers have ended")
 
 
 @pytest.mark.slow
