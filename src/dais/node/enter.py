@@ -1,12 +1,12 @@
 """The helper that carries a command into a running container.
 
-It is a fork of the supervisor: to start an interpreter would take longer than most commands. It keeps nothing of what
-the supervisor has open but a socket to it, becomes what the container's processes are (control group, user, namespaces),
-forks again, and waits: entering a pid namespace takes effect for children only, and somebody outside must tell how the
-command ended.
+It is a fork of the supervisor: to start an interpreter would take longer than most commands. Of what the supervisor
+has open it keeps nothing but a socket to it. It becomes what the container's processes are (control group, user,
+namespaces), forks again, and waits: entering a pid namespace takes effect for children only, and somebody outside must
+tell how the command ended.
 
-It has the supervisor's memory, with what other jobs were told in it. So it makes itself one that only root may look into,
-before it becomes the job's user; the command itself has none of it from its exec on.
+It has the supervisor's memory, with what other jobs were told in it. So before it becomes the job's user it makes
+itself a process that only root may look into; the command itself has none of it from its exec on.
 
 Namespaces are entered as the job's own user, who owns the sandbox's user namespace: the same way with and without root.
 bwrap may nest two user namespaces, the mounts belonging to the outer and the processes to the inner one.
@@ -85,13 +85,14 @@ def _help(stdio: tuple[int, int, int], status: socket.socket, request: dict[str,
     except Failed as error:
         _tell(status, {"error": error.code, "message": str(error)})
         os._exit(0)
-    except OSError as error:
-        _tell(status, {"error": "exec-failed", "message": f"the container cannot be entered: {error}"})
+    except Exception as error:
+        words = str(error) if isinstance(error, OSError) else repr(error)
+        _tell(status, {"error": "exec-failed", "message": f"the container cannot be entered: {words}"})
         os._exit(0)
-    _tell(status, {"pid": pid})
     for fd in (0, 1, 2):
         # Held by the command alone, so that their end is its end.
         os.close(fd)
+    _tell(status, {"pid": pid})
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     _tell(status, {"exit_code": code} if code >= 0 else {"signal": -code})
     os._exit(0)
@@ -163,18 +164,16 @@ def _enter(namespaces: dict[str, int]) -> None:
 def _start(request: dict[str, Any], status: socket.socket) -> int:
     """Fork the command; returns its pid as seen from outside. Raises Failed when it could not be started."""
     error_read, error_write = os.pipe2(os.O_CLOEXEC)
-    go_read, go_write = os.pipe2(os.O_CLOEXEC)
+    helper = os.getpid()
     pid = os.fork()
     if pid == 0:
-        os.close(go_write)
         os.close(error_read)
-        _command(request, status, go_read, error_write)
+        _command(request, status, helper, error_write)
     os.close(error_write)
-    os.write(go_write, b"g")
-    os.close(go_write)
     message = b""
     while part := os.read(error_read, 4096):
         message += part
+    os.close(error_read)
     if message:
         os.waitpid(pid, 0)
         code, _, words = message.decode("utf-8", "replace").partition(":")
@@ -182,13 +181,13 @@ def _start(request: dict[str, Any], status: socket.socket) -> int:
     return pid
 
 
-def _command(request: dict[str, Any], status: socket.socket, go: int, report: int) -> NoReturn:
+def _command(request: dict[str, Any], status: socket.socket, helper: int, report: int) -> NoReturn:
     """The child: becomes the command, or writes why it could not."""
     argv = request["argv"]
     code, words = "exec-failed", ""
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
-        if not os.read(go, 1):
+        if os.getppid() not in (helper, 0):  # 0: it is outside of our process namespace
             os._exit(1)  # the helper died before it could have taken us with it
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -250,7 +250,8 @@ class ExecSession:
         if self._stdin is None:
             return
         if self._terminal >= 0:
-            self._stdin.write(b"\x04")  # a terminal has no end; this is what ends its reader's input
+            # A terminal has no end: this is what ends its reader's input, also after half a line.
+            self._stdin.write(b"\x04\x04")
         else:
             self._stdin.end()
 
@@ -266,7 +267,7 @@ class ExecSession:
         number = getattr(signal, f"SIG{name.removeprefix('SIG')}", None)
         if not isinstance(number, signal.Signals):
             raise FrameError(f"signal {name!r} is not known")
-        if self._pid and self.helper:
+        if self._pid and self.helper and self._result is None:
             processes.send(-self._pid, number)
 
     # To the client.

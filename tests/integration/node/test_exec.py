@@ -16,6 +16,7 @@ import pytest
 from tests.support.needs import needs_cgroups, needs_root
 from tests.support.supervisor import Closed, Control, Node, exec_helpers, processes_with, sleeping, until
 
+_NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _PTY = {"rows": 30, "cols": 100, "term": "xterm"}
 
 
@@ -171,6 +172,44 @@ def test_a_terminal(node: Node, running: str) -> None:
     client.until(b"interrupted\r\n")
     client.put(1)
     assert client.result() == {"exit_code": 0}
+
+
+def test_half_a_line_on_a_terminal_ends_with_its_input(node: Node, running: str) -> None:
+    client = node.exec(running, "cat", pty=_PTY)
+    client.put(0, b"no newline")
+    client.put(1)
+    assert client.result() == {"exit_code": 0}
+
+
+def test_a_command_that_ends_while_it_is_signalled_or_left_is_told_or_gone(node: Node, running: str) -> None:
+    """Its end, a signal and the end of its input come in any order."""
+    for number in range(30):
+        client = node.exec(running, "sh", "-c", "read x; echo $x")
+        client.put(0, b"x\n")
+        client.put(3, b"KILL" if number % 2 else b"TERM")
+        client.put(1)
+        if number % 3:
+            assert client.result() in ({"exit_code": 0}, {"signal": 9}, {"signal": 15})
+        client.close()
+    until(lambda: not exec_helpers(node), "the helpers have ended")
+    until(lambda: not processes_with(b"DAIS_EXEC="), "nothing of them is left")
+
+
+def test_a_helper_has_nothing_of_the_supervisor_open_and_is_not_looked_into(node: Node, running: str) -> None:
+    """It has the supervisor's memory. What it had open would keep other commands' pipes from ending."""
+    waits = node.exec(running, "cat")
+    second = node.exec(running, "cat")
+    helpers = exec_helpers(node)
+    assert len(helpers) == 2
+    for pid in helpers:
+        opened = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115 (links to no path)
+        kinds = [name.partition(":")[0] for name in opened]
+        assert kinds.count("socket") == 1
+        assert {"socket", *_NAMESPACES}.issuperset(kinds), opened
+        assert Path(f"/proc/{pid}/mem").stat().st_uid == 0
+    waits.put(1)
+    assert waits.result() == {"exit_code": 0}
+    second.close()
 
 
 def test_control_c_reaches_the_command(node: Node, running: str) -> None:

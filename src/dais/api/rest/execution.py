@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from dais.api.context import Context
 from dais.api.routing import Receive, Routes, Scope, Send
-from dais.compute import find_job, running_work
+from dais.compute import ActivityKind, find_job, running_work
 from dais.engines.contract import ExecStream, Terminal
 from dais.kit.errors import DaisError, Invalid
 
@@ -35,9 +37,12 @@ class ExecRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     pty: Terminal | None = None
 
 
+Length = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
+
+
 class _Size(msgspec.Struct):
-    rows: int
-    cols: int
+    rows: Length
+    cols: Length
 
 
 @routes.websocket("/v1/jobs/{ref}/exec", summary="Run a command inside a running job", action="job:exec")
@@ -58,9 +63,12 @@ async def execute(
         await _send(send, 0, msgspec.json.encode({"error": error.code, "message": error.message}))
         await send({"type": "websocket.close", "code": 1000})
         return
+    activity = ctx.services.compute.activity
+    kind: ActivityKind = "exec" if request.pty is None else "terminal"
     try:
-        await _send(send, 0, b'{"ok":true}')
-        await _pump(stream, receive, send)
+        with activity.open(work.run_id, kind):
+            await _send(send, 0, b'{"ok":true}')
+            await _pump(stream, receive, send, partial(activity.note, work.run_id, kind))
     finally:
         await stream.close()
 
@@ -84,14 +92,14 @@ async def _first(receive: Receive) -> ExecRequest:
     return request
 
 
-async def _pump(stream: ExecStream, receive: Receive, send: Send) -> None:
-    """Carry both ways until the command has ended or the client has gone."""
-    inward = asyncio.create_task(_inward(stream, receive))
+async def _pump(stream: ExecStream, receive: Receive, send: Send, note: Callable[[], None]) -> None:
+    """Carry both ways until the command has ended or the client has gone; `note` that something was sent in."""
+    inward = asyncio.create_task(_inward(stream, receive, note))
     outward = asyncio.create_task(_outward(stream, send))
     try:
-        await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
-        if outward.done():
-            outward.result()
+        done, _ = await asyncio.wait((inward, outward), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
         for task in (inward, outward):
             task.cancel()
@@ -99,7 +107,11 @@ async def _pump(stream: ExecStream, receive: Receive, send: Send) -> None:
             await asyncio.gather(inward, outward, return_exceptions=True)
 
 
-async def _inward(stream: ExecStream, receive: Receive) -> None:
+async def _inward(stream: ExecStream, receive: Receive, note: Callable[[], None]) -> None:
+    """Until the client has gone. What is for a command that has ended is dropped: `_outward` tells how it ended.
+
+    Raises Invalid.
+    """
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":
@@ -107,19 +119,27 @@ async def _inward(stream: ExecStream, receive: Receive) -> None:
         data: bytes = message.get("bytes") or b""
         if not data:
             continue
-        kind, payload = data[0], data[1:]
+        note()
+        with contextlib.suppress(ConnectionError):
+            await _pass_on(stream, data[0], data[1:])
+
+
+async def _pass_on(stream: ExecStream, kind: int, payload: bytes) -> None:
+    if kind == 0:
+        await stream.send(payload)
+    elif kind == 1:
+        await stream.send_eof()
+    elif kind == 2:
         try:
-            if kind == 0:
-                await stream.send(payload)
-            elif kind == 1:
-                await stream.send_eof()
-            elif kind == 2:
-                size = msgspec.json.decode(payload, type=_Size)
-                await stream.resize(size.rows, size.cols)
-            elif kind == 3:
-                await stream.signal(payload.decode("ascii", "replace"))
-        except (ConnectionError, BrokenPipeError):
-            return  # it has ended; the other direction tells how
+            size = msgspec.json.decode(payload, type=_Size)
+        except msgspec.DecodeError as error:
+            raise Invalid(f"a size is not {{rows, cols}}: {error}", code="bad-exec") from error
+        await stream.resize(size.rows, size.cols)
+    elif kind == 3:
+        name = payload.decode("ascii", "replace")
+        if f"SIG{name}" not in signal.Signals.__members__:
+            raise Invalid(f"there is no signal {name[:20]!r}; name one without SIG, as INT", code="bad-exec")
+        await stream.signal(name)
 
 
 async def _outward(stream: ExecStream, send: Send) -> None:
