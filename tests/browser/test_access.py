@@ -41,6 +41,7 @@ async def fill(site: Site) -> tuple[str, str, str]:
     return f"/access/users/{users[0].id}", f"/access/teams/{team.id}", f"/access/roles/{role.id}"
 
 
+@pytest.mark.slow
 async def test_the_pages_of_access(browser: Browser, site: Site) -> None:
     async with screen(browser, site) as shown:
         page = shown.page

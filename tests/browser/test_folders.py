@@ -57,6 +57,7 @@ async def fill(site: Site) -> Path:
     return root
 
 
+@pytest.mark.slow
 async def test_every_page(browser: Browser, site: Site) -> None:
     async with screen(browser, site) as shown:
         page = shown.page

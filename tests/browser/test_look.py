@@ -51,6 +51,7 @@ async def fill(site: Site) -> str:
     return running
 
 
+@pytest.mark.slow
 async def test_every_page(browser: Browser, site: Site) -> None:
     async with screen(browser, site, signed_in=False) as shown:
         page = shown.page

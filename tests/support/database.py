@@ -17,6 +17,7 @@ from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork, metadata, open_database
 
 
+@functools.cache
 def import_all_tables() -> None:
     """Import every `tables` module, so that the metadata is whole."""
     for module in pkgutil.walk_packages(dais.__path__, "dais."):

@@ -328,7 +328,7 @@ async def test_an_engine_with_a_queue_is_handed_its_lookahead_and_places_by_itse
         return [job for job in queued if (await world.job(job)).state == "PREPARING"]
 
     async def four() -> bool:
-        return len(await handed_over()) == 4
+        return len(await handed_over()) == len(machine.launched) == 4
 
     await world.until_true(four, "two fit, and two wait there")
     await pending(world, queued[4], "needs 1 gpu, 0 of 1 free on q1")
