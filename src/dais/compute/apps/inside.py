@@ -23,10 +23,10 @@ async def ask(compute: Compute, work: Work, request: dict[str, Any], kind: type[
     """What the program answers, as `kind`; it is the job's word. Raises Conflict, Unavailable `app-failed`, …"""
     from dais.compute.inside import run_program  # it needs what holds this
 
-    source = await asyncio.to_thread(_source)
+    asking = await asyncio.to_thread(source)
     try:
         async with asyncio.timeout(seconds):
-            stream = await run_program(compute, work, source)
+            stream = await run_program(compute, work, asking)
             try:
                 await stream.send(msgspec.json.encode(request))
                 await stream.send_eof()
@@ -63,7 +63,7 @@ async def _collect(stream: Any) -> tuple[bytes, bytes, int]:
 
 
 @cache
-def _source() -> str:
+def source() -> str:
     """The program with the module that it brings along, as one text. Blocks for a moment, once."""
     from dais.compute.inside import program
 

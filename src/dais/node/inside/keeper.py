@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import signal
+import struct
 import sys
+import termios
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
 
 KEPT = 64 << 10
 """Bytes of output that are kept; the file has at most twice as many."""
+SETTLE_SECONDS = 5
+"""How long the keeper of an app that has ended may take to note it."""
+SETTLE_PAUSE = 0.005
 
 
 class Failed(Exception):
@@ -62,27 +69,60 @@ def keeper(argv: list[str], environ: dict[str, str], place: str, tell: int) -> N
     os.set_blocking(wake_write, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write)
-    written, open_pipe, ended = 0, True, False
-    path = os.path.join(place, "log")
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log, open_pipe, ended = Log(os.path.join(place, "log")), True, False
     while open_pipe or not ended:
         if not ended:
             pid, status = os.waitpid(child, os.WNOHANG)
             if pid:
                 ended = True
+                log.take(read, waiting(read))  # whoever learns that it has ended finds its last words
                 write_end(place, status)
                 continue
         ready = select.select([read] * open_pipe + [wake_read], [], [], None)[0]
         if wake_read in ready:
             os.read(wake_read, 512)
         if read in ready:
-            data = os.read(read, KEPT)
-            if not data:
-                open_pipe = False
-                continue
-            written += put(file, data)
-            if written > 2 * KEPT:
-                file, written = shorten(path, file)
+            open_pipe = log.take(read, KEPT) > 0
+
+
+def waiting(pipe: int) -> int:
+    """Bytes that are in a pipe now."""
+    count: int = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+    return count
+
+
+class Log:
+    """The end of what an app prints, in a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.written = 0
+
+    def take(self, pipe: int, most: int) -> int:
+        """Move what is in the pipe, at most so many bytes; how many, 0 at its end."""
+        data = os.read(pipe, most)
+        self.written += put(self.file, data)
+        if self.written > 2 * KEPT:
+            self.shorten()
+        return len(data)
+
+    def shorten(self) -> None:
+        """Keep the end of it in a new file."""
+        fresh = self.path + ".new"
+        try:
+            with open(self.path, "rb") as old:
+                old.seek(-KEPT, os.SEEK_END)
+                tail = old.read()
+            file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+            put(file, tail)
+            os.rename(fresh, self.path)
+        except OSError:
+            os.ftruncate(self.file, 0)
+            self.written = 0
+            return
+        os.close(self.file)
+        self.file, self.written = file, len(tail)
 
 
 def put(file: int, data: bytes) -> int:
@@ -91,22 +131,6 @@ def put(file: int, data: bytes) -> int:
     except OSError:
         return 0  # the disk is full: the app goes on
     return len(data)
-
-
-def shorten(path: str, file: int) -> tuple[int, int]:
-    """Keep the end of the log in a new file."""
-    try:
-        with open(path, "rb") as old:
-            old.seek(-KEPT, os.SEEK_END)
-            tail = old.read()
-        fresh = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        put(fresh, tail)
-        os.rename(path + ".new", path)
-    except OSError:
-        os.ftruncate(file, 0)
-        return file, 0
-    os.close(file)
-    return fresh, len(tail)
 
 
 def run(argv: list[str], environ: dict[str, str], write: int) -> NoReturn:
@@ -140,15 +164,26 @@ def state_of(place: str) -> dict[str, Any] | None:
             state: dict[str, Any] = json.load(file)
     except (OSError, ValueError):
         return None
-    code = None
-    try:
-        with open(os.path.join(place, "end")) as file:
-            code = int(file.read())
-    except (OSError, ValueError):
-        pass
-    state["running"] = code is None and alive(state["pid"], state["pid_began"])
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        # Asked in this order: a keeper that has gone has noted the end, if it ever will.
+        kept, runs = alive(state["keeper"], state["keeper_began"]), alive(state["pid"], state["pid_began"])
+        code = end_of(place)
+        if code is not None or runs or not kept or time.monotonic() > until:
+            break
+        time.sleep(SETTLE_PAUSE)
+    state["running"] = code is None and runs
     state["exit_code"] = code
     return state
+
+
+def end_of(place: str) -> int | None:
+    """The exit code that its keeper has noted; None while there is none."""
+    try:
+        with open(os.path.join(place, "end")) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
 
 
 def end_rest(state: dict[str, Any]) -> None:
