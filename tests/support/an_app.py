@@ -33,6 +33,18 @@ RAW: dict[str, bytes] = {
 }
 
 
+PAGE = """<!doctype html><html lang="en"><title>The app</title><h1>The app</h1>
+<p id="cookies">COOKIES</p><p id="said"></p>
+<script>
+const said = document.getElementById("said");
+const socket = new WebSocket(location.origin.replace("http", "ws") + "/talk");
+socket.onopen = () => socket.send("hello");
+socket.onmessage = ({ data }) => { said.textContent = data; };
+socket.onclose = () => { said.textContent = "closed"; };
+</script></html>"""
+"""A page that shows which cookies its server was sent, and what comes back over a WebSocket."""
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -50,6 +62,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.stream()
         elif path == "/socket":
             self.socket()
+        elif path == "/talk":
+            self.talk()
+        elif path == "/page":
+            self.page()
         elif path == "/big":
             size = int(self.path.partition("?")[2])
             self.send_response(200)
@@ -117,8 +133,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"9\r\ndata: 1\n\n\r\n")
             time.sleep(0.05)
 
+    def page(self) -> None:
+        cookies = self.headers.get("Cookie") or ""
+        data = PAGE.replace("COOKIES", cookies).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Set-Cookie", "mine=1; Path=/")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def talk(self) -> None:
+        """A WebSocket that says each short text again."""
+        self.handshake()
+        while (head := self.rfile.read(2)) and head[0] == 0x81:
+            mask = self.rfile.read(4)
+            text = bytes(one ^ mask[at % 4] for at, one in enumerate(self.rfile.read(head[1] & 0x7F)))
+            self.wfile.write(bytes([0x81, len(text) + 6]) + b"again " + text)
+
     def socket(self) -> None:
         """A WebSocket's handshake; after it every byte comes back as it was."""
+        self.handshake()
+        while data := self.connection.recv(1 << 18):
+            self.connection.sendall(data)
+
+    def handshake(self) -> None:
         key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
         accept = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
         self.send_response(101)
@@ -127,8 +166,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Sec-WebSocket-Accept", accept)
         self.end_headers()
         self.close_connection = True
-        while data := self.connection.recv(1 << 18):
-            self.connection.sendall(data)
 
 
 class Server(http.server.ThreadingHTTPServer):

@@ -7,7 +7,7 @@ that the walk makes (`things`); so are the `{words}` in bodies.
 from __future__ import annotations
 
 from tests.support.calls import EVERYTHING, Call
-from tests.support.gates_inside import ACCOUNT, INSIDE
+from tests.support.gates_inside import ACCOUNT, INSIDE, INSIDE_PAGES
 
 SPEC = {"command": ["true"], "account": "{account}", "resources": {"cpu": 0.1, "mem": 1 << 20}}
 NAMED = "account:get"
@@ -255,6 +255,7 @@ CALLS: dict[str, Call | list[Call]] = {
 
 JOB = "account:get job:get"
 PAGES: dict[str, Call] = {
+    **INSIDE_PAGES,
     "GET /access/audit": Call(),
     "GET /access/invitations": Call(),
     "POST /access/invitations": Call(

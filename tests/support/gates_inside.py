@@ -6,6 +6,15 @@ from tests.support.calls import Call
 
 ACCOUNT = "?account={account}"
 
+JOB_PAGE = "/{organization}/{account}/jobs/{ref}"
+
+INSIDE_PAGES: dict[str, Call] = {
+    f"POST {JOB_PAGE}/apps": Call(body={"app": "8080"}, needs="account:get job:get job:exec"),
+    f"GET {JOB_PAGE}/expose": Call(query="?port=8080", needs="account:get job:get"),
+    f"POST {JOB_PAGE}/expose": Call(body={"port": "8080", "public": "yes"}, needs="account:get job:get"),
+}
+"""The pages of the same."""
+
 INSIDE: dict[str, Call | list[Call]] = {
     "GET /v1/jobs/{ref}/address": Call(),
     "GET /v1/jobs/{ref}/apps": Call(),

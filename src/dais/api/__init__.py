@@ -1,6 +1,7 @@
 """The native API over HTTP: typed routes, problems, events. Each file below `rest` and `events` holds some routes."""
 
 from dais.api.application import Application
+from dais.api.apps import Opening, expose_port, job_app_log, job_apps, open_job_app
 from dais.api.asking import Asking, Asks, asks
 from dais.api.auth import Authenticator, tokens_in_address
 from dais.api.compat.acai import AcaiApplication
@@ -31,6 +32,11 @@ from dais.api.sse import ServerEvent
 from dais.api.terminals import TerminalRequest, first_message, look
 
 __all__ = [
+    "Opening",
+    "expose_port",
+    "job_app_log",
+    "job_apps",
+    "open_job_app",
     "rescan_registry",
     "check_registry",
     "rescan_group",

@@ -138,6 +138,10 @@ class Doors(Protocol):
         """The address of a port (`8080`) or an app (`jupyter`) of a running job, which ends with a slash."""
         ...
 
+    async def known_url(self, work: Work, target: str) -> str | None:
+        """The same, where it is there without that anything is allotted for it."""
+        ...
+
     async def admit(self, actor: Actor, session_id: str, place: Place, state: str, after: str) -> str:
         """Where to send a browser whose session may reach a place. Raises NotFound, Forbidden, Conflict."""
         ...

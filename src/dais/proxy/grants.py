@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FRESH_SECONDS = 2.0
 """For how long a grant is good without asking again, unless identities change."""
 MOST_KEPT = 10_000
+PAGE = "page-of-dais"
+"""The code of what is said of an app that is a page of Dais; the field `path` says which."""
 
 Key = tuple[Place, bytes | None, tuple[tuple[bytes, bytes], ...]]
 """What a grant depends on: the place, the token, the cookies."""
@@ -160,6 +162,10 @@ class Grants:
         doubted = key in self._doubted
         self._doubted.discard(key)
         opened = await self._compute.apps.open(reached.work, reached.target, check=doubted)
+        if opened.port is None:
+            raise Conflict(
+                f"{opened.name} is a page of Dais; open it there, or use the API", code=PAGE, path=opened.path
+            )
         return opened.port
 
     async def watch(self) -> None:

@@ -39,6 +39,10 @@ class Ports:
         for _, server in self._servers.values():
             server.close()
 
+    def knows(self, place: Place) -> bool:
+        """Whether an app has a port already."""
+        return any(known == place for known, _ in self._servers.values())
+
     async def open(self, place: Place) -> int:
         """The port of an app. Raises Unavailable `no-free-port`, `port-in-use`."""
         port: int = await self._db.write(_allot, place, self._span)

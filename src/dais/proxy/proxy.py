@@ -18,7 +18,7 @@ from dais.kit.vault import Vault
 from dais.proxy.callers import Callers
 from dais.proxy.cookies import APP_COOKIE, STATE_COOKIE, cookie_name, named, set_cookie
 from dais.proxy.entering import COOKIE_SECONDS, new_ticket, take_ticket, write_seal
-from dais.proxy.grants import Grants
+from dais.proxy.grants import PAGE, Grants
 from dais.proxy.http.client import RESERVED, Client
 from dais.proxy.http.heads import RequestHead
 from dais.proxy.http.onward import Onward
@@ -140,6 +140,12 @@ class Proxy:
         """The address of an app of a running job, for whoever may reach it; it ends with a slash."""
         return await self._url_of(work.job_id, target)
 
+    async def known_url(self, work: Work, target: str) -> str | None:
+        """The same; None where the app would first be given a port of its own."""
+        if self.ports is not None and not self.ports.knows(Place(job_id=work.job_id, target=target)):
+            return None
+        return await self._url_of(work.job_id, target)
+
     async def _url_of(self, job_id: str, target: str) -> str:
         if self.ports is None:
             found: str = await self._db.read(self._address, job_id, target)
@@ -188,6 +194,8 @@ class Proxy:
                 return self._to_hand_over(head, onward, place)
             return refusal(error, 401, onward)
         link = self._url()
+        if isinstance(error, Conflict) and error.code == PAGE and onward.html and head.method in (b"GET", b"HEAD"):
+            return redirect(f"{self._url()}{error.fields['path']}")
         if isinstance(error, Conflict) and error.code == "not-running":
             ended = bool(error.fields.get("ended"))
             return refusal(error, 410 if ended else 503, onward, again=not ended, link=link)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
 from jinja2 import BytecodeCache
 from starlette.convertors import Convertor, register_url_convertor
@@ -13,14 +12,16 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.websockets import WebSocket
 
-from dais.api import Asking, Asks, Disconnected, HttpProblem, Services, asks
+from dais.api import Disconnected, HttpProblem, Services
 from dais.kit.database import failures
 from dais.kit.errors import DaisError, Forbidden, NotFound, Unauthenticated
 from dais.web import transfers
+from dais.web.addressing import SETTINGS, Handler, Page, page
 from dais.web.frame import HEADERS, Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.live import Live
 from dais.web.pages import (
+    apps,
     cluster,
     coming_in,
     device,
@@ -30,7 +31,6 @@ from dais.web.pages import (
     images,
     job,
     jobs,
-    keys,
     lake,
     lineage,
     log,
@@ -39,7 +39,6 @@ from dais.web.pages import (
     palette,
     passkeys,
     registries,
-    security,
     settings,
     sign_in,
     sso,
@@ -50,24 +49,6 @@ from dais.web.pages import (
 from dais.web.pages.access import audit, invitations, policies, roles, teams, users, who
 from dais.web.pages.access.shared import remove_one
 from dais.web.shells import Shells
-
-Handler = Callable[[Request, Frame], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One address of the pages. A WebSocket has no method; what answers it, and files, is not `handler`."""
-
-    method: str
-    path: str
-    handler: Handler | None
-    asks: Asks
-
-
-def page(method: str, path: str, handler: Handler | None, **asking: Unpack[Asking]) -> Page:
-    """An address with what it asks for, as API routes say it: `action`, else `own` or `public` with the reason."""
-    return Page(method, path, handler, asks(f"{method} {path}", **asking))
-
 
 _headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
@@ -132,6 +113,7 @@ ACCESS: tuple[Page, ...] = (
 )
 
 PAGES: tuple[Page, ...] = (
+    *SETTINGS,
     page("GET", "/", _home, own="it leads on"),
     page("GET", "/jobs", jobs.show_jobs, action="job:list"),
     page("POST", "/jobs/columns", jobs.set_columns, own="what their browser shows"),
@@ -165,24 +147,6 @@ PAGES: tuple[Page, ...] = (
     page("POST", "/sign-out", sign_in.sign_out, own="it ends their session"),
     page("POST", "/theme", settings.set_theme, public="it is kept in the browser"),
     page("POST", "/rail", settings.set_rail, public="it is kept in the browser"),
-    page("GET", "/settings", settings.show_settings, own="what is known of them"),
-    page("POST", "/settings", settings.set_profile, own="what is known of them"),
-    page("GET", "/settings/security", security.show_security, own="what they sign in with"),
-    page("POST", "/settings/security/password", security.change_password, own="it knows the old one"),
-    page("GET", "/settings/security/device", security.show_device, own="what they sign in with"),
-    page("POST", "/settings/security/device", security.set_device, own="what they sign in with"),
-    page("POST", "/settings/security/devices/{id}/remove", security.remove_device, own="what they sign in with"),
-    page("POST", "/settings/security/codes", security.renew_codes, own="what they sign in with"),
-    page("GET", "/settings/keys", keys.show_keys, action="token:list"),
-    page("POST", "/settings/keys", keys.make_key, action="token:new"),
-    page("POST", "/settings/keys/{id}/end", keys.end_key, action="token:rm"),
-    page("GET", "/settings/sessions", settings.show_sessions, own="where they are signed in"),
-    page("POST", "/settings/sessions/{id}/end", settings.end_session, own="it ends a session of theirs"),
-    page("GET", "/settings/passkeys", passkeys.show_passkeys, own="what they sign in with"),
-    page("POST", "/settings/passkeys/ask", passkeys.ask_new, own="what they sign in with"),
-    page("POST", "/settings/passkeys", passkeys.make, own="what they sign in with"),
-    page("POST", "/settings/passkeys/{id}", passkeys.rename, own="what they sign in with"),
-    page("POST", "/settings/passkeys/{id}/remove", passkeys.remove, own="what they sign in with"),
     page("GET", "/submit", submit.show_form, action="job:new"),
     page("POST", "/submit", submit.submit, action="job:new"),
     page("POST", "/submit/check", submit.check, action="job:new"),
@@ -235,6 +199,9 @@ PAGES: tuple[Page, ...] = (
     page("GET", f"{JOBS}/{{ref}}/log/lines", log.lines, action="job:logs"),
     page("GET", f"{JOBS}/{{ref}}/log/search", log.search, action="job:logs"),
     page("GET", f"{JOBS}/{{ref}}/log/at", log.at, action="job:logs"),
+    page("POST", f"{JOBS}/{{ref}}/apps", apps.open_app, action=("job:get", "job:exec")),
+    page("GET", f"{JOBS}/{{ref}}/expose", apps.ask_expose, action="job:set"),
+    page("POST", f"{JOBS}/{{ref}}/expose", apps.expose, action="job:set"),
     page("GET", f"{JOBS}/{{ref}}/kill", job.ask_kill, action="job:kill"),
     page("POST", f"{JOBS}/{{ref}}/kill", job.kill, action="job:kill"),
     page("POST", f"{JOBS}/{{ref}}/reproduce", job.reproduce, action="job:new"),

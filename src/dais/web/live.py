@@ -26,6 +26,7 @@ from dais.web import view
 from dais.web.choices import columns_of
 from dais.web.frame import Frame
 from dais.web.guard import Visitor, check_origin, visitor
+from dais.web.pages.apps import apps_of
 from dais.web.pages.images import OneImage, image_parts, one_image, read_images
 from dais.web.pages.images import Wanted as WantedImages
 from dais.web.pages.job import charts_of, parts_of
@@ -40,6 +41,8 @@ MAX_PER_USER = 64
 SLOW_SECONDS = 30.0
 """A browser that takes nothing for so long is cut; it comes back and goes on where it was."""
 POLL_SECONDS = 5.0
+APPS_SECONDS = 5.0
+"""How often a job is asked for its apps: it runs a small program, and connects to their ports."""
 PAUSE_SECONDS = 0.2
 """The least time between two messages about the same thing."""
 CHECK_SECONDS = 10.0
@@ -66,7 +69,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     `ref` is its id or name, `query` its group, and `total` how far the page has its log.
     """
 
-    watch: Literal["jobs", "job", "log", "usage", "reports", "images", "image"]
+    watch: Literal["jobs", "job", "apps", "log", "usage", "reports", "images", "image"]
     query: str = ""
     account: str = ""
     ref: str = ""
@@ -173,6 +176,7 @@ class _Tab:
         watchers: dict[str, Callable[[Watch], AsyncIterator[Message]]] = {
             "jobs": self._jobs,
             "job": self._job,
+            "apps": self._apps,
             "log": self._log,
             "usage": self._usage,
             "reports": self._reports,
@@ -233,6 +237,20 @@ class _Tab:
                 "run": job.run_index,
                 "alive": job.alive,
             }
+
+    async def _apps(self, watch: Watch) -> AsyncIterator[Message]:
+        """The apps of a job, whenever one of them is otherwise than before, or other people reach it."""
+        before = ""
+        with self._services.db.hints.subscribe(CHANGED) as hint:
+            while True:
+                job = await self._look(get_job, watch.ref)
+                apps = await apps_of(self._services, self._who.actor, job)
+                html = self._frame.part("parts/apps.html", "apps_table", job, apps, self._who.form_token)
+                if html != before:
+                    before = html
+                    yield {"kind": "apps", "html": html}
+                await asyncio.sleep(PAUSE_SECONDS)
+                await hint.wait(APPS_SECONDS)
 
     async def _changes(self, verb: Callable[..., Any], *args: Any, topic: str = NUMBERED) -> AsyncIterator[Any]:
         """What a verb reads, whenever it is another than before."""

@@ -44,11 +44,21 @@ MARKS = {
 }
 """The shape and colour of each state: the same in lists, titles, tab icons and the command line."""
 
+APP_MARKS = {
+    "running": Mark("●", "running", "running"),
+    "ready": Mark("◌", "waiting", "not started"),
+    "silent": Mark("◌", "waiting", "not there yet"),
+    "missing": Mark("◌", "waiting", "not possible"),
+    "ended": Mark("✕", "failed", "ended"),
+    "unknown": Mark("?", "waiting", "unknown"),
+}
+"""The same of the apps of a job."""
+
 _unknown = Mark("?", "waiting", "unknown")
 
 
 def mark(state: str) -> Mark:
-    return MARKS.get(state, _unknown)
+    return MARKS.get(state) or APP_MARKS.get(state, _unknown)
 
 
 def age(instant: str, now: int) -> str:

@@ -9,17 +9,22 @@ from dais.wire.answer import Answer
 
 class JobApp(Answer, frozen=True, kw_only=True):
     """An app of a running job as it is now: `state` is running, ready (started on first use), ended, missing, silent
-    (a port of the job's own where nothing listens) or unknown; `action` is what reaching it needs."""
+    (a port of the job's own where nothing listens) or unknown; `action` is what reaching it needs.
+
+    `url` is where browsers open it; None for what is no HTTP, or gets its address once it is opened. `public`: whoever
+    has the address reaches it. A page of Dais (`protocol` is page) has no port."""
 
     name: str
     title: str = ""
-    port: int
+    port: int | None = None
     protocol: str
     action: str
     origin: str
     state: str
     detail: str | None = None
     exit_code: int | None = None
+    url: str | None = None
+    public: bool = False
 
 
 class JobApps(Answer, frozen=True, kw_only=True):
@@ -34,7 +39,7 @@ class OpenedApp(Answer, frozen=True, kw_only=True):
 
     job: str
     name: str
-    port: int
+    port: int | None = None
     protocol: str
     path: str
     action: str

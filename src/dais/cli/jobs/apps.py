@@ -61,7 +61,10 @@ def open_app(client: Client, output: Output, words: tuple[str, ...], last: bool,
         output.one(opened, ("name", "port", "url"))
         return
     if opened.url is None:
-        note(f"{opened.name} answers on port {opened.port} of the job, which is no page: forward it")
+        note(
+            f"{opened.name} answers on port {opened.port} of the job, which is no page: "
+            f"dais job port-forward {given[0]} {opened.port}"
+        )
         return
     click.echo(opened.url)
     from dais.cli.open import has_browser

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from dais.compute.apps.builtin import SHARED_FIRST, SHARED_LAST
 from dais.compute.apps.catalogue import find_app, known_apps, port_action
@@ -63,8 +66,8 @@ class Apps:
         """What reaching a port of the job needs, whatever is there."""
         return port_action(work, port, shared=self._shared(work))
 
-    async def states(self, work: Work) -> list[AppState]:
-        """Every known app as it is now. Raises Conflict `not-running`."""
+    async def states(self, work: Work, also: Sequence[int] = ()) -> list[AppState]:
+        """Every known app as it is now, and other ports. Raises Conflict `not-running`."""
         problem, seen = "", Seen()
         try:
             seen = await self._look(work)
@@ -72,7 +75,25 @@ class Apps:
             if error.code == "not-running":
                 raise
             problem = error.message
-        return list(await asyncio.gather(*(self._state(work, app, seen, problem) for app in self.known(work))))
+        known = self.known(work)
+        named = {app.port for app in known if not app.starts}
+        others = (self.find(work, str(port)) for port in also if port not in named)
+        return list(await asyncio.gather(*(self._state(work, app, seen, problem) for app in (*known, *others))))
+
+    async def path(self, work: Work, app: App) -> str:
+        """What to open at an app's address, as in `OpenedApp`, whether or not it runs.
+
+        An image's own definition says it; where nobody can look for one, the built-in one. Raises Conflict
+        `not-running`, Invalid `bad-app-definition`.
+        """
+        if not app.starts:
+            return _plain_path(work, app)
+        seen = self._run(work).seen
+        try:
+            seen = seen or await self._look(work)
+        except Unavailable:
+            return _path_of(app.definition)
+        return _path_of(self._definition(work, app, seen))
 
     async def log(self, work: Work, name: str) -> str:
         """The last 64 KiB of what an app has printed since it was started; "" for what Dais has not started."""
@@ -94,10 +115,11 @@ class Apps:
         """
         app = self.find(work, name)
         if not app.starts:
-            return OpenedApp(name=app.name, port=app.ports[0], protocol=app.protocol, action=app.action)
+            path = _plain_path(work, app)
+            return OpenedApp(name=app.name, port=app.port, protocol=app.protocol, path=path, action=app.action)
         run = self._run(work)
         before = run.opened.get(app.name)
-        if before is not None and (not check or await self._listens(work, before.port)):
+        if before is not None and (not check or await self._listens(work, before.port or 0)):
             return before
         key = (work.run_id, app.name)
         start = self._starts.get(key)
@@ -146,12 +168,13 @@ class Apps:
             answer = Answer(problem="failed", message="the job did not say on which port")
         if answer.problem:
             raise self._failed(work, app, _words(answer, definition, limit), answer.output)
-        path = url_path(definition.url_template)
+        path = _path_of(definition)
         if answer.secret:
             path += definition.secret_query.replace("{secret}", answer.secret)
-        opened = OpenedApp(name=app.name, port=answer.ports[0], protocol=app.protocol, path=path, action=app.action)
-        if not await self._listens(work, opened.port):
-            raise self._failed(work, app, f"nothing listens on port {opened.port} of 127.0.0.1 any more", answer.output)
+        port = answer.ports[0]
+        opened = OpenedApp(name=app.name, port=port, protocol=app.protocol, path=path, action=app.action)
+        if not await self._listens(work, port):
+            raise self._failed(work, app, f"nothing listens on port {port} of 127.0.0.1 any more", answer.output)
         run.opened[app.name] = opened
         return opened
 
@@ -188,31 +211,35 @@ class Apps:
         return seen
 
     async def _state(self, work: Work, app: App, seen: Seen, problem: str) -> AppState:
+        if app.protocol == "page":
+            return AppState(app=app, state="running", path=_plain_path(work, app))
         started = seen.apps.get(app.name, Started())
         port = started.ports[0] if started.ports else app.ports[0]
         try:
+            definition = self._definition(work, app, seen) if app.starts else None
+            wrong = ""
+        except DaisError as error:
+            definition, wrong = None, error.message
+        now = AppState(app=app, state="unknown", path=_path_of(definition))
+        try:
             async with asyncio.timeout(PORT_SECONDS):
                 if (not app.starts or started.running or not self._shared(work)) and await self._listens(work, port):
-                    return AppState(app=app, state="running")
+                    return replace(now, state="running")
         except (DaisError, TimeoutError) as error:
-            return AppState(app=app, state="unknown", detail=getattr(error, "message", "it does not answer"))
+            return replace(now, detail=getattr(error, "message", "it does not answer"))
         if not app.starts:
-            return AppState(app=app, state="silent", detail=f"nothing listens on port {port} of 127.0.0.1 (yet)")
+            return replace(now, state="silent", detail=f"nothing listens on port {port} of 127.0.0.1 (yet)")
         if problem:
-            return AppState(app=app, state="unknown", detail=problem)
+            return replace(now, detail=problem)
         if started.ports and not started.running:
-            return AppState(app=app, state="ended", exit_code=started.exit_code)
-        try:
-            definition = self._definition(work, app, seen)
-        except DaisError as error:
-            return AppState(app=app, state="missing", detail=error.message)
+            return replace(now, state="ended", exit_code=started.exit_code)
+        if wrong:
+            return replace(now, state="missing", detail=wrong)
         if definition is None:
-            return AppState(app=app, state="missing", detail=f"its image has no {DEFINITIONS}/{app.name}.json")
+            return replace(now, state="missing", detail=f"its image has no {DEFINITIONS}/{app.name}.json")
         if definition.needs is not None and definition.needs not in seen.programs:
-            return AppState(app=app, state="missing", detail=definition.hint)
-        if started.ports:
-            return AppState(app=app, state="ready", detail="it was started and does not answer yet")
-        return AppState(app=app, state="ready")
+            return replace(now, state="missing", detail=definition.hint)
+        return replace(now, state="ready", detail="it was started and does not answer yet" if started.ports else "")
 
     async def _listens(self, work: Work, port: int) -> bool:
         try:
@@ -249,6 +276,15 @@ class Apps:
             output=output,
             app=app.name,
         )
+
+
+def _path_of(definition: Definition | None) -> str:
+    return url_path(definition.url_template if definition is not None else None)
+
+
+def _plain_path(work: Work, app: App) -> str:
+    """The path of what Dais does not start: a port of the job's own, or a page of Dais."""
+    return f"/jobs/{work.job_id}?tab={app.name}" if app.protocol == "page" else "/"
 
 
 def _words(answer: Answer, definition: Definition, seconds: float) -> str:

@@ -11,7 +11,6 @@ SHARED_FIRST, SHARED_LAST = 22_000, 22_999
 """Ports from which an app is given one where the network is the machine's, and others may have taken its own."""
 RESERVED = range(2200, 2210)
 """Ports of the apps below, whichever of them are used: never plain ones."""
-TERMINAL_PORT = 7681
 
 JUPYTER_CONFIG = (
     'c.ServerApp.ip = "127.0.0.1"\n',
@@ -102,7 +101,8 @@ BUILT_IN = (
         definition=SSHD,
         title="SSH server of the image",
     ),
+    App(name="terminal", ports=(), protocol="page", origin="dais", title="Terminal in the browser"),
 )
 
-ALIASES = {"jupyterlab": "jupyter", "code": "vscode", "code-server": "vscode"}
+ALIASES = {"jupyterlab": "jupyter", "code": "vscode", "code-server": "vscode", "ttyd": "terminal"}
 """Names by which other systems know them."""

@@ -8,7 +8,7 @@ import msgspec
 
 from dais.compute.apps.definition import Definition
 
-Protocol = Literal["http", "tcp"]
+Protocol = Literal["http", "tcp", "page"]
 ActionNeeded = Literal["job:get", "job:exec"]
 State = Literal["running", "ready", "ended", "missing", "silent", "unknown"]
 
@@ -16,9 +16,10 @@ State = Literal["running", "ready", "ended", "missing", "silent", "unknown"]
 class App(msgspec.Struct, frozen=True, kw_only=True):
     """An app that a job has or could have.
 
-    `ports` are inside the job; the first is the one that is opened. `origin` is `job` (a port that its specification
-    names), `image` (its labels) or `dais` (built in). Dais starts nothing where `starts` is False: the job itself
-    listens there. `definition` is the built-in one; an image may bring another.
+    `ports` are inside the job; the first is the one that is opened. A `page` is one of Dais's own and has none.
+    `origin` is `job` (a port that its specification names), `image` (its labels) or `dais` (built in). Dais starts
+    nothing where `starts` is False: the job itself listens there. `definition` is the built-in one; an image may bring
+    another.
     """
 
     name: str
@@ -30,23 +31,28 @@ class App(msgspec.Struct, frozen=True, kw_only=True):
     definition: Definition | None = None
     title: str = ""
 
+    @property
+    def port(self) -> int | None:
+        """Its port inside the job; None for a page of Dais."""
+        return self.ports[0] if self.ports else None
+
 
 class OpenedApp(msgspec.Struct, frozen=True, kw_only=True):
     """Where an app is: a port of the job, the action that reaching it needs, and what to open there.
 
     `path` begins with `/` and may hold the variables {protocol}, {host} and {port} of the address that it is reached
-    at; `address` fills them.
+    at; `address` fills them. A `page` has no port: its path is below Dais's own address.
     """
 
     name: str
-    port: int
+    port: int | None
     protocol: Protocol = "http"
     path: str = "/"
     action: ActionNeeded = "job:get"
 
 
 class AppState(msgspec.Struct, frozen=True, kw_only=True):
-    """An app as it is now.
+    """An app as it is now. `path` is what to open at its address, without the secret that it may have been given.
 
     `running`: it answers. `ready`: it is started on first use. `ended`: it was started and has ended, and is started
     again on the next use. `missing`: it cannot be started, as `detail` says. `silent`: a port of the job's own where
@@ -57,6 +63,7 @@ class AppState(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     detail: str = ""
     exit_code: int | None = None
+    path: str = "/"
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,21 +29,13 @@ from dais.web import view
 from dais.web.charts import HEIGHT, LEFT, RIGHT, WIDTH, Chart, chart
 from dais.web.frame import Frame, see_other
 from dais.web.guard import check_form_token, read_form, visitor
-from dais.web.pages.log import index_of, number_of, page_of, read_job, ref_of, tab_address
+from dais.web.pages import apps
+from dais.web.pages.log import index_of, number_of, page_of, read_job, ref_of
 from dais.web.pages.meta import described
+from dais.web.pages.sections import TABS, job_page
 from dais.wire import answers
 from dais.wire.reports import JobReport, Series
 from dais.wire.reproduction import Reproduction
-
-TABS = (
-    ("log", "Log"),
-    ("terminal", "Terminal"),
-    ("overview", "Overview"),
-    ("metrics", "Metrics"),
-    ("runs", "Runs"),
-    ("events", "Events"),
-)
-"""The sections of a job's page: the value of `tab` in its address, and the word."""
 
 
 async def show_job(request: Request, frame: Frame) -> Response:
@@ -62,13 +54,14 @@ async def show_job(request: Request, frame: Frame) -> Response:
         values |= {"stream": request.query_params.get("stream", ""), "chosen_run": "run" in request.query_params}
     if tab == "overview":
         values |= await frame.services.db.read(_again, who.actor, job)
+    if tab == "apps":
+        values |= await apps.section(request, frame, who, job)
     if tab == "metrics":
         report: JobReport = await frame.services.db.read(get_report, who.actor, job.id, run=values["run"])
         values |= dict(zip(("report", "charts", "box"), charts_of(report), strict=True))
     if tab == "overview":
         values["meta"] = await frame.services.db.read(described, who.actor, JOB, job.id)
-    tabs = [(tab_address(job, name), word, name == tab) for name, word in TABS]
-    return frame.page(request, "job.html", who, account=job.account, job=job, tab=tab, tabs=tabs, **values)
+    return job_page(request, frame, who, job, tab, **values)
 
 
 async def to_its_address(request: Request, frame: Frame) -> Response:
