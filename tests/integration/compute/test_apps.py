@@ -69,8 +69,9 @@ async def put(compute: Compute, work: Work, more: str = "") -> None:
     assert (await all_of(stream))[2] == 0
 
 
-async def fetch(compute: Compute, work: Work, port: int, path: str) -> bytes:
+async def fetch(compute: Compute, work: Work, port: int | None, path: str) -> bytes:
     """One request to a port of the job."""
+    assert port is not None
     stream = await compute.dial(work, port)
     await stream.send(f"GET {path} HTTP/1.0\r\n\r\n".encode())
     answer = b""
