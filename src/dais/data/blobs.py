@@ -87,7 +87,7 @@ class BlobStore:
         return [
             digest
             for digest in dict.fromkeys(digests)
-            if not os.path.exists(f"{root}/{digest[7:9]}/{digest[7:]}")  # noqa: PTH110  ten thousand at a time
+            if not os.access(f"{root}/{digest[7:9]}/{digest[7:]}", os.F_OK)  # the quickest of all, for ten thousand
             and not self._has_chunks(digest)
         ]
 

@@ -43,15 +43,14 @@ class ContentSender:
 
         Raises Invalid `file-changed` for a file that changes all the time, OSError.
         """
-        known = {} if anew else (yield from work(lambda: self._known(files)))
-        there = yield from self._stored(list({digest for digest, _ in known.values()}))
+        known = [""] * len(files) if anew else (yield from work(lambda: self._known(files)))
+        there = yield from self._stored(list({digest for digest in known if digest}))
         done: dict[str, NewVersion] = {}
         unknown: list[LocalFile] = []
-        for file in files:
-            digest, size = known.get(file.location, ("", 0))
+        for file, digest in zip(files, known, strict=True):
             if digest in there:
-                done[file.path] = NewVersion(path=file.path, digest=digest, size=size, executable=file.executable)
-                self._meter.skip(1, size)
+                done[file.path] = NewVersion(path=file.path, digest=digest, size=file.size, executable=file.executable)
+                self._meter.skip(1, file.size)
             else:
                 unknown.append(file)
         groups, large = split(unknown)
@@ -62,21 +61,19 @@ class ContentSender:
 
     def unchanged(self, files: Sequence[LocalFile]) -> Flow[list[NewVersion] | None]:
         """The files with their digests when none has changed since it was read last, else None. Asks nobody."""
-        known = yield from work(lambda: self._known(files))
-        if len(known) < len(files):
+        digests = yield from work(lambda: self._known(files))
+        if "" in digests:
             return None
-        new: list[NewVersion] = []
-        for file in files:
-            digest, size = known[file.location]
-            new.append(NewVersion(path=file.path, digest=digest, size=size, executable=file.executable))
-        return new
+        return [
+            NewVersion(path=file.path, digest=digest, size=file.size, executable=file.executable)
+            for file, digest in zip(files, digests, strict=True)
+        ]
 
-    def _known(self, files: Sequence[LocalFile]) -> dict[str, tuple[str, int]]:
-        """Digests and sizes of files that have not changed since they were read, by location."""
-        places = _places(file.location for file in files)
-        stamps = {places[file.location]: file.stamp for file in files}
-        found = self._cache.known(stamps)
-        return {file.location: (found[place], file.size) for file in files if (place := places[file.location]) in found}
+    def _known(self, files: Sequence[LocalFile]) -> list[str]:
+        """The digest of each file that has not changed since it was read, "" of the others."""
+        places = _places([file.location for file in files])
+        found = self._cache.known({place: file.stamp for place, file in zip(places, files, strict=True)})
+        return [found.get(place, "") for place in places]
 
     def _stored(self, digests: list[str]) -> Flow[set[str]]:
         """Those of the digests whose contents the server has, and keeps for a day."""
@@ -206,18 +203,18 @@ def _read(file: LocalFile) -> tuple[bytes, str, Stamp]:
     raise changed(file.location)
 
 
-def _places(locations: Iterable[str]) -> dict[str, str]:
-    """Where files are, by their locations: ten thousand of one directory are as quick as one."""
+def _places(locations: Iterable[str]) -> list[str]:
+    """Where files are: ten thousand of one directory are as quick as one."""
     directories: dict[str, str] = {}
-    found: dict[str, str] = {}
+    found: list[str] = []
     for location in locations:
         directory, slash, name = location.rpartition("/")
         if name in ("", ".", ".."):
-            found[location] = _place(location)
+            found.append(_place(location))
             continue
         if directory not in directories:
             directories[directory] = _place(directory + slash).rstrip("/")
-        found[location] = f"{directories[directory]}/{name}"
+        found.append(f"{directories[directory]}/{name}")
     return found
 
 

@@ -61,11 +61,10 @@ class DigestCache:
             with closing(self._open()) as database:
                 for directory, names in _by_directory(files).items():
                     known = _read(database, directory)
-                    for name in names:
-                        place = f"{directory}/{name}"
-                        stamp, digest = known.get(name, (None, ""))
-                        if stamp == files[place]:
-                            found[place] = digest
+                    for place, name in names:
+                        remembered = known.get(name)
+                        if remembered is not None and remembered[0] == files[place]:
+                            found[place] = remembered[1]
         except (sqlite3.Error, OSError, UnicodeEncodeError):
             return found
         return found
@@ -80,7 +79,7 @@ class DigestCache:
             with closing(self._open()) as database, database:
                 database.execute("BEGIN IMMEDIATE")
                 for directory, names in _by_directory(fresh).items():
-                    new: _Known = {name: fresh[f"{directory}/{name}"] for name in names}
+                    new: _Known = {name: fresh[place] for place, name in names}
                     known = _read(database, directory)
                     if len(known) <= len(new) + STALE:
                         new = known | new
@@ -101,11 +100,12 @@ class DigestCache:
         return database
 
 
-def _by_directory(places: Iterable[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_directory(places: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    """Places with the names that they have in their directories."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for place in places:
         directory, _, name = place.rpartition("/")
-        found.setdefault(directory, []).append(name)
+        found.setdefault(directory, []).append((place, name))
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from blake3 import blake3
 
 from dais.sdk.errors import Invalid
-from dais.wire.paths import PathError, check_path, shown, stays_inside
+from dais.wire.paths import MAX_NAME, PathError, check_path, shown, stays_inside
 from dais.wire.transfers import MAX_ENTRIES
 
 CHUNK = 1 << 20
@@ -108,33 +108,35 @@ def _scan(tree: Tree, top: str, ignore: _Ignore, outside: list[str], *, source: 
         if source and path and any(entry.name == "pyvenv.cfg" for entry in entries):
             tree.left_out.append(f"{path}/: a virtual environment holds for one machine only")
             continue
-        ignore.enter(path, location, [entry.name for entry in entries])
+        some_left_out = ignore.enter(path, location, [entry.name for entry in entries])
         empty = True
         for entry in entries:
-            name = f"{path}/{entry.name}" if path else entry.name
+            own = entry.name
+            name = f"{path}/{own}" if path else own
             is_directory = entry.is_dir(follow_symlinks=False)
             if (
-                _unfinished.fullmatch(entry.name)
-                or (source and entry.name in NEVER_SOURCE)
-                or ignore.leaves_out(name, is_directory)
+                (own[0] == "." and _unfinished.fullmatch(own))
+                or (source and own in NEVER_SOURCE)
+                or (some_left_out and ignore.leaves_out(name, is_directory))
             ):
                 continue
             empty = False
-            _checked(name)
+            if len(name) > MAX_NAME or not name.isascii():  # else nothing can be wrong with it
+                _checked(name)
             if is_directory:
                 pending.append(name)
-            elif entry.is_symlink():
-                _link(tree, name, entry.path, outside)
             elif entry.is_file(follow_symlinks=False):
                 tree.files.append(_file(name, entry.path, entry.stat(follow_symlinks=False)))
+            elif entry.is_symlink():
+                _link(tree, name, entry.path, outside)
             else:
                 tree.left_out.append(f"{name}: it is no file, directory or link")
-            if len(tree) > MAX_ENTRIES:
-                raise Invalid(
-                    f"{shown(top)} holds more than {MAX_ENTRIES:,} entries",
-                    code="too-many-entries",
-                    hint="send it in parts, pack small files together, or leave some out with .daisignore",
-                )
+        if len(tree) > MAX_ENTRIES:
+            raise Invalid(
+                f"{shown(top)} holds more than {MAX_ENTRIES:,} entries",
+                code="too-many-entries",
+                hint="send it in parts, pack small files together, or leave some out with .daisignore",
+            )
         if empty and path:
             tree.directories.append(path)
 
@@ -185,14 +187,15 @@ class _Ignore:
                 inner = top.relative_to(place).as_posix()
                 self._outer.append((0, "" if inner == "." else f"{inner}/", _spec(lines)))
 
-    def enter(self, path: str, location: str, names: list[str]) -> None:
-        """Read the ignore files of a directory before its names are asked for."""
+    def enter(self, path: str, location: str, names: list[str]) -> bool:
+        """Read the ignore files of a directory before its names are asked for; whether any may be left out."""
         parent = path.rpartition("/")[0]
         specs = self._specs.get(parent, []) if path else self._outer
         lines = [line for name in self._names if name in names for line in _lines(Path(location, name))]
         if lines:
             specs = [*specs, (len(path) + 1 if path else 0, "", _spec(lines))]
         self._specs[path] = specs
+        return bool(specs)
 
     def leaves_out(self, path: str, is_directory: bool) -> bool:
         """Whether a name in a directory that was entered is to be left out."""

@@ -165,7 +165,7 @@ def _checked(text: str) -> str:
     return path
 
 
-class NewVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """A file to commit. Its content, of this digest, has been stored before."""
 
     path: str
@@ -195,7 +195,7 @@ class FileVersion(Answer, frozen=True, kw_only=True, omit_defaults=True):
     created_at: str = ""
 
 
-class Committed(Answer, frozen=True, kw_only=True):
+class Committed(Answer, frozen=True, kw_only=True, gc=False):
     """What a commit did with a file: `state` is `new`, or `same` where the latest version has this content already."""
 
     path: str

@@ -78,7 +78,7 @@ async def commit(ctx: Context, body: Commit) -> answers.Page[Committed]:
     same = {} if body.always else await ctx.db.read(same_files, ctx.actor, body.account, body.files)
     digests = [file.digest for file in body.files]
     if len(same) == len(digests) and not await disk(ctx.services.blobs.absent, digests):  # nothing to write
-        done = list(same.values())
+        done = [same[file.path] for file in body.files]
     else:
         await disk(check_contents, ctx.services.blobs, body.files)
         done = await ctx.db.write(commit_files, ctx.actor, body.account, body.files, always=body.always)

@@ -177,17 +177,17 @@ def same_files(
 ) -> dict[str, CommittedFile]:
     """Those whose latest version is the same already, by path: a commit would do nothing with them. Changes nothing.
 
-    Raises as `commit_files`.
+    A path that is not in its one form is not among them, and one that stands there twice is once. Raises Forbidden.
     """
     where = resolve_account(uow, actor, account)
-    by_path = _checked(wanted)
+    by_path = {new.path: new for new in wanted}
     require_all(uow, actor, "file:new", where, list(by_path), audited=False)
-    rows = {row.path: row for row in uow.all(_newest, account_id=where.id, paths=list(by_path))}
-    return {
-        path: CommittedFile(id=row.id, path=path, version=row.version, new=False)
-        for path, new in by_path.items()
-        if (row := rows.get(path)) is not None and (row.digest, bool(row.executable)) == (new.digest, new.executable)
-    }
+    same: dict[str, CommittedFile] = {}
+    for row in uow.all(_newest, account_id=where.id, paths=list(by_path)):
+        new = by_path[row.path]
+        if row.digest == new.digest and bool(row.executable) == new.executable:
+            same[row.path] = CommittedFile(id=row.id, path=row.path, version=row.version, new=False)
+    return same
 
 
 def remove_file(
