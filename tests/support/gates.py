@@ -37,6 +37,7 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/blobs/pack": Call(own=True, raw=b""),
     "PUT /v1/blobs/{digest}": Call(own=True, query="?size=1", raw=b"x"),
     "POST /v1/contents": Call(own=True, body={"digest": "{digest}", "size": 1, "chunks": [["{digest}", 1]]}),
+    "POST /v1/contents/bulk": Call(own=True),
     "POST /v1/contents/missing": Call(own=True, body={"digests": []}),
     "POST /v1/contents/pack": Call(own=True, raw=b""),
     "PUT /v1/contents/{digest}": Call(own=True, query="?size=1", raw=b"x"),

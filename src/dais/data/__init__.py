@@ -9,7 +9,7 @@ from dais.data.folder_store import FolderStore
 from dais.data.gathering import Found, look_through, take, words_of
 from dais.data.hashing import check_digest
 from dais.data.housekeeping import keep_tidy, tidy
-from dais.data.lake.contents import check_contents
+from dais.data.lake.contents import check_contents, store_contents
 from dais.data.lake.facts import FILE_ROWS, FILE_SET_ROWS, FOLDER_ROWS
 from dais.data.lake.files import commit_files, remove_file, same_files
 from dais.data.lake.graph import (
@@ -107,6 +107,7 @@ __all__ = [
     "open_content",
     "pack_contents",
     "check_contents",
+    "store_contents",
     "CommittedFile",
     "Directory",
     "LakeFile",

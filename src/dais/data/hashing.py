@@ -63,6 +63,14 @@ def feed(hasher: blake3, fd: int, start: int, end: int | None) -> int:
     return at - start
 
 
+def read_into(fd: int, buffer: memoryview) -> int:
+    """Fill a buffer from the beginning of an open file; how much there was. Blocking. Raises OSError."""
+    got = 0
+    while got < len(buffer) and (count := os.preadv(fd, [buffer[got:]], got)):
+        got += count
+    return got
+
+
 def stamp_of(info: os.stat_result) -> tuple[int, int, int, int, int]:
     """What changes whenever a file's content may have changed."""
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Any
 
 from dais.sdk.local_files import digest_of
 from dais.sdk.open_file import OpenFile
@@ -29,30 +27,28 @@ class Cutter:
         from pyfastcdc import FastCDC
 
         self._source = source
-        cutter = FastCDC(AVERAGE_CHUNK, min_size=MIN_CHUNK, max_size=MAX_CHUNK)
-        self._chunks: Iterator[Any] = cutter.cut_stream(_Reader(source))
+        self._cutter = FastCDC(AVERAGE_CHUNK, min_size=MIN_CHUNK, max_size=MAX_CHUNK)
+        self._at = 0
+        self._buffer = memoryview(b"")
 
     def next(self, size: int) -> list[tuple[int, Chunk]]:
-        """The next chunks, of about `size` bytes; none at the end. Blocks."""
+        """The next chunks, of about `size` bytes, which are more than one chunk has; none at the end. Blocks.
+
+        Raises Invalid `file-changed` when the file has become shorter, OSError.
+        """
+        if len(self._buffer) < size:
+            self._buffer = memoryview(bytearray(size))
+        window = self._buffer[: min(size, self._source.size - self._at)]
+        if self._source.read_into(window, self._at) < len(window):
+            raise self._source.changed()
+        self._source.hash_to(self._at + len(window))
+        whole = self._at + len(window) == self._source.size
         found: list[tuple[int, Chunk]] = []
-        total = 0
-        for chunk in self._chunks:
-            found.append((chunk.offset, Chunk(digest_of(chunk.data), chunk.length)))
-            total += chunk.length
-            if total >= size:
-                break
+        for chunk in self._cutter.cut_buf(window):
+            if chunk.offset + chunk.length == len(window) and not whole:
+                break  # it may go on in what follows: the next window begins with it
+            found.append((self._at + chunk.offset, Chunk(digest_of(chunk.data), chunk.length)))
+        if found:
+            offset, last = found[-1]
+            self._at = offset + last.size
         return found
-
-
-class _Reader:
-    """Reads an open file from its beginning for the cutter."""
-
-    def __init__(self, source: OpenFile) -> None:
-        self._source = source
-        self._at = 0
-
-    def readinto(self, buffer: memoryview) -> int:
-        got = self._source.read_into(buffer, self._at)
-        self._at += got
-        self._source.hash_to(self._at)
-        return got

@@ -14,6 +14,7 @@ from dais.sdk.errors import Invalid
 from dais.sdk.flow import Flow, Request, Resource, quoted, together, work
 from dais.sdk.local_files import LocalFile, Stamp, digest_of, stamp_of
 from dais.sdk.open_file import OpenFile, changed
+from dais.sdk.pack_way import PackWay
 from dais.sdk.progress import Meter
 from dais.sdk.pushing import PACK_HEADERS, read_small, split
 from dais.sdk.uploading import ATTEMPTS, PATIENCE, goes_on, patience_for, send_pieces
@@ -21,10 +22,10 @@ from dais.wire.lake import LARGE_CONTENT, Chunk, NewVersion, Recipe
 from dais.wire.transfers import Digests, PackEntry, Received, Stored, pack_header
 
 AT_ONCE = 4
-WINDOW = 60 << 20
+WINDOW = 48 << 20
 """Bytes of a large file that are cut while those before are sent."""
-CHUNK_PACK = 15 << 20
-"""Bytes of chunks that one request carries."""
+CHUNK_PACK = 8 << 20
+"""Bytes of chunks that one request carries, or a little more."""
 ASKED = 10_000
 """Digests of one question."""
 
@@ -37,6 +38,7 @@ class ContentSender:
         self._base = base
         self._meter = meter
         self._cache = cache
+        self._way = PackWay(resource, base)
 
     def send(self, files: Sequence[LocalFile], *, anew: bool = False) -> Flow[list[NewVersion]]:
         """Send what is missing; the files with their digests, in order. `anew`: read all of them again.
@@ -55,8 +57,11 @@ class ContentSender:
                 unknown.append(file)
         groups, large = split(unknown)
         parts = [self._large(file) for file in large] + [self._small(group) for group in groups]
-        for sent in (yield from together(parts, AT_ONCE)):
-            done.update((new.path, new) for new in sent)
+        try:
+            for sent in (yield from together(parts, AT_ONCE)):
+                done.update((new.path, new) for new in sent)
+        finally:
+            self._way.close()
         return [done[file.path] for file in files]
 
     def unchanged(self, files: Sequence[LocalFile]) -> Flow[list[NewVersion] | None]:
@@ -179,18 +184,21 @@ class ContentSender:
         return found
 
     def _send_pack(self, source: OpenFile, pack: list[tuple[int, Chunk]]) -> Flow[None]:
-        def read() -> bytes:
-            parts: list[bytes] = []
-            for offset, chunk in pack:
-                header = pack_header(PackEntry(size=chunk.size, digest=chunk.digest))
-                parts += [header, source.read_at(offset, chunk.size)]
-            return b"".join(parts)
-
-        body = yield from work(read)
-        path = f"{self._base}/pack"
-        request = Request("POST", path, {}, body, PACK_HEADERS, repeatable=True, timeout=PATIENCE)
-        yield from self._resource.call(request, Stored)
+        if not (yield from self._way.sends(source, pack)):
+            body = yield from work(partial(_packed, source, pack))
+            path = f"{self._base}/pack"
+            request = Request("POST", path, {}, body, PACK_HEADERS, repeatable=True, timeout=PATIENCE)
+            yield from self._resource.call(request, Stored)
         self._meter.moved(0, sum(chunk.size for _, chunk in pack))
+
+
+def _packed(source: OpenFile, pack: list[tuple[int, Chunk]]) -> bytes:
+    """Parts of a file as a pack. Raises Invalid `file-changed`."""
+    parts: list[bytes] = []
+    for offset, chunk in pack:
+        header = pack_header(PackEntry(size=chunk.size, digest=chunk.digest))
+        parts += [header, source.read_at(offset, chunk.size)]
+    return b"".join(parts)
 
 
 def _read(file: LocalFile) -> tuple[bytes, str, Stamp]:

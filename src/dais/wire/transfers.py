@@ -65,7 +65,7 @@ def pack_header(entry: PackEntry) -> bytes:
     return _length.pack(len(header)) + header
 
 
-def unpack(data: bytes | bytearray) -> Iterator[tuple[PackEntry, memoryview]]:
+def unpack(data: bytes | bytearray | memoryview) -> Iterator[tuple[PackEntry, memoryview]]:
     """The entries of a pack with their contents. Raises PackError."""
     view = memoryview(data)
     at = 0
@@ -197,6 +197,12 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     offset: int
     alike: bool
+    bulk: BulkPlace | None = None
+
+
+class BulkOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """Where packs of contents may be sent; None: to the API alone."""
+
     bulk: BulkPlace | None = None
 
 

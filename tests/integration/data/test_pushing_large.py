@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dais import Client
-from dais.api.bulk import BulkListener, Ticket
+from dais.api.bulk import BulkListener
 from dais.api.server import listen
 from dais.api.settings import BulkSettings
 from dais.sdk.errors import Invalid, Unavailable
 from dais.sdk.progress import Progress
-from dais.wire.transfers import BulkPlace
 from tests.integration.data.conftest import same
-from tests.support.serving import PATIENCE, Api
+from tests.support.impostor import Elsewhere, impostor
+from tests.support.serving import Api
 
 SIZE = 20_000_000
 
@@ -147,45 +145,6 @@ def test_a_disk_too_full_is_told_before_anything_is_sent(client: Client, server:
         client.folders.push("x", top, progress=steps.append)
     assert refused.value.code == "disk-full"
     assert steps[-1].bytes == 0
-
-
-@contextmanager
-def impostor(answer: bytes) -> Iterator[tuple[int, list[bytes]]]:
-    """Somebody else on a port, who answers everything alike; and all that was said to him."""
-    heard: list[bytes] = []
-    sock = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = sock.accept()
-            except OSError:
-                return
-            with connection:
-                connection.settimeout(PATIENCE)
-                heard.append(connection.recv(65_536))
-                connection.sendall(answer)
-                while more := connection.recv(65_536):
-                    heard.append(more)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield sock.getsockname()[1], heard
-    finally:
-        sock.shutdown(socket.SHUT_RDWR)
-        thread.join(PATIENCE)
-        sock.close()
-
-
-class Elsewhere(BulkListener):
-    """Sends clients to another port than its own."""
-
-    elsewhere = 0
-
-    def place(self, ticket: Ticket) -> BulkPlace:
-        true = super().place(ticket)
-        return BulkPlace(port=self.elsewhere, url="", ticket=true.ticket, proof=true.proof)
 
 
 @past_the_api

@@ -4,7 +4,10 @@
     PUT /v1/uploads/{key}?offset=N     the content from there on, to its end or to any place before it
 
 both with `Authorization: Ticket …` from `POST /v1/folders/{ref}/uploads`. Nothing is seen of the file until the API is
-told its digest.
+told its digest. And, with a ticket from `POST /v1/contents/bulk`, contents by their digests:
+
+    GET  /v1/contents/pack             the proof
+    POST /v1/contents/pack             a pack, as the API takes it
 """
 
 from __future__ import annotations
@@ -20,16 +23,16 @@ from contextlib import contextmanager, suppress
 from dais.api.access import AccessLog, RequestIds
 from dais.api.auth import refusal_of_address, tokens_in_address
 from dais.api.bulk.connection import Connection, Cut, Head
-from dais.api.bulk.tickets import Ticket, Tickets
+from dais.api.bulk.tickets import CONTENTS, Ticket, Tickets
 from dais.api.context import Services
 from dais.api.errors import HttpProblem
 from dais.api.meter import RouteMeter
 from dais.api.server import listen
 from dais.api.settings import BulkSettings
-from dais.data import check_upload, write_piece
+from dais.data import check_upload, store_contents, write_piece
 from dais.identity import revoke_secret
 from dais.kit.errors import Forbidden, Invalid, NotFound, TooMany, Unauthenticated, Unavailable
-from dais.wire.transfers import BulkPlace, BulkState
+from dais.wire.transfers import MAX_PACK, BulkPlace, BulkState, Stored
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ CLOSING_SECONDS = 5.0
 """How long a stop waits for threads that are in the midst of a write."""
 
 _target = re.compile(rb"/v1/uploads/([0-9a-f]{64})(?:\?offset=(\d{1,18}))?")
+PACKS = "/v1/contents/pack"
 
 
 class BulkListener:
@@ -65,6 +69,7 @@ class BulkListener:
         self._ids = RequestIds()
         self._access = AccessLog(services.settings.get("server"))
         self._meters = {method: services.meter.of(method, "/v1/uploads/{key}") for method in ("GET", "PUT")}
+        self._pack_meters = {method: services.meter.of(method, f"{PACKS} (bulk)") for method in ("GET", "POST")}
         self._unrouted = services.meter.of("", "(none, bulk)")
 
     @property
@@ -149,12 +154,15 @@ class BulkListener:
             if head is None:
                 return False
             begun = time.perf_counter()
-            key, offset = self._find(head)
-            meter = self._meters[head.method]
+            key, offset, meter = self._find(head)
             ticket, text = self._admit(head, key)
             user = ticket.user
+            state: BulkState | Stored
             if head.method == "GET":
-                state = BulkState(offset=self._have(ticket), proof=self._tickets.proof(text))
+                have = 0 if key == CONTENTS else self._have(ticket)
+                state = BulkState(offset=have, proof=self._tickets.proof(text))
+            elif key == CONTENTS:
+                state = self._receive_pack(connection, head, ticket.user)
             else:
                 state = self._receive(connection, head, ticket, offset)
             status = 200
@@ -169,24 +177,27 @@ class BulkListener:
             if meter is not self._unrouted or status:
                 self._note(meter, status, time.perf_counter() - begun, request_id, user)
 
-    def _find(self, head: Head) -> tuple[str, int]:
-        """The key and the offset of a request's address. Raises HttpProblem, NotFound, Invalid."""
+    def _find(self, head: Head) -> tuple[str, int, RouteMeter]:
+        """The key and the offset of a request's address, and what counts it. Raises HttpProblem, NotFound, Invalid."""
         path, _, query = head.target.partition(b"?")
         if secrets := tokens_in_address(query, path):
             for secret in secrets:
                 self._services.db.write_sync(revoke_secret, secret, "in-address")
             raise refusal_of_address()
         found = _target.fullmatch(head.target)
-        if found is None:
+        packs = head.target == PACKS.encode()
+        if found is None and not packs:
             raise NotFound("there are uploads here alone, as /v1/uploads/KEY?offset=BYTE", code="no-such-path")
-        if head.method not in self._meters:
-            allow = {"allow": "GET, PUT"}
-            raise HttpProblem(
-                405, "This method is not known here", "GET or PUT it", code="method-not-allowed", headers=allow
-            )
+        meters = self._pack_meters if packs else self._meters
+        if head.method not in meters:
+            allow = {"allow": ", ".join(meters)}
+            what = f"{' or '.join(meters)} it"
+            raise HttpProblem(405, "This method is not known here", what, code="method-not-allowed", headers=allow)
         if head.method == "GET" and head.length:
             raise Invalid("a GET has no body", code="bad-request")
-        return found[1].decode(), int(found[2] or 0)
+        if found is None:
+            return CONTENTS, 0, meters[head.method]
+        return found[1].decode(), int(found[2] or 0), meters[head.method]
 
     def _admit(self, head: Head, key: str) -> tuple[Ticket, str]:
         """The ticket that opens this upload, and its text. Raises Unauthenticated, Forbidden `wrong-ticket`."""
@@ -202,10 +213,21 @@ class BulkListener:
     def _have(self, ticket: Ticket) -> int:
         return check_upload(self._services.folders, ticket.folder, ticket.key)
 
+    def _receive_pack(self, connection: Connection, head: Head, user: str) -> Stored:
+        length = _length_of(head)
+        if length > MAX_PACK:
+            raise Invalid(f"a pack has at most {MAX_PACK:,} bytes, not {length:,}; send several", code="bad-pack")
+        blobs = self._services.blobs
+        blobs.check_space(length)
+        with self._counted(user), self._services.limits.upload(user, length):
+            connection.go_on(head)
+            data = connection.space(length)
+            if connection.fill(data) < length:
+                raise connection.broken
+            return Stored(entries=store_contents(blobs, data))
+
     def _receive(self, connection: Connection, head: Head, ticket: Ticket, offset: int) -> BulkState:
-        length = head.length
-        if length is None:
-            raise HttpProblem(411, "A length is needed", "send Content-Length, no chunks", code="length-required")
+        length = _length_of(head)
         if offset + length > ticket.size:
             raise Invalid(
                 f"{length} bytes from {offset} on do not lie within the {ticket.size} of the upload", code="bad-piece"
@@ -258,7 +280,13 @@ class BulkListener:
         with self._lock:
             meter.note(status, seconds)
             # A large upload takes long, and is not slow therefore.
-            self._access.note(meter, status, seconds if meter.method != "PUT" else 0.0, request_id, user)
+            self._access.note(meter, status, seconds if meter.method == "GET" else 0.0, request_id, user)
+
+
+def _length_of(head: Head) -> int:
+    if head.length is None:
+        raise HttpProblem(411, "A length is needed", "send Content-Length, no chunks", code="length-required")
+    return head.length
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Tickets: what opens the listener for one upload of one user, for a while. They are signed, and kept nowhere.
 
 A ticket lets bytes come into what is kept aside for that upload, and nothing else: the file is put in its place by the
-API, for who may do so then.
+API, for who may do so then. One for contents lets them be stored by their digests, where nobody can read them by these
+alone, and where what no file needs is freed after a day.
 """
 
 from __future__ import annotations
@@ -22,14 +23,21 @@ _purpose = "bulk upload ticket"
 _proof = "bulk upload proof"
 
 
+CONTENTS = "contents"
+"""The key of a ticket for packs of contents, which no upload has."""
+
+
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """`user` may send the `size` bytes that become `path` of `folder`, kept as `key`, until `expires`."""
+    """`user` may send the `size` bytes that become `path` of `folder`, kept as `key`, until `expires`.
+
+    With the key CONTENTS, instead: may have contents stored, by their digests.
+    """
 
     user: str
-    folder: str
     key: str
-    path: str
-    size: int
+    folder: str = ""
+    path: str = ""
+    size: int = 0
     expires: int = 0
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dais.api.context import Context
 from dais.api.files import Body, disk
 from dais.api.routing import Receive, Routes, Scope, Send, read_body, send_json
-from dais.data import BlobStore
+from dais.data import BlobStore, store_contents
 from dais.identity import listed
 from dais.kit.errors import DaisError, Invalid
-from dais.wire.transfers import MAX_PACK, Digests, PackError, Received, Stored, unpack
+from dais.wire.transfers import MAX_PACK, Digests, Received, Stored
 
 routes = Routes()
 
@@ -77,7 +77,7 @@ def contents_at(routes: Routes, base: str, action: str, of: str) -> None:
         """The body is a pack; the headers' `size` and `digest` count."""
         data = await read_body(scope, receive, MAX_PACK)
         await may_store(ctx)
-        await send_json(send, 201, Stored(entries=await disk(_store, ctx.services.blobs, data)))
+        await send_json(send, 201, Stored(entries=await disk(store_contents, ctx.services.blobs, data)))
 
 
 async def _store_piece(blobs: BlobStore, body: Body, digest: str, size: int, offset: int) -> int:
@@ -93,14 +93,6 @@ async def _store_piece(blobs: BlobStore, body: Body, digest: str, size: int, off
     if have < size or size == 0:
         have = await disk(blobs.put_piece, digest, b"", offset=offset, size=size)
     return have
-
-
-def _store(blobs: BlobStore, data: bytes) -> int:
-    try:
-        entries = list(unpack(data))
-    except PackError as error:
-        raise Invalid(str(error), code="bad-pack") from error
-    return len(blobs.put_many([content for _, content in entries], [entry.digest for entry, _ in entries]))
 
 
 contents_at(routes, "/v1/blobs", "job:new", "of sources")

@@ -1,4 +1,4 @@
-"""The step before a commit: that every content is there, with the size that is said of it."""
+"""The steps before a commit: contents are stored, and every one is there, with the size that is said of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dais.data.errors import blobs_missing
 from dais.kit.errors import Invalid
 from dais.wire.lake import NewVersion
 from dais.wire.paths import shown
+from dais.wire.transfers import PackError, unpack
 
 
 def check_contents(blobs: BlobStore, files: Sequence[NewVersion]) -> None:
@@ -28,3 +29,15 @@ def check_contents(blobs: BlobStore, files: Sequence[NewVersion]) -> None:
                 code="wrong-size",
                 path=file.path[:200],
             )
+
+
+def store_contents(blobs: BlobStore, pack: bytes | memoryview) -> int:
+    """Store the contents of a pack, of whose headers `size` and `digest` count; how many there were. Blocks.
+
+    Raises Invalid `bad-pack`, `digest-mismatch`, Unavailable `disk-full`; then nothing of it is stored.
+    """
+    try:
+        entries = list(unpack(pack))
+    except PackError as error:
+        raise Invalid(str(error), code="bad-pack") from error
+    return len(blobs.put_many([content for _, content in entries], [entry.digest for entry, _ in entries]))
