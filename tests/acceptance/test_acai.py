@@ -254,6 +254,40 @@ def test_addresses_are_good_for_one_thing(user: Remote) -> None:
     assert user.fetch(url) == b"text"
 
 
+def revoked(place: Installation, remote: Remote) -> None:
+    """Have the token refused that a project's user has: it is taken for one that was given away."""
+    assert place.ask("GET", f"/v1/me?token={remote.token}", token="").status == 401
+
+
+def test_addresses_end_with_the_token_that_they_were_made_with(place: Installation) -> None:
+    gone, other = project(place, "gone"), project(place, "stays")
+    for one in (gone, other):
+        one.upload({"/kept": b"text"})
+    urls = [one.get("storage", "download_file", path="/kept")["s3_url"] for one in (gone, other)]
+    put = gone.post("storage", "start_file_upload_session", paths=["/more"])["files"][0]["s3_url"]
+    assert gone.fetch(urls[0]) == b"text"
+    revoked(place, gone)
+    for method, url in (("GET", urls[0]), ("PUT", put)):
+        with pytest.raises(RemoteError, match=r"^401 .*revoked"):
+            gone.raw(method, urlsplit(url).path, b"content" if method == "PUT" else None)
+    assert other.fetch(urls[1]) == b"text", "those of others stay"
+
+
+def test_addresses_end_with_the_user_who_made_them(place: Installation, mine: Remote) -> None:
+    made = replace(mine, token="").post(
+        "credential", "create_user", project_id="mine", admin_token=mine.token, user_name="leaver"
+    )
+    leaver = replace(mine, token=made["user_token"])
+    leaver.upload({"/leaver": b"text"})
+    url = leaver.get("storage", "download_file", path="/leaver")["s3_url"]
+    put = leaver.post("storage", "start_file_upload_session", paths=["/more"])["files"][0]["s3_url"]
+    assert place.ask("POST", "/v1/users/mine-leaver/disable").status in (200, 204)
+    for method, one in (("GET", url), ("PUT", put)):
+        with pytest.raises(RemoteError, match=r"^401 .*disabled"):
+            leaver.raw(method, urlsplit(one).path, b"content" if method == "PUT" else None)
+    assert mine.fetch(mine.get("storage", "download_file", path="/leaver")["s3_url"]) == b"text"
+
+
 def test_an_address_ends() -> None:
     with installation(settings={"DAIS_ACAI_LINK_SECONDS": "10"}) as running:
         remote = project(running, "short")

@@ -84,7 +84,7 @@ from dais.identity.queries.roles import (
 )
 from dais.identity.queries.simulation import simulate
 from dais.identity.queries.teams import get_team, list_teams, resolve_team, team_members
-from dais.identity.queries.tokens import authenticate, present
+from dais.identity.queries.tokens import actor_of_token, authenticate, present
 from dais.identity.queries.users import get_user, list_users, resolve_user, user_ids, user_names
 from dais.identity.rules import (
     Decision,
@@ -335,6 +335,7 @@ __all__ = [
     "passkey_creation",
     "passkey_request",
     "poll_device_login",
+    "actor_of_token",
     "present",
     "recognize",
     "record",

@@ -82,7 +82,7 @@ def fetched(client: Client, tmp_path: Path) -> bytes:
 
 def test_chunks_go_past_the_api_where_they_can(client: Client, server: Api, large: Path, tmp_path: Path) -> None:
     steps: list[Progress] = []
-    client.files.upload({large: "/large"}, progress=steps.append)
+    client.files.upload({str(large): "/large"}, progress=steps.append)
     assert taken(server, f"{PATH} (bulk)") >= 2
     assert taken(server, PATH) == 0
     assert (steps[-1].files, steps[-1].bytes) == (1, 20 * MIB)
@@ -168,7 +168,7 @@ def test_who_cannot_prove_to_be_the_server_gets_no_chunk(
     server.services.parts.bulk = other
     with impostor(answer) as (port, heard):
         other.elsewhere = port
-        client.files.upload({large: "/large"})
+        client.files.upload({str(large): "/large"})
     other.stop()
     assert all(said.startswith(b"GET ") and len(said) < 2_000 for said in heard), "he was asked, and told nothing"
     assert fetched(client, tmp_path) == large.read_bytes()
@@ -188,7 +188,7 @@ def test_what_breaks_there_goes_through_the_api(
             for sock in list(listener._open):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    client.files.upload({large: "/large"}, progress=cut)
+    client.files.upload({str(large): "/large"}, progress=cut)
     listener.stop()
     assert fetched(client, tmp_path) == large.read_bytes()
 
@@ -202,7 +202,7 @@ def test_a_file_that_changes_while_its_chunks_go_is_sent_as_it_is_then(
         if progress.bytes and changed:
             changed.pop()()
 
-    client.files.upload({large: "/large"}, progress=change)
+    client.files.upload({str(large): "/large"}, progress=change)
     assert not changed
     assert fetched(client, tmp_path) == large.read_bytes()
 
@@ -213,6 +213,6 @@ def test_a_file_that_never_stops_changing_gets_no_version(client: Client, large:
             file.write(os.urandom(100))
 
     with pytest.raises(Invalid) as refused:
-        client.files.upload({large: "/large"}, progress=change)
+        client.files.upload({str(large): "/large"}, progress=change)
     assert refused.value.code in ("file-changed", "digest-mismatch")
     assert list(client.files.ls()) == []

@@ -68,8 +68,12 @@ def present(uow: UnitOfWork, actor: Actor) -> Actor:
     """The actor as they are now; for streams that live longer than one request. Raises as `authenticate`."""
     if actor.token_id is None:
         return actor
-    now = _found(uow, uow.one(_again, id=actor.token_id)).actor
-    return msgspec.structs.replace(now, address=actor.address)
+    return msgspec.structs.replace(actor_of_token(uow, actor.token_id), address=actor.address)
+
+
+def actor_of_token(uow: UnitOfWork, token_id: str) -> Actor:
+    """Whom a token stands for now, by its id. Raises as `authenticate`."""
+    return _found(uow, uow.one(_again, id=token_id)).actor
 
 
 def _unknown() -> Unauthenticated:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dais.compute import Compute
-from dais.identity import Actor, find_ssh_key, parse_public_key, present, record, touch_ssh_key
+from dais.identity import Actor, actor_of_token, find_ssh_key, parse_public_key, record, touch_ssh_key
 from dais.kit.clock import SECOND, to_rfc3339
 from dais.kit.database import Database, UnitOfWork
 from dais.kit.errors import DaisError, Invalid, TooMany, Unauthenticated, Unavailable
@@ -197,12 +197,12 @@ class SshGateway:
             return False
         token_id = text.removeprefix(KEY_ID)
         try:
-            actor: Actor = await self._db.read(_of_token, token_id)
+            actor: Actor = await self._db.read(actor_of_token, token_id)
         except Unauthenticated:
             return False
         if actor.id not in cert.principals:
             return False
-        self._know(connection, ref, partial(_of_token, token_id=token_id), actor, None)
+        self._know(connection, ref, partial(actor_of_token, token_id=token_id), actor, None)
         return True
 
     def _know(self, connection: Connection, ref: str, find: Proof, actor: Actor, key_id: str | None) -> None:
@@ -281,15 +281,6 @@ def _listening(host: str, port: int) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _of_token(uow: UnitOfWork, token_id: str) -> Actor:
-    """Whom a token stands for now. Raises Unauthenticated."""
-    nobody = Actor(
-        id="", number=0, name="", organization_id="", organization="", account_id="", administrator=False,
-        token_id=token_id,
-    )  # fmt: skip
-    return present(uow, nobody)
 
 
 def _note_certificate(uow: UnitOfWork, actor: Actor, fingerprint: str) -> None:

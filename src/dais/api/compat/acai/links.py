@@ -1,4 +1,8 @@
-"""Addresses that open one thing for a while: to upload one file of a session, or to download one version."""
+"""Addresses that open one thing for a while: to upload one file of a session, or to download one version.
+
+Each was made with a token, and opens no more than that one would now: it ends with the token, with its user, and with
+the right to the file.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ _purpose = "acai-link"
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """What an address is for: `put` or `get`, of the session's file or the version, by whom, until when (µs)."""
+    """What an address is for: `put` or `get`, of the session's file or the version, by which token, until when (µs)."""
 
     use: str
     id: str
     number: int
-    user_id: str
+    token_id: str
     until: int
 
 
@@ -44,7 +48,8 @@ class Links:
         return self._made("get", version_id, 0, actor)
 
     def _made(self, use: str, what: str, number: int, actor: Actor) -> str:
-        link = Link(use, what, number, actor.id, self._clock.now() + self._seconds * SECOND)
+        assert actor.token_id is not None, "who asks here has shown a token"
+        link = Link(use, what, number, actor.token_id, self._clock.now() + self._seconds * SECOND)
         text = base64.urlsafe_b64encode(msgspec.json.encode(link)).decode().rstrip("=")
         return f"{self._base}{PLACE}{text}.{self._vault.sign(text.encode(), _purpose)}"
 
