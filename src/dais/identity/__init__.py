@@ -44,7 +44,6 @@ from dais.identity.devices.commands import (
     decide_device_login,
     find_device_login,
     poll_device_login,
-    shown_code,
 )
 from dais.identity.evaluator import Rule, Rules
 from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
@@ -382,7 +381,6 @@ __all__ = [
     "secret_of",
     "set_administrator",
     "set_user",
-    "shown_code",
     "signed_in",
     "simulate",
     "take_challenge",
