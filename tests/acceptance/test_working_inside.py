@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from dais.sdk.errors import Unavailable
 from dais.wire.answers import JobDetail
 from tests.support.each_engine import BOARD, ENGINES, Site, open_site
 from tests.support.installation import told
-from tests.support.reaching import Door, door, read_all, read_until
+from tests.support.reaching import KILL_APP, Door, door, read_all, read_until
 from tests.support.ssh import PATIENCE, Laptop, laptop_of
 from tests.support.supervisor import until
 
@@ -255,10 +256,13 @@ def test_an_app_is_started_on_first_use_and_says_why_it_cannot(site: Site, web: 
         jobs.open_app(web.id, "jupyter")
     assert site.dais.dais(*write, stdin=STANDS_IN.encode()).returncode == 0
     opened = jobs.open_app(web.id, "jupyter")
-    answer = Door(site.dais, opened.url or "", site.dais.token).ask("GET", "/jupyterlab.py")
+    app = Door(site.dais, opened.url or "", site.dais.token)
+    answer = app.ask("GET", "/jupyterlab.py")
     assert (answer.status, answer.body) == (200, STANDS_IN.encode())
     assert {one.name: one.state for one in jobs.apps(web.id).apps}["jupyter"] == "running"
     assert jobs.app_log(web.id, "jupyter").output.startswith("started\n")
+    assert site.dais.dais("job", "exec", web.id, "--", "sh", "-c", KILL_APP).returncode == 0
+    until(lambda: app.ask("GET", "/jupyterlab.py").status == 200, "it is started again")
     if site.kind in ("docker", "podman"):  # the image brings one along
         opened = jobs.open_app(web.id, "board")
         assert (opened.port, opened.action) == (BOARD, "job:exec")
@@ -297,12 +301,41 @@ def test_images_with_and_without_python_need_nothing_of_ours(site: Site, laptop:
 # -- the server goes -----------------------------------------------------------------------------------------------
 
 
-def test_after_a_restart_of_the_server_the_job_is_reached_again(site: Site, web: JobDetail, laptop: Laptop) -> None:
-    site.dais.kill()
+def test_a_server_that_dies_ends_what_it_held_and_the_job_goes_on(site: Site, web: JobDetail, laptop: Laptop) -> None:
+    command = laptop.start("web", "echo $$; exec sleep 1000")
+    assert command.stdout is not None
+    pid = command.stdout.readline().decode().strip()
+    with shell(site, web) as held:
+        held.type("echo $((6*7))", b"42")
+        site.dais.kill()
+        with pytest.raises(ConnectionClosed):
+            held.type("nobody hears this", b"it is lost")
+    assert command.communicate(timeout=PATIENCE)[0] == b""
+    assert command.returncode == 255
     site.dais.start()
     laptop.learn()
     app = door(site.dais, web)
     until(lambda: app.ask("GET", "/").status == 200, "the app is reached again")
     assert laptop.ssh("web", "echo again").stdout == b"again\n"
+    with shell(site, web, terminal=held.hello["id"], at=held.at) as lost:
+        assert (lost.hello["kind"], lost.hello["code"]) == ("problem", "no-such-terminal")
+        assert "the server was started again; open a new one" in lost.hello["detail"]
+    with shell(site, web) as new:
+        new.type("echo new $((6*7))", b"new 42")
+    until(lambda: laptop.ssh("web", f"kill -0 {pid}").returncode == 1, "the command has ended with its connection")
+    assert site.dais.client().jobs.get(web.id).state == "RUNNING"
+
+
+def test_a_server_that_stops_says_so_to_shells(site: Site, web: JobDetail) -> None:
+    with shell(site, web) as held:
+        held.type("echo $((6*7))", b"42")
+        site.dais.stop()
+        with pytest.raises(ConnectionClosed) as closed:
+            held.type("exit", b"never")
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    site.dais.start()
+    app = door(site.dais, web)
+    until(lambda: app.ask("GET", "/").status == 200, "the job is reached again")
     with shell(site, web) as new:
         new.type("echo new $((6*7))", b"new 42")

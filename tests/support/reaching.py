@@ -18,6 +18,13 @@ from tests.support.installation import PATIENCE, Answer, Installation
 
 APP = (Path(__file__).parent / "an_app.py").read_text()
 
+KILL_APP = r"""
+pid=$(sed 's/.*"pid": *\([0-9]*\).*/\1/' /tmp/.dais-apps/jupyter/state)
+kill -9 $pid
+while kill -0 $pid 2>/dev/null; do sleep 0.01; done
+"""
+"""A script for inside a job: its app `jupyter` dies; until it has, its port still answers."""
+
 
 def run_app(installation: Installation, name: str | None = None, port: int = 8080, **fields: Any) -> JobDetail:
     """A job in which the app listens already."""

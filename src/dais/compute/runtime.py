@@ -200,8 +200,15 @@ class Compute:
         return (await group.engine.usage([handle]))[0]
 
     def running(self, work: Work) -> tuple[Group, dict[str, object]]:
-        """The group and the handle of a run. Raises Conflict `not-running`."""
+        """The group and the handle of a run. Raises Conflict `not-running`, Unavailable `group-not-open`."""
         group = self.groups.get(work.group)
+        if group is None and work.state == "RUNNING":
+            raise Unavailable(
+                f"the engine of group {work.group}, where job {work.job_id} runs, is not connected to this server yet; "
+                "try again in a moment",
+                code="group-not-open",
+                retry_after=1,
+            )
         handle = work.handle or (group.handles.get(work.run_id) if group else None)
         if group is None or handle is None or work.state != "RUNNING":
             raise Conflict(f"job {work.job_id} is {work.state}, not RUNNING", code="not-running", state=work.state)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dais.compute import Compute, Work
@@ -13,8 +14,10 @@ from dais.compute.apps.apps import Apps
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import NotFound, Unavailable
+from dais.node.inside.keeper import KEPT
 from dais.wire.spec import Port
 from tests.support.engines import Harness, make_harness
+from tests.support.reaching import KILL_APP
 from tests.support.real_world import RealWorld, all_of, real_world
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +101,7 @@ async def test_an_app_is_started_once_found_again_and_started_again_when_it_has_
     assert states["jupyter"] == "running"
     assert states["tensorboard"] == "ready"
     assert states["vscode"] == "missing"
-    await sh(compute, work, """kill -9 $(sed 's/.*"pid": *\\([0-9]*\\).*/\\1/' /tmp/.dais-apps/jupyter/state)""")
+    await sh(compute, work, KILL_APP)
     assert await compute.apps.open(work, "jupyter") == first
     assert await fetch(compute, work, first.port, "/") == b"I am /"
     assert await sh(compute, work, "cat starts") == "xx"
@@ -117,6 +120,42 @@ async def test_an_app_that_cannot_start_says_why_in_its_own_words(world: RealWor
         await compute.apps.open(work, "vscode")
     ended = {state.app.name: (state.state, state.exit_code) for state in await compute.apps.states(work)}
     assert ended["jupyter"] == ("ended", 1)
+
+
+async def test_an_app_that_floods_is_kept_short_and_answers(world: RealWorld, compute: Compute) -> None:
+    work = await world.running_job()
+    flood = "for n in range(200): print('y' * 100_000)\nprint('enough', flush=True)"
+    await put(compute, work, flood)
+    opened = await compute.apps.open(work, "jupyter")
+    assert await fetch(compute, work, opened.port, "/x") == b"I am /x"
+    log = await compute.apps.log(work, "jupyter")
+    assert len(log) == KEPT
+    assert "y\nenough\n" in log[-200:]
+    kept = await sh(compute, work, "cat /tmp/.dais-apps/jupyter/log* | wc -c")
+    assert 0 < int(kept) <= 4 * KEPT
+
+
+async def test_an_app_that_listens_late_or_never_is_waited_for_again(world: RealWorld, compute: Compute) -> None:
+    compute.settings = msgspec.structs.replace(compute.settings, app_start=1)
+    work = await world.running_job()
+    await put(compute, work, "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="it runs, and has not answered on its port within 1 s; ask again"):
+            await compute.apps.open(work, "jupyter")
+    states = {state.app.name: (state.state, state.detail) for state in await compute.apps.states(work)}
+    assert states["jupyter"] == ("ready", "it was started and does not answer yet")
+    await sh(compute, work, "touch go")
+    compute.settings = msgspec.structs.replace(compute.settings, app_start=30)
+    opened = await compute.apps.open(work, "jupyter")
+    assert await fetch(compute, work, opened.port, "/") == b"I am /"
+    assert await sh(compute, work, "cat starts") == "x", "it was started once"
+
+
+async def test_an_app_that_dies_before_it_listens_is_told_at_once(world: RealWorld, compute: Compute) -> None:
+    work = await world.running_job()
+    await put(compute, work, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(Unavailable, match="it ended with exit code 137; it said: started 1"):
+        await compute.apps.open(work, "jupyter")
 
 
 async def test_a_jobs_own_ports_are_plain_and_numbers_of_apps_are_not(world: RealWorld, compute: Compute) -> None:

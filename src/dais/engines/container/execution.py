@@ -20,6 +20,9 @@ from dais.engines.contract import STDOUT, CommandNotFound, LaunchRefused, Termin
 BEGIN_SECONDS = 60.0
 VANISHED = 128 + 9
 """The exit code where nobody knows it: the container ended with it."""
+MARK = "DAIS_EXEC"
+SERVER = secrets.token_hex(8)
+"""The mark of what this process begins; what bears another one lost its server."""
 _line_limit = 1 << 16
 
 
@@ -37,10 +40,10 @@ async def start_exec(
     launch = await asyncio.to_thread(memory.launched, kept.attempt_id)
     if not argv or any("\0" in word for word in argv):
         raise LaunchRefused("the command is empty, or has a NUL in it")
-    terminal = {b"TERM": os.fsencode(pty.term)} if pty is not None else {}
+    added = {**env, **({"TERM": pty.term} if pty is not None and "TERM" not in env else {}), MARK: SERVER}
     request = {
         "argv": [os.fsencode(word) for word in argv],
-        "env": {**launch["env"], **terminal, **{os.fsencode(k): os.fsencode(v) for k, v in env.items()}},
+        "env": {**launch["env"], **{os.fsencode(k): os.fsencode(v) for k, v in added.items()}},
         "workdir": os.fsencode(workdir) if workdir else launch["workdir"],
         "pty": (pty.rows, pty.cols) if pty is not None else None,
     }
@@ -53,6 +56,13 @@ async def start_exec(
         raise LookupError(f"attempt {kept.attempt_id} does not run any more") from error
     finally:
         await asyncio.to_thread(memory.take_away, kept.attempt_id, name)
+
+
+async def end_strays(daemon: Daemon, kept: Kept) -> None:
+    """End the commands in a container whose server has gone, as those of other engines end with their connection."""
+    with contextlib.suppress(LookupError, LaunchRefused, Said):  # it has ended meanwhile
+        exec_id = await _create(daemon, kept, command("sweep", SERVER), tty=False, stdin=False)
+        await daemon.post(f"exec/{exec_id}/start", {"Detach": True, "Tty": False})
 
 
 async def _begin(daemon: Daemon, kept: Kept, name: str, tty: bool) -> ContainerExec:

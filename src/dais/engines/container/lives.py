@@ -13,6 +13,7 @@ from typing import Any
 from dais.engines.container.attempts import Attempt, Attempts
 from dais.engines.container.daemon import Daemon, Said
 from dais.engines.container.document import Host, user_of
+from dais.engines.container.execution import end_strays
 from dais.engines.container.follower import Follower
 from dais.engines.container.memory import STOP
 from dais.engines.container.options import ContainerOptions
@@ -243,7 +244,10 @@ class Lives:
         except Said:
             await self._settle(attempt)
             return
-        await self._is_running(attempt, facts_of(document))
+        facts = facts_of(document)
+        await self._is_running(attempt, facts)
+        if facts.running and document.get("ExecIDs"):
+            await end_strays(self._daemon, attempt.kept)
 
     async def _remove_for_ever(self) -> None:
         """Containers whose attempts were forgotten, one after the other."""
