@@ -1,4 +1,4 @@
-"""A Jupyter kernel for jobs: the ipykernel of these tests' own environment, as an archive that any job can unpack."""
+"""Jupyter for jobs: ipykernel and JupyterLab of these tests' own environment, as archives that any job can unpack."""
 
 from __future__ import annotations
 
@@ -20,14 +20,32 @@ LEFT_OUT = ("debugpy", "jedi")
 @cache
 def ipykernel_archive() -> bytes:
     """A tar of the packages of ipykernel, for `PYTHONPATH`. Skips where jobs would have another Python."""
+    return _archive("ipykernel")
+
+
+@cache
+def jupyterlab_archive() -> bytes:
+    """The same of JupyterLab, with what it serves below `share/jupyter/lab`."""
+    return _archive("jupyterlab")
+
+
+def jupyterlab_environment(site: str) -> dict[str, str]:
+    """Variables with which a job finds it, unpacked in that directory."""
+    share = f"{site}/share/jupyter"
+    return {"PYTHONPATH": site, "JUPYTER_PATH": share, "JUPYTERLAB_DIR": f"{share}/lab"}
+
+
+def _archive(distribution: str) -> bytes:
     if not SYSTEM_PYTHON.exists():
         pytest.skip(f"the packages of these tests are for {SYSTEM_PYTHON}, which is not here")
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w") as archive:
-        for name in sorted(_with_needs("ipykernel", set())):
+        for name in sorted(_with_needs(distribution, set())):
             for file in metadata.files(name) or ():
-                if ".." not in file.parts and "tests" not in file.parts and file.suffix != ".pyc":
-                    archive.add(str(file.locate()), str(file))
+                place = "/".join(part for part in file.parts if part != "..")
+                wanted = place == str(file) or place.startswith("share/jupyter/")
+                if wanted and "tests" not in file.parts and file.suffix not in (".pyc", ".map"):
+                    archive.add(str(file.locate()), place)
     return written.getvalue()
 
 
