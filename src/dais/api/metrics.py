@@ -146,10 +146,20 @@ class _Collector:
         changes = CounterMetricFamily(
             "dais_job_changes", "Changes of jobs' states that this server committed.", labels=["state", "reason"]
         )
+        sessions = CounterMetricFamily(
+            "dais_code_sessions",
+            "Code sessions opened: warm sandboxes, and jobs that were submitted.",
+            labels=["start"],
+        )
         for (name, *labels), count in sorted(self._services.db.meter.tallies.items()):
             if name == "job_changes":
                 changes.add_metric(labels, count)
-        yield from (live, waited, connected, ticks, changes)
+            elif name == "code_sessions":
+                sessions.add_metric(labels, count)
+        warm = GaugeMetricFamily("dais_warm_sandboxes", "Sandboxes that are kept for code sessions.", labels=["state"])
+        for state, count in self._figures.warm.items():
+            warm.add_metric([state], count)
+        yield from (live, waited, connected, ticks, changes, sessions, warm)
 
 
 def _histogram(found: Histogram) -> dict[str, Any]:

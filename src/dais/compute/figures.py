@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from dais.compute.code.warm import pool_figures
 from dais.compute.jobs.tables import jobs
 from dais.kit.clock import SECOND
 from dais.kit.database import Statement, UnitOfWork
@@ -21,10 +22,11 @@ _states = Statement(
 
 @dataclass(frozen=True)
 class Figures:
-    """Live jobs by group and state, and for how many seconds the oldest of each group's queue has waited."""
+    """Live jobs by group and state, how many seconds the oldest of each group's queue has waited, warm sandboxes."""
 
     jobs: dict[tuple[str, str], int]
     waited: dict[str, float]
+    warm: dict[str, int]
 
 
 def figures(uow: UnitOfWork) -> Figures:
@@ -33,4 +35,5 @@ def figures(uow: UnitOfWork) -> Figures:
     return Figures(
         {(row.group_name, row.state): row.count for row in rows},
         {row.group_name: max(0, uow.now - row.oldest) / SECOND for row in rows if row.state == "PENDING"},
+        pool_figures(uow),
     )

@@ -13,13 +13,14 @@ import msgspec
 from dais.compute.activity import Activity
 from dais.compute.apps.apps import Apps
 from dais.compute.code.desk import CodeDesk
+from dais.compute.code.pool import Pool
 from dais.compute.groups.commands import register_group
 from dais.compute.groups.disk import look_at
 from dais.compute.groups.kinds import Kinds
 from dais.compute.groups.queries import DEFAULT_GROUP
 from dais.compute.images.registries import register_first
 from dais.compute.jobs.types import Work
-from dais.compute.launch import WORK, is_contained, job_environment
+from dais.compute.launch import WORK, Staged, is_contained, job_environment
 from dais.compute.logbook import Logbook
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
@@ -79,6 +80,8 @@ class Compute:
         self.openings = Openings(self, db, self.kinds)
         self._opening: asyncio.Task[None] | None = None
         self.code = CodeDesk(self)
+        self.pool = Pool(self, db)
+        self._warming: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start every engine and its group's loops. Raises OSError or LaunchRefused when an engine cannot work here."""
@@ -92,6 +95,8 @@ class Compute:
             self._serve(self._group(name, engine, host))
         self._opening = asyncio.create_task(self.openings.run(), name="resource groups")
         self._opening.add_done_callback(_report)
+        self._warming = asyncio.create_task(self.pool.loop.run(), name="warm sandboxes")
+        self._warming.add_done_callback(_report)
 
     async def open_group(self, name: str, engine: Engine) -> None:
         """Start the engine of a group that was attached, and the group's loops.
@@ -133,6 +138,10 @@ class Compute:
     async def stop(self) -> None:
         """Stop the loops and disconnect. Containers go on; shells that were held end."""
         await self.terminals.close()
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
+            await self.pool.put_away()
         await self.code.close()
         if self._opening is not None:
             self._opening.cancel()
@@ -159,8 +168,7 @@ class Compute:
         group, handle = self.running(work)
         if not isinstance(group.engine, Exec):
             raise Unavailable(f"the engine of group {group.name} cannot run commands in jobs", code="no-exec")
-        environment = group.environment_directory(work.environment_id) if work.environment_id else None
-        ready = await asyncio.to_thread(staged, group, work, environment)
+        ready = await asyncio.to_thread(_ready, group, work)
         variables = job_environment(work, ready, group.host)
         if pty is not None:
             variables["TERM"] = pty.term
@@ -173,6 +181,11 @@ class Compute:
             raise Invalid(str(error), code="command-not-found") from error
         except LaunchRefused as error:
             raise Invalid(str(error), code="exec-refused") from error
+
+    async def variables(self, work: Work) -> dict[str, str]:
+        """The variables of a running job. Raises Conflict `not-running`."""
+        group, _ = self.running(work)
+        return job_environment(work, await asyncio.to_thread(_ready, group, work), group.host)
 
     async def dial(self, work: Work, port: int) -> ByteStream:
         """Connect to a port of a run's container. Raises Conflict `not-running`, `nothing-listens`, Unavailable."""
@@ -219,6 +232,11 @@ def _register(uow: UnitOfWork, name: str, engine: str) -> None:
     """See to it that an own group is there. A new installation knows one registry, which may be removed for good."""
     if register_group(uow, name, engine, "host") and name == DEFAULT_GROUP:
         register_first(uow)
+
+
+def _ready(group: Group, work: Work) -> Staged:
+    """What was staged for a run. Blocks."""
+    return staged(group, work, group.environment_directory(work.environment_id) if work.environment_id else None)
 
 
 def _report(task: asyncio.Task[None]) -> None:

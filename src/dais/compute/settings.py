@@ -90,6 +90,15 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         msgspec.Meta(gt=0, le=600, description="Seconds within which an app that was started must answer."),
     ] = 60.0
+    code_pool: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=64,
+            description="Sandboxes with a started Python that are kept ready for code sessions, at most: as many as "
+            "were opened within a minute lately, none where nobody opens any. 0: none.",
+        ),
+    ] = 4
     max_active_jobs: Annotated[
         int, msgspec.Meta(ge=1, description="Jobs that one user may have waiting or running at the same time.")
     ] = 10_000

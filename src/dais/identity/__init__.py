@@ -3,7 +3,7 @@
 from dais.identity.actions import ACTIONS, check_action, meaning, only_reads
 from dais.identity.audit import record, record_anonymous, record_refusal
 from dais.identity.audit_settings import AuditSettings
-from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, is_empty, recover
+from dais.identity.bootstrap import Bootstrapped, bootstrap, first_account, first_administrator, is_empty, recover
 from dais.identity.challenges import Challenge, lost_challenge, new_challenge, take_challenge
 from dais.identity.commands.accounts import create_account, grant_account, rename_account
 from dais.identity.commands.organizations import create_organization, demand_second_factor, rename_organization
@@ -291,6 +291,7 @@ __all__ = [
     "find_session",
     "session_of_id",
     "first_account",
+    "first_administrator",
     "first_password",
     "forget_second_factors",
     "get_account",

@@ -12,7 +12,7 @@ from dais.identity.commands.users import name_from, new_user
 from dais.identity.predefined import ADMIN
 from dais.identity.queries.accounts import get_account
 from dais.identity.tables import organizations, users
-from dais.identity.types import NewToken, User
+from dais.identity.types import Actor, NewToken, User
 from dais.kit.database import Statement, UnitOfWork
 from dais.kit.errors import NotFound
 
@@ -20,7 +20,7 @@ ORGANIZATION = "local"
 
 _any_organization = Statement(select(organizations.c.id).limit(1))
 _first_administrator = Statement(
-    select(users.c.id, users.c.account_id)
+    select(users.c.id, users.c.number, users.c.name, users.c.account_id)
     .where(users.c.administrator_at.is_not(None), users.c.disabled_at.is_(None))
     .order_by(users.c.number)
     .limit(1)
@@ -69,6 +69,23 @@ def recover(uow: UnitOfWork, secret: str) -> str:
         raise NotFound("there is no administrator who is not disabled", code="no-administrator")
     new_token(uow, row.id, "user", "recovered", None, secret)
     return get_account(uow, row.account_id).full_name
+
+
+def first_administrator(uow: UnitOfWork) -> Actor | None:
+    """Whom the installation itself acts as, for what is nobody's; None when every administrator is disabled."""
+    row = uow.one(_first_administrator)
+    if row is None:
+        return None
+    account = get_account(uow, row.account_id)
+    return Actor(
+        id=row.id,
+        number=row.number,
+        name=row.name,
+        organization_id=account.organization_id,
+        organization=account.full_name.partition(".")[0],
+        account_id=row.account_id,
+        administrator=True,
+    )
 
 
 def user_name(login: str) -> str:

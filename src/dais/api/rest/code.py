@@ -76,9 +76,12 @@ async def _inside(ctx: Context, ref: str, account: str | None) -> tuple[CodeDesk
 
 @routes.post("/v1/code-sessions", summary="Open a session to run code in", action="job:new")
 async def open_one(ctx: Context, body: NewCodeSession, account: str | None = None) -> answers.JobDetail:
-    """Your session's job: the one there is, else a new one, which may still have to start."""
-    settings = ctx.services.compute.settings
-    made: answers.JobDetail = await ctx.db.write(open_session, ctx.actor, settings, body, account)
+    """Your session: the one there is, else a warm sandbox where one is ready, else a job that has to start."""
+    compute = ctx.services.compute
+    made: answers.JobDetail
+    made, adopted = await ctx.db.write(open_session, ctx.actor, compute.settings, body, account)
+    if adopted:
+        await compute.code.adopted(await ctx.db.read(running_work, ctx.actor, made.id, "job:exec"))
     return made
 
 

@@ -144,6 +144,11 @@ class CodeDesk:
         """Remove a file, or a directory. Raises NotFound, Invalid."""
         await self._ask(work, dict[str, Any], "rm", path=path, recursive=recursive)
 
+    async def adopted(self, work: Work) -> None:
+        """The sandbox has become somebody's: its Python is told the variables of its new job."""
+        variables = await self._compute.variables(work)
+        await self._ask(work, dict[str, Any], "adopt", variables=variables)
+
     async def warm(self, work: Work) -> None:
         """Start the runner and its built-in kernel, before anybody needs them."""
         await self._ask(work, dict[str, Any], "warm")

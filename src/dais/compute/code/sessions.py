@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
+from dais.compute.code.warm import COMMAND, WARM_TOPIC, adopt
 from dais.compute.jobs.queries import JobFilter, get_job, list_jobs
 from dais.compute.jobs.submit import submit_job
 from dais.compute.settings import ComputeSettings
 from dais.identity import Actor, resolve_account
 from dais.kit.database import UnitOfWork
+from dais.kit.errors import Conflict
 from dais.wire import answers
 from dais.wire.code import SESSION_TAG, NewCodeSession
 from dais.wire.spec import JobSpec, Resources
-
-COMMAND = ("/bin/sh", "-c", "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done")
-"""What a session's job does by itself: nothing, until it is told to end."""
 
 
 def find_session(uow: UnitOfWork, actor: Actor, account: str | None = None) -> answers.JobDetail | None:
@@ -33,15 +32,34 @@ def find_session(uow: UnitOfWork, actor: Actor, account: str | None = None) -> a
 
 def open_session(
     uow: UnitOfWork, actor: Actor, settings: ComputeSettings, wanted: NewCodeSession, account: str | None = None
-) -> answers.JobDetail:
-    """The actor's session: the one there is, unless a new one is asked for. It may still wait for its start.
+) -> tuple[answers.JobDetail, bool]:
+    """The actor's session, and whether it was a warm sandbox until now.
 
+    The one there is, unless a new one is asked for; else a warm one where any would do; else a job that has to start.
     Raises as `submit_job`.
     """
     found = None if wanted.new else find_session(uow, actor, account)
     if found is not None:
-        return found
-    return submit_job(uow, actor, session_spec(wanted, account), settings)
+        return found, False
+    spec = session_spec(wanted, account)
+    uow.hint(WARM_TOPIC)
+    try:
+        warm = adopt(uow, actor, settings, spec) if is_plain(wanted) else None
+        made = warm or submit_job(uow, actor, spec, settings)
+    except Conflict as error:
+        raise _with_remedy(error) from error
+    uow.tally("code_sessions", "submitted" if warm is None else "warm")
+    return made, warm is not None
+
+
+def _with_remedy(error: Conflict) -> Conflict:
+    """One interactive job is all that the user may have, and it is no session in this account: code runs in it, too."""
+    if error.code != "interactive-job-exists":
+        return error
+    job = error.fields["job"]
+    return Conflict(
+        f"{error.message}; or run the code in it: `dais code run --job {job}`", code=error.code, **error.fields
+    )
 
 
 def session_spec(wanted: NewCodeSession, account: str | None) -> JobSpec:

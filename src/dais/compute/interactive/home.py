@@ -118,6 +118,11 @@ def reseal_dotfiles(uow: UnitOfWork, actor: Actor, vault: Vault) -> int:
     return len(again)
 
 
+def has_dotfiles(uow: UnitOfWork, user_id: str) -> bool:
+    """Whether there is anything for the home of a user's interactive jobs."""
+    return bool(uow.scalar(_count, user=user_id))
+
+
 def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[str, Given]:
     """The files that interactive runs are given, by run. For their launch alone: nothing of this may be logged.
 

@@ -101,9 +101,7 @@ def submit_job(
     pins = checked.pins
     if has_data(spec):
         spec = fixed_spec(spec, pins)
-    _check_active(uow, actor, settings.max_active_jobs)
-    if spec.type == "interactive":
-        check_one_more(uow, actor, settings)
+    check_room(uow, actor, spec, settings)
     job_id = new_id()
     row = _row(uow, actor, spec, checked, job_id)
     row["number"] = number = uow.scalar(_insert_job, **row)
@@ -125,6 +123,13 @@ def submit_job(
         uow.run(_insert_key, user_id=actor.id, key=key, body_hash=body, job_id=job_id, created_at=uow.now)
     apply.begin(uow, job_id, checked.account.id)
     return new_job(uow, SimpleNamespace(**row), spec, checked.account, actor.name, checked.warnings)
+
+
+def check_room(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSettings) -> None:
+    """Refuse a job beyond how many a user may have. Raises TooMany `too-many-jobs`, Conflict."""
+    _check_active(uow, actor, settings.max_active_jobs)
+    if spec.type == "interactive":
+        check_one_more(uow, actor, settings)
 
 
 def _check_active(uow: UnitOfWork, actor: Actor, limit: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, select, update
 
+from dais.compute.code.warm import give_up
 from dais.compute.groups.held import NO_SLOTS, counted_gpus, held_slots, lock_machines
 from dais.compute.groups.queries import node_rows
 from dais.compute.images.tables import images
@@ -43,7 +44,7 @@ SHORT = SECOND
 _placed = ("SCHEDULED", "PREPARING", "RUNNING")
 
 _queue = Statement(
-    select(jobs.c.cpu_millis, jobs.c.mem, jobs.c.gpu, jobs.c.pending_reason, *JOB_COLUMNS)
+    select(jobs.c.cpu_millis, jobs.c.mem, jobs.c.gpu, jobs.c.type, jobs.c.pending_reason, *JOB_COLUMNS)
     .select_from(jobs.outerjoin(images, ITS_IMAGE))
     .where(jobs.c.group_name == bindparam("group"), is_waiting)
     .order_by(jobs.c.class_rank, jobs.c.bid.desc(), jobs.c.queued_at, jobs.c.number)
@@ -306,6 +307,8 @@ def _place(uow: UnitOfWork, group: str, state: EngineState, outcome: Outcome) ->
         decided = plan(seen.snapshot)
         _tell_waiting(uow, seen, decided)
         _start(uow, seen, decided, outcome)
+        if any(seen.rows[job].type != "system" for job in decided.waits):
+            give_up(uow, group, {node.name for node in seen.snapshot.nodes})
         if len(decided.starts) < HEAD:
             return
 

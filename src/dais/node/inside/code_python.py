@@ -191,6 +191,8 @@ class Python:
             if kind == "execute_request":
                 self._channel.parent = message["parent"]
                 self._execute(content["code"])
+            elif kind == "environ":
+                os.environ.update(content)
             elif kind == "complete_request":
                 matches = self._complete(content["code"][: content["cursor_pos"]])
                 self._channel.send("complete_reply", {"matches": matches}, message["parent"])

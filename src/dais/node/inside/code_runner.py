@@ -129,6 +129,13 @@ class Server:
         self.session.restart(str(message.get("kernel") or BUILT_IN))
         return {}
 
+    def op_adopt(self, _client: Lines, _number: Any, message: dict[str, Any]) -> dict[str, Any]:
+        """The job has got an owner: new kernels get its variables, and so does the one that waits."""
+        variables = {str(name): str(value) for name, value in message["variables"].items()}
+        os.environ.update(variables)
+        self.session.tell("environ", variables)
+        return {}
+
     def op_warm(self, _client: Lines, _number: Any, message: dict[str, Any]) -> dict[str, Any]:
         """Start a kernel before it is needed."""
         self.session.kernel(str(message.get("kernel") or BUILT_IN))

@@ -151,6 +151,11 @@ class Session:
         self.kernel(name).send("complete_request", number, {"code": code, "cursor_pos": cursor})
         self._loop.later(3.0, lambda: self._completed(number, []))
 
+    def tell(self, kind: str, content: dict[str, Any]) -> None:
+        """A message to the built-in kernel, if it has been started."""
+        if BUILT_IN in self._kernels:
+            self._kernels[BUILT_IN].send(kind, "", content)
+
     def kernel(self, name: str) -> Kernel:
         """A kernel that has been started. Raises OSError."""
         kernel = self._kernels.get(name)
