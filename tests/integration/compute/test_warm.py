@@ -176,7 +176,7 @@ async def test_one_that_ends_or_has_no_python_yet_is_not_given(world: World) -> 
     await turn(world)
     await filled(world)
     await turn(world)
-    assert len((await filled(world)).cold) == 1
+    assert len((await filled(world)).cold) == 2
     assert await world.db.write(adopt, world.actor, world.settings, spec) is None, "no Python is there"
 
 
