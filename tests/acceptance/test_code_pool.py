@@ -61,11 +61,11 @@ def test_a_session_is_one_that_waited_and_nothing_of_others_is_in_it(site: Insta
         assert shown == f"ada local.ada {got.id}\n"
         told = figures(site)
         assert told["dais_code_sessions_total", "warm"] == told["dais_code_sessions_total", "submitted"] == 1
+        ada.jobs.kill(got.id)
+        site.wait_nothing_left(site.wait(got.id))
         next_one = until(lambda: warm(site), "another is ready")[0]
         assert next_one.id != got.id
         assert figures(site)["dais_warm_sandboxes", "ready"] == 1
-        ada.jobs.kill(got.id)
-        site.wait_nothing_left(site.wait(got.id))
 
 
 def test_a_job_that_needs_the_place_gets_it(site: Installation) -> None:
