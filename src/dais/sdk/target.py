@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import secrets
 import time
 from dataclasses import dataclass, field
-
-from dais.wire.signatures import sign
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 60.0
@@ -47,6 +44,10 @@ class Pair:
 
     def headers(self, method: str, raw_path: str, body: bytes | None) -> dict[str, str]:
         """The headers that sign a request now."""
+        import secrets  # few sign, and all would wait for what this imports
+
+        from dais.wire.signatures import sign
+
         path, _, query = raw_path.partition("?")
         nonce = secrets.token_urlsafe(16)
         return sign(self.access_key, self.secret, method, path, query, body, int(time.time()), nonce)
