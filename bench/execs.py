@@ -1,4 +1,4 @@
-"""A command inside a running job: through the SDK beside bare nsenter, and through the command line beside its start."""
+"""A command in a running job: by the SDK beside bare nsenter, and by the command line beside its own start."""
 
 from __future__ import annotations
 
