@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from dais.node.loop import Loop
+    from dais.node.loop import Loop, Timer
 
 READ_BYTES = 256 << 10
 MOST_UNSENT = 64 << 20
+LINGER_SECONDS = 30.0
+"""What a client may take to close, after it was told that this is over."""
 
 
 class Connection:
@@ -35,6 +37,8 @@ class Connection:
         self._unsent = bytearray()
         self._reading = True
         self._closing = False
+        self._lingering = False
+        self._patience: Timer | None = None
         self.open = True
         self.speaks_json = True
         self.on_frame = on_frame
@@ -88,11 +92,32 @@ class Connection:
         if self.open and not self._unsent:
             self.close()
 
+    def end(self) -> None:
+        """The same for a client that may be sending: what it sends is dropped, and it closes when it has read.
+
+        To close first would make its sending fail, and it might then not read what was sent to it.
+        """
+        self._closing = self._lingering = True
+        self.on_frame, self.on_drained = _drop, None
+        self.resume()
+        if self.open and not self._unsent:
+            self._end_sending()
+
+    def _end_sending(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self._patience = self._loop.later(LINGER_SECONDS, self.close)
+
     def close(self) -> None:
         """Close now; `on_gone` is told once."""
         if not self.open:
             return
         self.open = False
+        if self._patience is not None:
+            self._patience.cancel()
         self._loop.unwatch(self._sock.fileno())
         self._sock.close()
         self._unsent.clear()
@@ -147,9 +172,13 @@ class Connection:
             return
         self._register()
         if had and self._closing and not self._unsent:
-            self.close()
+            self._end_sending() if self._lingering else self.close()
         elif self.on_drained is not None:
             self.on_drained()
+
+
+def _drop(_connection: Connection, _body: bytearray) -> None:
+    """What comes too late."""
 
 
 def peer_uid(sock: socket.socket) -> int:

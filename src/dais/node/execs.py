@@ -300,7 +300,7 @@ class ExecSession:
                     return  # and on, when the client has read
         self._over = True
         self._send(EXIT, dumps(self._result))
-        self._connection.finish()
+        self._connection.end()
         self._release()
 
     def container_ended(self) -> None:

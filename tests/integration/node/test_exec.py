@@ -192,7 +192,18 @@ def test_a_command_that_ends_while_it_is_signalled_or_left_is_told_or_gone(node:
             assert client.result() in ({"exit_code": 0}, {"signal": 9}, {"signal": 15})
         client.close()
     until(lambda: not exec_helpers(node), "the helpers have ended")
-    until(lambda: not processes_with(b"DAIS_EXEC="), "nothing of them is left")
+    mine = f"DAIS_ATTEMPT={running}".encode()
+    until(lambda: not {*processes_with(b"DAIS_EXEC=")} & {*processes_with(mine)}, "nothing of them is left")
+
+
+def test_what_is_sent_after_the_end_does_not_hide_it(node: Node, running: str) -> None:
+    client = node.exec(running, "sh", "-c", "echo out; exit 6")
+    until(lambda: not exec_helpers(node), "it has ended")
+    for _ in range(20):
+        client.put(0, bytes(1 << 16))
+    client.put(1)
+    assert client.result() == {"exit_code": 6}
+    assert client.stdout == b"out\n"
 
 
 def test_a_helper_has_nothing_of_the_supervisor_open_and_is_not_looked_into(node: Node, running: str) -> None:
