@@ -87,6 +87,11 @@ def test_a_job_reads_a_set_runs_a_zip_and_makes_a_set(place: Installation, tmp_p
     found = place.client().filesets.get(name)
     assert (found.made_by, found.made_by_id) == ("job", job.id)
     assert job.phase is None
+    trace = place.client().lineage.backward(name)
+    (code,) = [edge.source for edge in trace.edges if edge.kind == "code"]
+    assert [node.name for node in trace.nodes if node.id == code] == ["/code/count.zip:1"]
+    assert b"code /code/count.zip:1" in place.dais("trace", "backward", name).stdout
+    assert name.encode() in place.dais("trace", "forward", "/code/count.zip").stdout
 
 
 def test_inputs_cannot_be_changed_and_lie_beside_what_the_job_writes(place: Installation, tmp_path: Path) -> None:

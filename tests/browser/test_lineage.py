@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from dais.compute.reports.commands import take_reports
+from dais.data import get_file
 from dais.kit.database import UnitOfWork
 from dais.kit.ids import new_id
 from dais.wire.reports import Report
@@ -20,7 +21,8 @@ def fill(uow: UnitOfWork, site: Site, job_id: str) -> None:
     joe = site.world.actor
     texts = upload(uow, joe, "texts")
     both = upload(uow, joe, "both", ["@texts", "/texts"])
-    model = output(uow, joe, job_id, "model", [texts, both])
+    upload(uow, joe, "code.zip")
+    model = output(uow, joe, job_id, "model", [texts, both], code=get_file(uow, joe, "/code.zip").id)
     for name in ("report", "a-name-of-a-set-that-is-far-too-long-for-its-place", "scores"):
         output(uow, joe, new_id(), name, [model, both])
 
@@ -35,6 +37,7 @@ async def test_the_graph_of_a_set_and_of_a_job(browser: Browser, site: Site) -> 
         await expect(page.get_by_role("heading", name="Lineage of model:1")).to_be_visible()
         await expect(page.locator("svg .part.fileset")).to_have_count(6)
         await expect(page.locator("svg .part.job")).to_have_count(4)
+        await expect(page.locator("svg a[aria-label='code /code.zip:1, code']")).to_have_count(1)
         await shown.check_looks("lineage")
         await page.locator("svg a", has_text="texts:1").focus()
         await page.keyboard.press("Enter")
@@ -44,7 +47,7 @@ async def test_the_graph_of_a_set_and_of_a_job(browser: Browser, site: Site) -> 
         await shown.check_looks("lineage-job")
         await page.goto(f"/local/joe/jobs/{job_id}?tab=overview")
         await page.get_by_role("link", name="Lineage").click()
-        await expect(page.locator("#parts tbody tr")).to_have_count(12)
+        await expect(page.locator("#parts tbody tr")).to_have_count(14)
 
 
 async def test_what_a_job_reports_is_drawn_and_grows(browser: Browser, site: Site) -> None:

@@ -22,9 +22,19 @@ def upload(uow: UnitOfWork, actor: Actor, name: str, entities: Sequence[str] = (
 
 
 def output(
-    uow: UnitOfWork, actor: Actor, job_id: str, name: str, inputs: Sequence[str] = (), *, recorded: bool = True
+    uow: UnitOfWork,
+    actor: Actor,
+    job_id: str,
+    name: str,
+    inputs: Sequence[str] = (),
+    *,
+    recorded: bool = True,
+    code: str | None = None,
 ) -> str:
-    """A set that a job made of others; its version's id. `recorded` is whether that was written down."""
+    """A set that a job made of others, with the version of a file as its `code`; its version's id.
+
+    `recorded` is whether that was written down.
+    """
     data, path = name.encode(), f"/out/{name}"
     where = resolve_account(uow, actor, None)
     commit_files(uow, actor, None, [NewVersion(path=path, digest=digest_of(data), size=len(data))])
@@ -33,6 +43,13 @@ def output(
     if recorded:
         facts = {"command": ["make", name], "number": 7}
         record_derivation(
-            uow, account_id=where.id, job_id=job_id, run_index=0, facts=facts, inputs=inputs, outputs=[made.id]
+            uow,
+            account_id=where.id,
+            job_id=job_id,
+            run_index=0,
+            facts=facts,
+            inputs=inputs,
+            outputs=[made.id],
+            code=code,
         )
     return made.id

@@ -95,6 +95,7 @@ def _tell(output: Output, found: Trace) -> None:
 def tree(found: Trace) -> Iterator[str]:
     """The graph as a tree; what hangs in it more than once is shown once with all that hangs below it."""
     nodes = {node.id: node for node in found.nodes}
+    codes = {edge.source for edge in found.edges if edge.kind == "code"}
     next_to: dict[str, list[str]] = defaultdict(list)
     for edge in found.edges:
         here, there = (edge.source, edge.target) if found.direction == "forward" else (edge.target, edge.source)
@@ -104,7 +105,7 @@ def tree(found: Trace) -> Iterator[str]:
     while waiting:
         one, before, below = waiting.pop()
         again = one in seen and next_to[one]
-        yield f"{before}{_line(nodes[one])}{'  (as above)' if again else ''}"
+        yield f"{before}{'code ' if one in codes else ''}{_line(nodes[one])}{'  (as above)' if again else ''}"
         if again:
             continue
         seen.add(one)

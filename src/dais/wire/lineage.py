@@ -43,11 +43,11 @@ class TraceNode(Answer, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TraceEdge(Answer, frozen=True, kw_only=True):
-    """`source` went into `target`: as input or output of a job, as a set or file of a set, as an upload."""
+    """`source` went into `target`: as input, code or output of a job, as a set or file of a set, as an upload."""
 
     source: str
     target: str
-    kind: Literal["input", "output", "part", "upload"]
+    kind: Literal["input", "output", "part", "upload", "code"]
 
 
 class Trace(Answer, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dais.data import remove_file_set
+from dais.data import get_file, remove_file, remove_file_set
 from dais.identity import Actor, create_policy, resolve_account
 from dais.kit.database import Database
 from dais.kit.errors import Forbidden, Invalid, NotFound
@@ -29,10 +29,10 @@ class Graph:
     def upload(self, name: str, *entities: str) -> str:
         return str(self.db.write_sync(upload, self.ann, name, entities))
 
-    def job(self, made: str, *inputs: str, recorded: bool = True) -> tuple[str, str]:
+    def job(self, made: str, *inputs: str, recorded: bool = True, code: str | None = None) -> tuple[str, str]:
         """A job that made a set of others: its id, and the set's version's."""
         job_id = new_id()
-        return job_id, str(self.db.write_sync(output, self.ann, job_id, made, inputs, recorded=recorded))
+        return job_id, str(self.db.write_sync(output, self.ann, job_id, made, inputs, recorded=recorded, code=code))
 
     def trace(self, verb: Any, ref: str, actor: Actor | None = None, **how: Any) -> Trace:
         found: Trace = self.db.read_sync(verb, actor or self.ann, ref, account=self.account.id, **how)
@@ -107,6 +107,31 @@ def test_files_and_jobs_are_traced_as_well(graph: Graph) -> None:
     assert names(found) == ["0 job #7", "1 fileset texts:1", "2 upload root"]
     assert found.nodes[0].facts["command"] == ["make", "model"]
     assert graph.db.read_sync(trace_job, graph.ann, new_id(), "backward").nodes == []
+
+
+def test_code_is_a_part_of_the_graph(graph: Graph) -> None:
+    graph.upload("code.zip")
+    code = graph.db.read_sync(get_file, graph.ann, "/code.zip").id
+    texts = graph.upload("texts")
+    graph.job("model", texts, code=code)
+    graph.job("report", texts, code=code)
+    back = graph.trace(trace_backward, "model")
+    assert ("file /code.zip:1", "code", "job #7") in told(back)
+    assert ("upload root", "upload", "file /code.zip:1") in told(back)
+    came = graph.trace(trace_forward, "/code.zip")
+    assert {one.name for one in came.nodes if one.kind == "fileset"} == {"code.zip:1", "model:1", "report:1"}
+    eve = graph.people.user("eve")
+    where = f"{graph.account.organization_id}:account:{graph.account.id}"
+    rules = [f"account:get@{where}", f"fileset:get@{where}:fileset:*", f"job:get@{where}:job:*"]
+    graph.db.write_sync(create_policy, graph.ann, "user", eve.id, rules)
+    hidden = graph.trace(trace_backward, "model", eve)
+    assert ("?", "code", "job #7") in told(hidden)
+    graph.db.write_sync(remove_file_set, graph.ann, "code.zip")
+    graph.db.write_sync(remove_file, graph.ann, "/code.zip")
+    (gone,) = [one for one in graph.trace(trace_backward, "model").nodes if one.kind == "file"]
+    assert (gone.name, gone.removed) == ("/code.zip:1", True)
+    (gone,) = [one for one in graph.trace(trace_backward, "model", eve).nodes if one.kind == "file"]
+    assert (gone.name, gone.hidden) == ("", True)
 
 
 def test_depth_and_number_of_parts_are_bounded(graph: Graph) -> None:

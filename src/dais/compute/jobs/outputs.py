@@ -187,4 +187,5 @@ def _derive(uow: UnitOfWork, row: Row, pins: Pins, made: SetVersion) -> None:
         facts={name: value for name, value in facts.items() if value},
         inputs=[one.set_version_id for one in pins.inputs],
         outputs=[made.id],
+        code=pins.code.id if pins.code else None,
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Column, Table, bindparam, select
 
 from dais.data import set_children, set_parents, set_versions, sets_holding
 from dais.kit.database import Statement, UnitOfWork, in_list
-from dais.provenance.lineage.tables import derivation_inputs, derivation_outputs
+from dais.provenance.lineage.tables import derivation_codes, derivation_inputs, derivation_outputs
 
 Key = tuple[str, str]
 
@@ -19,14 +19,14 @@ class Step(NamedTuple):
 
     source: Key
     target: Key
-    kind: Literal["input", "output", "part", "upload"]
+    kind: Literal["input", "output", "part", "upload", "code"]
 
 
-def _pairs(table: Table, column: Column[str]) -> Statement:
+def _pairs(table: Table, column: Column[str], other: str = "set_version_id") -> Statement:
     return Statement(
-        select(table.c.derivation_id, table.c.set_version_id)
+        select(table.c.derivation_id, table.c[other])
         .where(in_list(column, "ids"))
-        .order_by(table.c.derivation_id, table.c.set_version_id)
+        .order_by(table.c.derivation_id, table.c[other])
         .limit(bindparam("limit"))
     )
 
@@ -35,6 +35,8 @@ _inputs_of = _pairs(derivation_inputs, derivation_inputs.c.derivation_id)
 _used_by = _pairs(derivation_inputs, derivation_inputs.c.set_version_id)
 _outputs_of = _pairs(derivation_outputs, derivation_outputs.c.derivation_id)
 _made_by = _pairs(derivation_outputs, derivation_outputs.c.set_version_id)
+_code_of = _pairs(derivation_codes, derivation_codes.c.derivation_id, "file_version_id")
+_run_by = _pairs(derivation_codes, derivation_codes.c.file_version_id, "file_version_id")
 
 
 def forward(uow: UnitOfWork, level: Sequence[Key], limit: int) -> tuple[list[Step], bool]:
@@ -44,6 +46,9 @@ def forward(uow: UnitOfWork, level: Sequence[Key], limit: int) -> tuple[list[Ste
     for file in files:
         holding = sets_holding(uow, file, limit)
         steps += (Step(("file", file), ("fileset", one), "part") for one in holding)
+    if files:
+        run = uow.all(_run_by, ids=files, limit=limit)
+        steps += (Step(("file", row.file_version_id), ("job", row.derivation_id), "code") for row in run)
     if sets:
         parts = set_children(uow, sets, limit)
         steps += (Step(("fileset", parent), ("fileset", child), "part") for parent, child in parts)
@@ -72,6 +77,8 @@ def backward(uow: UnitOfWork, level: Sequence[Key], limit: int) -> tuple[list[St
     if jobs:
         used = uow.all(_inputs_of, ids=jobs, limit=limit)
         steps += (Step(("fileset", row.set_version_id), ("job", row.derivation_id), "input") for row in used)
+        code = uow.all(_code_of, ids=jobs, limit=limit)
+        steps += (Step(("file", row.file_version_id), ("job", row.derivation_id), "code") for row in code)
     return steps, len(steps) >= limit
 
 

@@ -12,7 +12,7 @@ from dais.data import file_versions_by_id, set_versions
 from dais.identity import Actor, get_account, may_see, user_names
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
-from dais.provenance.lineage.tables import derivation_inputs, derivation_outputs, derivations
+from dais.provenance.lineage.tables import derivation_codes, derivation_inputs, derivation_outputs, derivations
 from dais.wire.lineage import TraceNode
 
 _columns = (
@@ -37,6 +37,14 @@ def _names(table: Table) -> Statement:
     )
 
 
+_codes = Statement(
+    select(
+        derivation_codes.c.file_version_id,
+        derivation_codes.c.account_id,
+        derivation_codes.c.path,
+        derivation_codes.c.version,
+    ).where(in_list(derivation_codes.c.file_version_id, "ids"))
+)
 _recorded = (_names(derivation_inputs), _names(derivation_outputs))
 
 
@@ -63,6 +71,7 @@ class Nodes:
         file_rows = file_versions_by_id(self._uow, files)
         job_rows = {row.id: row for row in self._uow.all(_derivations, ids=sorted(jobs))} if jobs else {}
         gone = self._removed(sets - set_rows.keys() - file_rows.keys())
+        gone_files = self._removed_files(files - file_rows.keys() - set_rows.keys())
         rows = (*set_rows.values(), *file_rows.values())
         people = user_names(self._uow, {row.created_by for row in rows})
         named: dict[tuple[str, str], TraceNode] = {}
@@ -70,7 +79,8 @@ class Nodes:
             if kind == "job":
                 node = self._job(job_rows[one], depth)
             elif kind == "file":
-                node = self._file(file_rows[one], depth, people)
+                row = file_rows.get(one)
+                node = self._file(row, depth, people) if row else self._gone_file(one, gone_files.get(one), depth)
             elif kind == "upload":
                 node_or_none = self._upload(set_rows.get(one), file_rows.get(one), depth, people)
                 if node_or_none is None:
@@ -89,6 +99,11 @@ class Nodes:
         if not wanted:
             return {}
         return {row.set_version_id: row for names in _recorded for row in self._uow.all(names, ids=wanted)}
+
+    def _removed_files(self, ids: Iterable[str]) -> dict[str, Row]:
+        """The same of files that were the code of runs."""
+        wanted = sorted(ids)
+        return {row.file_version_id: row for row in self._uow.all(_codes, ids=wanted)} if wanted else {}
 
     def _set(self, row: Row, depth: int, people: dict[str, str]) -> TraceNode:
         if not self._sees("fileset:get", row.account_id, row.name):
@@ -132,6 +147,19 @@ class Nodes:
             by=people.get(row.created_by, ""),
             at=to_rfc3339(row.created_at),
             size=row.size,
+        )
+
+    def _gone_file(self, one: str, row: Row | None, depth: int) -> TraceNode:
+        if row is None or not self._sees("file:get", row.account_id, row.path):
+            return self._unseen("file", depth)
+        return TraceNode(
+            id=one,
+            kind="file",
+            depth=depth,
+            name=f"{row.path}:{row.version}",
+            version=row.version,
+            account=self._account(row.account_id),
+            removed=True,
         )
 
     def _upload(self, of_set: Row | None, of_file: Row | None, depth: int, people: dict[str, str]) -> TraceNode | None:

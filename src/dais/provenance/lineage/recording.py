@@ -8,14 +8,15 @@ from typing import Any
 import msgspec
 from sqlalchemy import bindparam, insert, select
 
-from dais.data import set_versions
+from dais.data import file_versions_by_id, set_versions
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.ids import new_id
-from dais.provenance.lineage.tables import derivation_inputs, derivation_outputs, derivations
+from dais.provenance.lineage.tables import derivation_codes, derivation_inputs, derivation_outputs, derivations
 
 _insert = Statement(insert(derivations), suffix="ON CONFLICT DO NOTHING")
 _insert_input = Statement(insert(derivation_inputs), suffix="ON CONFLICT DO NOTHING")
 _insert_output = Statement(insert(derivation_outputs), suffix="ON CONFLICT DO NOTHING")
+_insert_code = Statement(insert(derivation_codes), suffix="ON CONFLICT DO NOTHING")
 _of_run = Statement(
     select(derivations.c.id).where(
         derivations.c.job_id == bindparam("job_id"), derivations.c.run_index == bindparam("run_index")
@@ -32,11 +33,13 @@ def record_derivation(
     facts: Mapping[str, Any],
     inputs: Sequence[str],
     outputs: Sequence[str],
+    code: str | None = None,
 ) -> str:
     """Write down that a run of a job made file sets of others; the derivation's id. Asks for no permission.
 
-    `inputs` and `outputs` are ids of versions of file sets; `facts` tell what ran. Told once more for the same run it
-    adds what it did not know yet and changes nothing else. An input that is gone is kept without its name.
+    `inputs` and `outputs` are ids of versions of file sets, `code` is that of a file; `facts` tell what ran. Told once
+    more for the same run it adds what it did not know yet and changes nothing else. An input that is gone is kept
+    without its name.
     Raises ValueError for an output that is not there.
     """
     known = set_versions(uow, {*inputs, *outputs})
@@ -56,6 +59,15 @@ def record_derivation(
     assert row is not None
     uow.many(_insert_input, (_end(row.id, one, known.get(one)) for one in dict.fromkeys(inputs)))
     uow.many(_insert_output, (_end(row.id, one, known.get(one)) for one in dict.fromkeys(outputs)))
+    if code is not None and (file := file_versions_by_id(uow, [code]).get(code)) is not None:
+        uow.run(
+            _insert_code,
+            derivation_id=row.id,
+            file_version_id=code,
+            account_id=file.account_id,
+            path=file.path,
+            version=file.version,
+        )
     if written:
         uow.emit(Event("derivation.new", "job", job_id, account_id, {"run": run_index, "outputs": len(outputs)}))
     return str(row.id)

@@ -1,4 +1,4 @@
-"""What runs of jobs made, and what of. A graph: derivations between versions of file sets.
+"""What runs of jobs made, and what of. A graph: derivations between versions of file sets, by code that is a file.
 
 Names stand here beside ids, for a version that was removed is still a part of the graph.
 """
@@ -42,4 +42,16 @@ derivation_outputs = Table(
     Column("name", String(128), nullable=False),
     Column("version", Integer, nullable=False),
     Index("ix_derivation_outputs_set_version_id", "set_version_id"),
+)
+
+# The file with the code that a run had.
+derivation_codes = Table(
+    "derivation_codes",
+    metadata,
+    Column("derivation_id", Id, ForeignKey("derivations.id"), primary_key=True),
+    Column("file_version_id", Id, primary_key=True),
+    Column("account_id", Id, nullable=False),
+    Column("path", String(1024), nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("ix_derivation_codes_file_version_id", "file_version_id"),
 )

@@ -21,8 +21,11 @@ from dais.provenance.meta.types import Described, Kind
 from dais.provenance.meta.values import RANKS, TEXT
 from dais.wire.meta import Condition
 
-STEPS = (32, 512, 8_192, 131_072)
+STEPS = (8, 32, 512, 8_192, 131_072)
 """Entries of the order's index that are looked at, step by step."""
+
+GLIMPSE = STEPS[0]
+"""A step that costs less than to ask whether the next one is worth it."""
 
 FEW = 5_000
 """Entities that are rather gathered and sorted."""
@@ -177,6 +180,8 @@ class _Search:
             rows = self._run(driver, asking, width=width)
             if len(rows) >= asking.limit:
                 return rows
+            if width == GLIMPSE:
+                continue
             counting = self._plan(driver, asking, width, "driver")
             if int(self._uow.scalar(statement(counting), **self._all_values(asking.key, asking.after))) < width:
                 return rows

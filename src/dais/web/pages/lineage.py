@@ -80,7 +80,8 @@ def _page(request: Request, frame: Frame, who: Any, *, traces: list[Trace], **wo
     nodes = _together(traces)
     edges = {(one, other): edge for trace in traces for one, other, edge in _edges(trace)}
     drawing = draw(list(nodes), edges)
-    parts = [(place, _part(nodes[place.id])) for place in drawing.parts]
+    codes = {one for (one, _), kind in edges.items() if kind == "code"}
+    parts = [(place, _part(nodes[place.id], is_code=place.id in codes)) for place in drawing.parts]
     return frame.page(
         request,
         "lineage.html",
@@ -106,9 +107,9 @@ def _id(trace: Trace, one: str) -> str:
     return f"{trace.direction}-{one}" if one.startswith("hidden-") else one
 
 
-def _part(node: TraceNode) -> dict[str, Any]:
-    """What is written in a part, and where it leads."""
-    word = WORDS[node.kind]
+def _part(node: TraceNode, *, is_code: bool) -> dict[str, Any]:
+    """What is written in a part, and where it leads. `is_code`: a job ran it."""
+    word = "code" if is_code else WORDS[node.kind]
     if node.hidden:
         return {"kind": "hidden", "word": word, "name": "hidden", "short": "hidden", "more": word, "href": "", "at": ""}
     name, more, href = node.name, word, ""
