@@ -20,6 +20,8 @@ from tests.support.slurm import Cluster, slurm_cluster
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo", "sacct")
 SECONDS = 1.0
 """How long each job sleeps: as short as a job on a cluster may sensibly be."""
+FULL_SECONDS, FULL_CPU = 3.0, 8
+"""The same where the cluster is full: of four nodes with sixteen cores each, eight such jobs take all."""
 
 
 def run(bench: Bench) -> None:
@@ -47,6 +49,11 @@ def measure(bench: Bench, cluster: Cluster, server: Installation) -> None:
 
     jobs = bench.interleave({"dais": ours, "sbatch": partial(plain, cluster, count)})
     calls = (counted.calls() - before) / told
+    few = bench.pick(48, 24)
+    full = bench.interleave({
+        "dais": partial(through_dais, server, few, FULL_SECONDS, FULL_CPU),
+        "sbatch": partial(plain, cluster, few, FULL_SECONDS, FULL_CPU),
+    })  # fmt: skip
     bench.report(
         Row(
             figure=f"{count} jobs of {SECONDS:g} s on Slurm through a group of Dais, submit to end",
@@ -62,6 +69,15 @@ def measure(bench: Bench, cluster: Cluster, server: Installation) -> None:
             ours=[calls],
             unit="calls",
             aim=Aim(number="", must=2, should=1.5, at_most=True),
+        ),
+        Row(
+            figure=f"{few} jobs of {FULL_SECONDS:g} s on a Slurm that eight of them fill, submit to end",
+            ours=full["dais"],
+            unit="jobs/s",
+            peer="a loop of sbatch, the same jobs",
+            theirs=full["sbatch"],
+            ratios=ratios(full["dais"], full["sbatch"]),
+            aim=Aim(number="", must=0.9, should=1),
         ),
     )
 
@@ -84,10 +100,10 @@ class Counted:
         return len(Path(self._marks).read_text().splitlines())
 
 
-def through_dais(server: Installation, count: int) -> float:
+def through_dais(server: Installation, count: int, seconds: float = SECONDS, cpu: int = 1) -> float:
     """Jobs a second, from the first submit until the last is told as ended."""
     body = json.dumps(
-        {"command": ["sleep", f"{SECONDS:g}"], "group": "cluster", "resources": {"cpu": 1, "mem": 64 << 20}}
+        {"command": ["sleep", f"{seconds:g}"], "group": "cluster", "resources": {"cpu": cpu, "mem": 64 << 20}}
     ).encode()
     begun = time.monotonic()
     send_all(server.port, [request("POST", "/v1/jobs", token=server.token, body=body)] * count)
@@ -98,13 +114,12 @@ def through_dais(server: Installation, count: int) -> float:
     return count / (time.monotonic() - begun)
 
 
-def plain(cluster: Cluster, count: int) -> float:
+def plain(cluster: Cluster, count: int, seconds: float = SECONDS, cpu: int = 1) -> float:
     """The same by sbatch, one after the other, until the queue is empty."""
     begun = time.monotonic()
+    words = ("--parsable", "--mem=128M", f"--cpus-per-task={cpu}", "--chdir=/", "--output=/dev/null")
     for _ in range(count):
-        cluster.run(
-            "sbatch", "--parsable", "--mem=128M", "--chdir=/", "--output=/dev/null", f"--wrap=sleep {SECONDS:g}"
-        )
+        cluster.run("sbatch", *words, f"--wrap=sleep {seconds:g}")
     while cluster.run("squeue", "--noheader", "--format=%i"):
         time.sleep(0.05)
     return count / (time.monotonic() - begun)

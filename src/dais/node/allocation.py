@@ -12,9 +12,7 @@ the server (`bridging`): few attempts ever need one, and it is as large as every
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 import time
 
@@ -23,6 +21,7 @@ from dais.node.around import find_around
 from dais.node.guard import Guard
 from dais.node.journal import Journal
 from dais.node.launch import Machine
+from dais.node.lean import dumps, loads, signal
 from dais.node.probe import findings, probe, recall
 from dais.node.roots import Roots
 from dais.node.sealed import Unsealable, unseal
@@ -73,7 +72,7 @@ def take_launch(directory: str, key: bytes) -> dict[str, Any] | None:
     path = f"{directory}/{LAUNCH}"
     try:
         with open(path, "rb") as file:
-            document = json.loads(unseal(key, os.path.basename(directory), file.read()))
+            document = loads(unseal(key, os.path.basename(directory), file.read()))
         os.unlink(path)
     except (FileNotFoundError, Unsealable):
         return None
@@ -118,7 +117,7 @@ def _probed(machine: Machine, shared: str) -> dict[str, Any]:
     program = seccomp.load(shared)
     try:
         with open(place, encoding="utf-8") as file:
-            known = json.load(file)
+            known = loads(file.read())
     except (OSError, ValueError):
         known = {}
     if known.get("same") == same and recall(machine, known.get("findings"), program):
@@ -127,7 +126,7 @@ def _probed(machine: Machine, shared: str) -> dict[str, Any]:
     if not machine.root:
         new = f"{place}.{os.getpid()}"
         with open(new, "w", encoding="utf-8") as file:
-            json.dump({"same": same, "isolation": isolation, "findings": findings(machine)}, file)
+            file.write(dumps({"same": same, "isolation": isolation, "findings": findings(machine)}))
         os.replace(new, place)
     return isolation
 
@@ -176,7 +175,7 @@ class Allocation(Supervisor):
         self.end_requested = False
         try:
             with open(self._stop, encoding="utf-8") as file:
-                asked = json.load(file)
+                asked = loads(file.read())
         except (OSError, ValueError):
             asked = {"grace": _KILL_SECONDS, "reason": ENDED_FROM_OUTSIDE}
         self.stop(self._attempt_id, asked["grace"], asked["reason"])
@@ -232,7 +231,7 @@ class Allocation(Supervisor):
         new = f"{self.node_dir}/.{USAGE}.new"
         try:
             with open(new, "w", encoding="utf-8") as file:
-                json.dump(used, file)
+                file.write(dumps(used))
             os.replace(new, f"{self.node_dir}/{USAGE}")
         except OSError:
             pass  # figures: those of before stay

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import time
 
 from dais.node import logs, processes
 from dais.node.launch import LaunchFailed
+from dais.node.lean import loads
 from dais.node.leases import kill_user
 from dais.node.loop import READ, close
 from dais.node.output import Output
@@ -144,7 +144,7 @@ class Attempt:
         *lines, self._status = self._status.split(b"\n")
         for line in lines:
             try:
-                told = json.loads(line)
+                told = loads(line)
             except ValueError:
                 continue
             self._report.update(told)

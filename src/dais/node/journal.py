@@ -7,8 +7,9 @@ It guards against the death of the supervisor, not of the machine (which ends th
 
 from __future__ import annotations
 
-import json
 import os
+
+from dais.node.lean import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Journal:
         with open(self._path, "rb") as file:
             for line in file:
                 try:
-                    past.apply(json.loads(line))
+                    past.apply(loads(line))
                 except (ValueError, KeyError, TypeError, AttributeError):
                     continue
         self._size = os.lseek(self._fd, 0, os.SEEK_END)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import resource
 
 from dais.node.become import Guise, Setup, Staged, Within, set_window
 from dais.node.fence import NO_FENCE
+from dais.node.lean import dumps
 from dais.node.processes import MARK
 from dais.node.sandbox import FILTER_FD, GO_FD, STATUS_FD, WORD_FD, Plan
 from dais.node.spawn import SetupError, SpawnError, candidates, spawn_plain, spawn_prepared
@@ -257,7 +257,7 @@ class Machine:
             moved = [bind for bind in spec.binds if bind.source != bind.target]
             if moved and not spec.binds_optional:
                 raise LaunchFailed(f"{moved[0].target} cannot be mounted without a sandbox: {self.bwrap_reason}")
-            env["DAIS_BINDS"] = json.dumps({bind.target: bind.source for bind in spec.binds})
+            env["DAIS_BINDS"] = dumps({bind.target: bind.source for bind in spec.binds})
         if spec.pty is not None:
             env.setdefault("TERM", spec.pty.term)
         made.env, made.workdir = env, spec.workdir

@@ -6,8 +6,6 @@ so that the server knows that both see the same file system.
 
 from __future__ import annotations
 
-import glob
-import json
 import os
 import sys
 
@@ -15,6 +13,7 @@ from dais.node import bundle, seccomp
 from dais.node.allocation import node_name
 from dais.node.around import find_around
 from dais.node.launch import Machine
+from dais.node.lean import dumps
 from dais.node.probe import probe
 from dais.node.settling import give_up_privileges, settle
 from dais.node.spawn import reserve_low_descriptors
@@ -45,7 +44,7 @@ def main() -> None:
         "version": ".".join(map(str, sys.version_info[:3])),
         "prefix": os.path.realpath(sys.base_prefix),
         "isolation": isolation,
-        "gpus": sorted(glob.glob("/dev/nvidia[0-9]*")),
+        "gpus": sorted(f"/dev/{name}" for name in os.listdir("/dev") if name[:6] == "nvidia" and name[6:].isdigit()),
         "apptainer": _found("apptainer") or _found("singularity"),
     }
     try:
@@ -53,7 +52,7 @@ def main() -> None:
     except OSError as error:
         print(f"the program cannot be laid down in one file: {error}", file=sys.stderr)  # noqa: T201
     with open(f"{out}.new", "w", encoding="utf-8") as file:
-        json.dump(answer, file)
+        file.write(dumps(answer))
     os.replace(f"{out}.new", out)
 
 

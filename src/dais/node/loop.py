@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import os
 import select
-import signal
 import sys
 import time
+
+from dais.node.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import select
 
 from dais.node import cgroups, kernel
 from dais.node.idmap import Mapper, change
 from dais.node.launch import LaunchFailed, Machine
+from dais.node.lean import loads
 from dais.node.leases import Leases, Leasing
 from dais.node.spec import DEFAULT_PATH, LaunchSpec
 
@@ -215,7 +215,7 @@ def _admit(launched: Launched) -> str | None:
             return None  # it has ended, and its own words say why
         told += part
     try:
-        launched.admit(json.loads(told.partition(b"\n")[0])["child-pid"])
+        launched.admit(loads(told.partition(b"\n")[0])["child-pid"])
     except (OSError, ValueError, KeyError) as error:
         return f"the sandbox cannot be put under control: {error}"
     return None

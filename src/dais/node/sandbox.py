@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import nullcontext
 
 from dais.node import idmap, kernel
 from dais.node.fence import NO_FENCE, As
@@ -93,7 +92,10 @@ class Plan:
         self._options: list[str] = [*hardening]
         self._mounted: list[str] = []
         # What is looked at is looked at with the rights that it will be opened with.
-        with As(uid, gid) if fence.strict else nullcontext():
+        if fence.strict:
+            with As(uid, gid):
+                self._build(spec)
+        else:
             self._build(spec)
         command = list(spec.argv)
         keep_word = spec.pty is not None

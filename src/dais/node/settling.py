@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
-import signal
 import time
 
 from dais.node import kernel
+from dais.node.lean import signal
 from dais.node.probe import find_program
 from dais.node.spec import OPEN_FILES
 

@@ -7,8 +7,9 @@ a Python that has another one gets the ordinary path. Both paths tell exactly wh
 from __future__ import annotations
 
 import os
-import signal
 import sys
+
+from dais.node.lean import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

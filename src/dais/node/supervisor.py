@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import deque
 
 from dais.node import processes
 from dais.node.attempt import DRAINING, ENDED, QUEUED, Attempt
 from dais.node.journal import Journal
+from dais.node.lean import deque
 from dais.node.leases import NoUid
 from dais.node.loop import Loop, report
 from dais.node.records import Idle, Records, now

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import struct
+
+from dais.node import lean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ STDIN, STDIN_EOF, RESIZE, SIGNAL = 0, 1, 2, 3
 # Exec frames, supervisor to client.
 READY, OUT, ERR, EXIT = 0, 1, 2, 3
 
-_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-
 
 class FrameError(ConnectionError):
     """What came is no frame of this protocol: the connection cannot be read any further."""
@@ -33,7 +32,7 @@ class FrameError(ConnectionError):
 
 def dumps(document: Any) -> bytes:
     """Compact JSON in UTF-8. Lone surrogates, which file names may hold, become `?`."""
-    return _encoder.encode(document).encode("utf-8", "replace")
+    return lean.dumps(document).encode("utf-8", "replace")
 
 
 def pack(document: Any) -> bytes:
@@ -54,7 +53,7 @@ def pack_typed(kind: int, payload: bytes | bytearray | memoryview) -> bytes:
 def parse(body: bytes | bytearray) -> dict[str, Any]:
     """The JSON object of a control frame. Raises FrameError."""
     try:
-        document = json.loads(body)
+        document = lean.loads(body)
     except (ValueError, RecursionError) as error:
         raise FrameError(f"a frame is not JSON: {error}") from None
     if not isinstance(document, dict):
