@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from dais.engines.contract import CheckFinding, CheckReport, LaunchRefused
-from dais.engines.slurm.commands import Commands, Failed, Unreachable, owner_of
+from dais.engines.slurm.asking import Slurm, ask
+from dais.engines.slurm.commands import Failed, Unreachable, owner_of
 from dais.engines.slurm.host import NodeFacts, NoRoom, ask_a_node
-from dais.engines.slurm.nodes import parse, partitions
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.program import lay_down
 from dais.engines.slurm.store import Store
@@ -33,29 +33,29 @@ async def check(options: SlurmOptions, *, data_dir: Path, seconds: float = JOB_S
     findings = [_directory(options, data_dir), _user(options)]
     if not findings[-1].ok:
         return CheckReport(findings=tuple(findings))
-    commands = Commands(options, seconds=CHECK_SECONDS)
+    slurm = ask(options, seconds=CHECK_SECONDS)
     try:
-        findings += await _asked(options, commands)
+        findings += await _asked(options, slurm)
         # A server is never root: who is (`dais doctor`) could try a job of root's alone, which says nothing of others.
-        jobs_are_ours = commands.owner is not None or os.geteuid() != 0
+        jobs_are_ours = slurm.owner is not None or os.geteuid() != 0
         if jobs_are_ours and all(finding.ok for finding in findings):
-            findings += await _ran(options, commands, data_dir, seconds)
+            findings += await _ran(options, slurm, data_dir, seconds)
     finally:
-        await asyncio.to_thread(commands.close)
+        await asyncio.to_thread(slurm.close)
     return CheckReport(findings=tuple(findings), default_image="host")
 
 
-async def _asked(options: SlurmOptions, commands: Commands) -> list[CheckFinding]:
+async def _asked(options: SlurmOptions, slurm: Slurm) -> list[CheckFinding]:
     """What Slurm itself answers, until something is missing on which the rest would rest."""
     try:
-        version = (await commands.run("sinfo", "--version")).strip()
+        version = await slurm.version()
     except (Unreachable, Failed) as error:
         where = f"ssh {options.login} true" if options.login else "install Slurm's client commands (slurm-client)"
         return [CheckFinding(name="commands", ok=False, detail=str(error), remedy=where)]
-    found = [CheckFinding(name="commands", ok=True, detail=f"{version}{f' on {options.login}' * bool(options.login)}")]
+    found = [CheckFinding(name="commands", ok=True, detail=version)]
     try:
-        known = await partitions(commands)
-        nodes = parse(await commands.run("scontrol", "show", "node", "--details", "--oneliner"))
+        known = await slurm.partitions()
+        nodes = await slurm.nodes()
     except (Unreachable, Failed) as error:
         remedy = "systemctl status slurmctld munge; a slurm.conf elsewhere is named with --option conf=PATH"
         return [*found, CheckFinding(name="controller", ok=False, detail=str(error), remedy=remedy)]
@@ -77,7 +77,7 @@ async def _asked(options: SlurmOptions, commands: Commands) -> list[CheckFinding
             needed=False,
         )
     )
-    return [*found, await _submitting(options, commands)]
+    return [*found, await _submitting(options, slurm)]
 
 
 def _partition(options: SlurmOptions, known: list[tuple[str, bool]]) -> CheckFinding:
@@ -96,28 +96,28 @@ def _partition(options: SlurmOptions, known: list[tuple[str, bool]]) -> CheckFin
     return CheckFinding(name="partition", ok=False, detail=detail, remedy="dais attach slurm --partition NAME")
 
 
-async def _submitting(options: SlurmOptions, commands: Commands) -> CheckFinding:
+async def _submitting(options: SlurmOptions, slurm: Slurm) -> CheckFinding:
     """Whether Slurm would take a job of this user, with these options."""
     named = {"partition": options.partition, "account": options.account, "qos": options.qos,
              "constraint": options.constraint, "reservation": options.reservation}  # fmt: skip
     words = [f"--{name}={value}" for name, value in named.items() if value]
     try:
-        await commands.run("sbatch", "--test-only", *words, *options.extra, given="#!/bin/sh\ntrue\n")
+        await slurm.try_out([*words, *options.extra], "#!/bin/sh\ntrue\n")
     except (Unreachable, Failed) as error:
         remedy = "see that the user has an account there (sacctmgr show assoc), or name another with --option account="
         return CheckFinding(name="submitting", ok=False, detail=f"a job would be refused: {error}", remedy=remedy)
     return CheckFinding(name="submitting", ok=True, detail="a job like ours would be taken")
 
 
-async def _ran(options: SlurmOptions, commands: Commands, data_dir: Path, seconds: float) -> list[CheckFinding]:
+async def _ran(options: SlurmOptions, slurm: Slurm, data_dir: Path, seconds: float) -> list[CheckFinding]:
     """What a job says that was really run: it starts, writes where it should, and tells what its node can do."""
     store = Store(
-        (Path(options.directory) if options.directory else data_dir) / f".check-{secrets.token_hex(8)}", commands.owner
+        (Path(options.directory) if options.directory else data_dir) / f".check-{secrets.token_hex(8)}", slurm.owner
     )
     begun = time.monotonic()
     try:
-        program = await asyncio.to_thread(lay_down, store, commands.owner)
-        facts = await ask_a_node(commands, options, store, program, seconds=seconds)
+        program = await asyncio.to_thread(lay_down, store, slurm.owner)
+        facts = await ask_a_node(slurm, options, store, program, seconds=seconds)
     except NoRoom as error:
         return [CheckFinding(name="job", ok=False, detail=str(error), remedy="squeue; sinfo", needed=False)]
     except (LaunchRefused, Unreachable, OSError) as error:

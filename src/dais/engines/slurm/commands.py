@@ -35,6 +35,10 @@ _away = (
 )
 
 
+Owner = tuple[int, int]
+"""A uid and a gid."""
+
+
 class Unreachable(ConnectionError):
     """Slurm does not answer; `args[0]` has its command's own words. What was asked for may have been done."""
 
@@ -54,12 +58,12 @@ class Answer(NamedTuple):
 class Commands:
     """Runs Slurm's commands. `calls` counts them by name."""
 
-    def __init__(self, options: SlurmOptions, *, seconds: float = SECONDS) -> None:
+    def __init__(self, options: SlurmOptions, *, unix: str = "", seconds: float = SECONDS) -> None:
         self.calls: Counter[str] = Counter()
         self._options = options
         self._seconds = seconds
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="slurm")
-        self.owner = owner_of(options)
+        self.owner: Owner | None = owner_of(options)
         self._login = Login(options, self.owner) if options.login else None
 
     def close(self) -> None:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from dais.engines.contract import Phase
+from dais.engines.slurm.asking import How, Slurm
 from dais.engines.slurm.attempts import Known
-from dais.engines.slurm.commands import Commands, Failed
 
 GATHER_SECONDS = 0.05
 AGAIN_SECONDS = 10.0
@@ -20,8 +20,8 @@ _most = 500
 class Ender:
     """Collects what is to end. `on_done` is called when Slurm was told."""
 
-    def __init__(self, commands: Commands, on_done: Callable[[], None]) -> None:
-        self._commands = commands
+    def __init__(self, slurm: Slurm, on_done: Callable[[], None]) -> None:
+        self._slurm = slurm
         self._on_done = on_done
         self._wanted: dict[str, Known] = {}
         self._told: dict[str, tuple[str, float]] = {}
@@ -55,33 +55,25 @@ class Ender:
         wanted = [known for known in self._wanted.values() if not known.over]
         self._wanted.clear()
         try:
-            for how, words in _ways.items():
+            for how in _ways:
                 these = [known for known in wanted if self._how(known) == how]
                 for start in range(0, len(these), _most):
-                    await self._tell(how, words, these[start : start + _most])
+                    await self._tell(how, these[start : start + _most])
         except OSError:
             self._wanted |= {known.attempt_id: known for known in wanted if not known.over}
             self._arrived.set()
             raise
         self._on_done()
 
-    async def _tell(self, how: str, words: Sequence[str], these: Sequence[Known]) -> None:
-        try:
-            await self._commands.run("scancel", "--quiet", *words, *(str(known.job) for known in these))
-        except Failed:
-            pass  # one of them has ended meanwhile; the next look at the queue tells
+    async def _tell(self, how: How, these: Sequence[Known]) -> None:
+        await self._slurm.cancel([str(known.job) for known in these], how)
         for known in these:
             self._told[known.attempt_id] = (how, time.monotonic())
 
-    def _how(self, known: Known) -> str:
+    def _how(self, known: Known) -> How:
         if known.stop_by is not None and time.monotonic() > known.stop_by + OVERDUE_SECONDS:
             return "overdue"
         return "running" if known.status.phase in (Phase.RUNNING, Phase.STARTING) else "waiting"
 
 
-_ways = {
-    # One that has started meanwhile finds what is asked of it when it looks, and is told so once that is known.
-    "waiting": ("--state=PENDING",),
-    "running": ("--batch", "--signal=TERM"),
-    "overdue": (),
-}
+_ways: tuple[How, ...] = ("waiting", "running", "overdue")

@@ -28,11 +28,12 @@ from dais.engines.contract import (
 )
 from dais.engines.mailbox import Mailbox
 from dais.engines.slurm import program
+from dais.engines.slurm.asking import Slurm, ask
 from dais.engines.slurm.attempts import Attempts, Known
-from dais.engines.slurm.commands import Commands, Failed, Unreachable
+from dais.engines.slurm.commands import Failed, Unreachable
 from dais.engines.slurm.host import NodeFacts, host_tools, look_at_a_node
-from dais.engines.slurm.nodes import Nodes
 from dais.engines.slurm.options import SlurmOptions
+from dais.engines.slurm.partition import Nodes
 from dais.engines.slurm.reaching import Reach
 from dais.engines.slurm.store import Store
 from dais.engines.slurm.watching import Watch
@@ -49,19 +50,19 @@ class SlurmEngine:
 
     def __init__(self, options: SlurmOptions, directory: Path, remote: Remote | None = None) -> None:
         self._options = options
-        self._commands = Commands(options)
-        self._store = Store(Path(options.directory) if options.directory else directory, self._commands.owner)
-        self._reach = Reach(remote, self._commands, self._store)
+        self._slurm = ask(options)
+        self._store = Store(Path(options.directory) if options.directory else directory, self._slurm.owner)
+        self._reach = Reach(remote, self._slurm, self._store)
         self._attempts = Attempts()
         self._mailbox = Mailbox()
         self._facts: NodeFacts | None = None
-        self._nodes = Nodes(self._commands, options)
-        self._watch = Watch(options, self._commands, self._store, self._reach, self._attempts, self._mailbox)
+        self._nodes = Nodes(self._slurm, options)
+        self._watch = Watch(options, self._slurm, self._store, self._reach, self._attempts, self._mailbox)
 
     @property
-    def commands(self) -> Commands:
+    def commands(self) -> Slurm:
         """What Slurm was asked, and how often."""
-        return self._commands
+        return self._slurm
 
     @property
     def connected(self) -> bool:
@@ -75,7 +76,7 @@ class SlurmEngine:
 
     async def start(self) -> None:
         """Find what is there. Slurm itself may be away. Raises OSError where the shared directory is not to be used."""
-        self._watch.submitter.program = await asyncio.to_thread(program.lay_down, self._store, self._commands.owner)
+        self._watch.submitter.program = await asyncio.to_thread(program.lay_down, self._store, self._slurm.owner)
         await self._reach.open()
         for found in await asyncio.to_thread(self._store.load):
             told = self._attempts.load(found)
@@ -90,7 +91,7 @@ class SlurmEngine:
         await self._watch.close()
         self._reach.close()
         self._mailbox.interrupt()
-        await asyncio.to_thread(self._commands.close)
+        await asyncio.to_thread(self._slurm.close)
 
     async def launch(self, specs: Sequence[LaunchSpec]) -> list[Handle]:
         fresh: list[Known] = []
@@ -169,7 +170,7 @@ class SlurmEngine:
         return found
 
     async def host_tools(self) -> HostTools:
-        return host_tools(await self._node_facts(), self._options, self._commands.owner)
+        return host_tools(await self._node_facts(), self._options, self._slurm.owner)
 
     async def exec(
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
@@ -202,9 +203,7 @@ class SlurmEngine:
     async def _node_facts(self) -> NodeFacts:
         """What a node of the group can do, asked once. Raises LaunchRefused, OSError."""
         if self._facts is None:
-            self._facts = await look_at_a_node(
-                self._commands, self._options, self._store, self._watch.submitter.program
-            )
+            self._facts = await look_at_a_node(self._slurm, self._options, self._store, self._watch.submitter.program)
         return self._facts
 
 

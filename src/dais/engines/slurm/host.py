@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from dais.engines.contract import HostTools, LaunchRefused
-from dais.engines.slurm.commands import Commands, Failed, Unreachable
+from dais.engines.slurm.asking import Slurm
+from dais.engines.slurm.commands import Failed, Unreachable
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.store import Store
 
@@ -60,7 +61,7 @@ def candidates(options: SlurmOptions) -> list[str]:
 
 
 async def look_at_a_node(
-    commands: Commands, options: SlurmOptions, store: Store, program: Path, *, seconds: float = LOOK_SECONDS
+    slurm: Slurm, options: SlurmOptions, store: Store, program: Path, *, seconds: float = LOOK_SECONDS
 ) -> NodeFacts:
     """What was found before, else what a job finds now. Raises LaunchRefused with what is wrong, Unreachable."""
     kept = store.directory / _facts
@@ -69,20 +70,17 @@ async def look_at_a_node(
         facts = msgspec.json.decode(await asyncio.to_thread(kept.read_bytes), type=NodeFacts)
         if facts.asked == asked:
             return facts
-    facts = await ask_a_node(commands, options, store, program, seconds=seconds)
+    facts = await ask_a_node(slurm, options, store, program, seconds=seconds)
     facts = msgspec.structs.replace(facts, asked=asked)
     await asyncio.to_thread(store.keep, kept, msgspec.json.encode(facts))
     return facts
 
 
-async def ask_a_node(
-    commands: Commands, options: SlurmOptions, store: Store, program: Path, *, seconds: float
-) -> NodeFacts:
+async def ask_a_node(slurm: Slurm, options: SlurmOptions, store: Store, program: Path, *, seconds: float) -> NodeFacts:
     """Let a job look. Raises LaunchRefused, Unreachable."""
     nonce = secrets.token_hex(8)
     out = store.directory / f"look-{nonce}"
     words = [
-        "--parsable",
         "--no-requeue",
         f"--job-name=dais_look-{nonce}",
         "--nodes=1",
@@ -97,14 +95,14 @@ async def ask_a_node(
     text = _script(candidates(options), program, store.directory, out, nonce)
     job = ""
     try:
-        job = (await commands.run("sbatch", *words, given=text)).strip().splitlines()[-1].partition(";")[0]
-        return await _wait(commands, job, out, seconds)
+        job = await slurm.submit(words, text)
+        return await _wait(slurm, job, out, seconds)
     except Failed as error:
         raise LaunchRefused(f"Slurm refuses a job that only looks at a node: {error}") from error
     finally:
         if job:
             with contextlib.suppress(Unreachable, Failed):
-                await commands.run("scancel", "--quiet", job)
+                await slurm.cancel([job], "overdue")
         for path in (out, Path(f"{out}.out"), Path(f"{out}.new")):
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(path.unlink, missing_ok=True)
@@ -116,7 +114,7 @@ def _where(options: SlurmOptions) -> list[str]:
     return [*(f"--{name}={value}" for name in names if (value := getattr(options, name))), *options.extra]
 
 
-async def _wait(commands: Commands, job: str, out: Path, seconds: float) -> NodeFacts:
+async def _wait(slurm: Slurm, job: str, out: Path, seconds: float) -> NodeFacts:
     """The answer of a job that looks. Raises LaunchRefused."""
     state = reason = ""
     try:
@@ -127,9 +125,7 @@ async def _wait(commands: Commands, job: str, out: Path, seconds: float) -> Node
                     if facts is not None:
                         return facts
                     await asyncio.sleep(0.1)
-                said = await commands.run("squeue", "--me", "--states=all", "--noheader", "--format=%i|%T|%r")
-                lines = [line.split("|") for line in said.splitlines() if line.startswith(f"{job}|")]
-                _, state, reason = lines[0] if lines else (job, "COMPLETED", "")
+                state, reason = await slurm.state(job) or ("COMPLETED", "")
                 if state in ("FAILED", "CANCELLED", "COMPLETED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY"):
                     # What it wrote may take a moment to be seen here.
                     async with asyncio.timeout(min(seconds, 10)):

@@ -1,15 +1,12 @@
-"""Slurm's nodes: what they have, what others use of it, and which are away. One question for all."""
+"""Slurm's nodes: what they have, what others use of it, and which are away. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dais.engines.contract import NodeInfo, Others
-from dais.engines.slurm.commands import Commands
-from dais.engines.slurm.host import NodeFacts
-from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.queue import Job, gpu_count
 
 _pair = re.compile(r"(?:^|\s)([A-Za-z_]+)=(\S*)")
@@ -33,40 +30,6 @@ class SlurmNode:
     allocated: tuple[int, int, int]
     away: str | None
     partitions: tuple[str, ...]
-
-
-class Nodes:
-    """The nodes of a group's partition; `count` is how many there were when they were looked at last."""
-
-    def __init__(self, commands: Commands, options: SlurmOptions) -> None:
-        self.count = 0
-        self._commands = commands
-        self._options = options
-        self._default: str | None = None
-
-    async def look(self, own: Sequence[Job], facts: NodeFacts) -> list[NodeInfo]:
-        """The machines; `own` are the jobs that Dais has there. Raises Unreachable, Failed."""
-        partition = self._options.partition or await self._default_partition()
-        found = parse(await self._commands.run("scontrol", "show", "node", "--details", "--oneliner"))
-        inside = [node for node in found if partition in node.partitions]
-        self.count = len(inside)
-        mode = facts.mode(self._options)
-        isolation = {**facts.isolation, "mode": mode, "level": "sandbox" if mode == "sandbox" else "process"}
-        held = holdings(own)
-        spare = self._options.overhead << 20  # so that the largest job still has room for what goes with it
-        return [as_info(node, held.get(node.name, (0, 0, 0)), isolation, spare) for node in inside]
-
-    async def _default_partition(self) -> str:
-        if self._default is None:
-            self._default = next((name for name, default in await partitions(self._commands) if default), "")
-        return self._default
-
-
-async def partitions(commands: Commands) -> list[tuple[str, bool]]:
-    """The partitions, and whether each is the one that jobs go to which name none. Raises Unreachable, Failed."""
-    said = await commands.run("sinfo", "--noheader", "--format=%P")
-    names = [line.strip() for line in said.splitlines() if line.strip()]
-    return [(name.rstrip("*"), name.endswith("*")) for name in names]
 
 
 def parse(said: str) -> list[SlurmNode]:

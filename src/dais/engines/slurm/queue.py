@@ -1,11 +1,9 @@
-"""What Slurm says of its jobs: one question for all of them."""
+"""What Slurm says of its jobs: from the text of its commands. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dais.engines.slurm.commands import Commands, Failed
 from dais.engines.slurm.requests import attempt_of
 
 OVER = frozenset(
@@ -15,7 +13,8 @@ OVER = frozenset(
     }
 )  # fmt: skip
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
-_format = "%i|%T|%r|%C|%m|%b|%N|%j"
+FORMAT = "%i|%T|%r|%C|%m|%b|%N|%j"
+"""What squeue is to print, for `parse`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,8 @@ class Job:
         return self.state in WAITING
 
 
-async def look(commands: Commands) -> list[Job]:
-    """All jobs of attempts that Slurm knows, those that have ended lately, too. Raises Unreachable, Failed."""
-    said = await commands.run("squeue", "--me", "--states=all", "--noheader", f"--format={_format}")
-    return parse(said)
-
-
 def parse(said: str) -> list[Job]:
+    """Jobs of attempts, from what squeue prints in `FORMAT`."""
     found = []
     for line in said.splitlines():
         fields = line.split("|", 7)
@@ -68,21 +62,13 @@ def parse(said: str) -> list[Job]:
     return found
 
 
-async def look_back(commands: Commands, jobs: Mapping[str, str]) -> dict[str, str]:
-    """States by attempt of jobs (by attempt) that have left the queue; empty where there is no accounting.
-
-    A controller that lost its newest jobs gives their numbers to others: only a job's name tells whose it is. Raises
-    Unreachable.
-    """
-    try:
-        said = await commands.run("sacct", "-X", "-n", "-P", "-j", ",".join(jobs.values()), "-o", "State,JobName%200")
-    except Failed:
-        return {}
+def parse_ends(said: str) -> dict[str, str]:
+    """States by attempt, from what sacct prints of State and JobName."""
     found: dict[str, str] = {}
     for line in said.splitlines():
         state, _, name = line.partition("|")
         attempt_id = attempt_of(name.strip())
-        if state and attempt_id is not None and attempt_id in jobs:
+        if state and attempt_id is not None:
             found[attempt_id] = state.split()[0]  # CANCELLED by 1000
     return found
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from dais.engines.slurm.asking import Slurm
 from dais.engines.slurm.attempts import Known
-from dais.engines.slurm.commands import Commands, Failed
+from dais.engines.slurm.commands import Failed
 from dais.engines.slurm.store import Store
 from dais.engines.supervised.remote import Remote, RemoteConnector
 from dais.node.allocation import ADDRESS
@@ -18,9 +19,9 @@ CERTIFIED_SECONDS = 365 * 86400.0
 class Reach:
     """The connectors of attempts. Without a `remote` none can be reached."""
 
-    def __init__(self, remote: Remote | None, commands: Commands, store: Store) -> None:
+    def __init__(self, remote: Remote | None, slurm: Slurm, store: Store) -> None:
         self._remote = remote
-        self._commands = commands
+        self._slurm = slurm
         self._store = store
         self._connectors: dict[str, RemoteConnector] = {}
 
@@ -44,7 +45,7 @@ class Reach:
             connector = self._connectors[name] = RemoteConnector(self._remote, name, self._store.place(name) / ADDRESS)
         if known.job is not None and await asyncio.to_thread(self._store.ask_bridge, name):
             try:
-                await self._commands.run("scancel", "--quiet", "--batch", "--signal=USR1", str(known.job))
+                await self._slurm.wake(known.job)
             except Failed as error:
                 raise ConnectionError(f"Slurm does not pass a signal on to job {known.job}: {error}") from error
         return connector

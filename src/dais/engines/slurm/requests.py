@@ -32,7 +32,6 @@ def words(spec: LaunchSpec, options: SlurmOptions, directory: Path) -> list[str]
     memory = max(spec.slots.memory, spec.limits.memory or 0, LEAST_MEMORY)
     cores = spec.slots.cpu_millis / 1000 or spec.limits.cpu or 1
     found = [
-        "--parsable",
         "--no-requeue",
         f"--job-name={job_name(spec.attempt_id)}",
         "--nodes=1",

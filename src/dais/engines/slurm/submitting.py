@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from dais.engines.contract import LaunchSpec
+from dais.engines.slurm.asking import Slurm
 from dais.engines.slurm.attempts import Known
-from dais.engines.slurm.commands import AT_ONCE, Commands, Failed, Unreachable
+from dais.engines.slurm.commands import AT_ONCE, Failed, Unreachable
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.reaching import Reach
 from dais.engines.slurm.requests import script, words
@@ -28,7 +29,7 @@ class Submitter:
 
     def __init__(
         self,
-        commands: Commands,
+        slurm: Slurm,
         options: SlurmOptions,
         store: Store,
         reach: Reach,
@@ -36,7 +37,7 @@ class Submitter:
         on_refused: Callable[[Known, str], None],
         on_unknown: Callable[[Known], None],
     ) -> None:
-        self._commands = commands
+        self._slurm = slurm
         self._options = options
         self._store = store
         self._reach = reach
@@ -112,9 +113,8 @@ class Submitter:
         key = await asyncio.to_thread(self._prepare, spec)
         place = store.place(spec.attempt_id)
         text = script(self.python, self.program, place, store.directory, key)
-        said = await self._commands.run("sbatch", *words(spec, self._options, place), given=text)
-        known.handed_at = time.monotonic()
-        known.job = said.strip().splitlines()[-1].partition(";")[0]
+        job = await self._slurm.submit(words(spec, self._options, place), text)
+        known.handed_at, known.job = time.monotonic(), job
         self._refusals.pop(known.attempt_id, None)
         await asyncio.to_thread(store.submitted, spec.attempt_id, known.job)
 

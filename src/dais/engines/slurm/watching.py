@@ -11,11 +11,12 @@ from typing import Any
 
 from dais.engines.contract import Phase, Status
 from dais.engines.mailbox import Mailbox
+from dais.engines.slurm.asking import Slurm
 from dais.engines.slurm.attempts import Attempts, Known, doubtful, verdict
-from dais.engines.slurm.commands import Commands, Failed, Unreachable
+from dais.engines.slurm.commands import Failed, Unreachable
 from dais.engines.slurm.ending import Ender
 from dais.engines.slurm.options import SlurmOptions
-from dais.engines.slurm.queue import Job, look, look_back
+from dais.engines.slurm.queue import Job
 from dais.engines.slurm.reaching import Reach
 from dais.engines.slurm.store import Store
 from dais.engines.slurm.submitting import Submitter
@@ -38,14 +39,14 @@ class Watch:
     def __init__(
         self,
         options: SlurmOptions,
-        commands: Commands,
+        slurm: Slurm,
         store: Store,
         reach: Reach,
         attempts: Attempts,
         mailbox: Mailbox,
     ) -> None:
         self._options = options
-        self._commands = commands
+        self._slurm = slurm
         self._store = store
         self._attempts = attempts
         self._mailbox = mailbox
@@ -53,9 +54,9 @@ class Watch:
         self._tasks: list[asyncio.Task[None]] = []
         self.problem: str | None = None
         self.submitter = Submitter(
-            commands, options, store, reach, on_refused=self._refused, on_unknown=lambda _: self.ask()
+            slurm, options, store, reach, on_refused=self._refused, on_unknown=lambda _: self.ask()
         )
-        self.ender = Ender(commands, self.ask)
+        self.ender = Ender(slurm, self.ask)
 
     def open(self) -> None:
         self.submitter.open()
@@ -110,7 +111,7 @@ class Watch:
             began = time.monotonic()
             self._asked.clear()
             try:
-                jobs = await look(self._commands)
+                jobs = await self._slurm.jobs()
             except (Unreachable, Failed) as error:
                 self.problem = str(error)
                 raise
@@ -182,7 +183,7 @@ class Watch:
             await self._read(known.attempt_id)
         left = [known for known in gone if not known.over]
         jobs = {known.attempt_id: known.job for known in left if known.job is not None}
-        states = await look_back(self._commands, jobs) if jobs else {}
+        states = await self._slurm.ends(jobs) if jobs else {}
         for known in left:
             state = states.get(known.attempt_id)
             if state is not None:

@@ -1,0 +1,151 @@
+"""What the engine asks of Slurm, whatever way it is asked: by its commands, or by slurmrestd (`rest`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+from dais.engines.slurm import nodes, queue
+from dais.engines.slurm.commands import SECONDS, Commands, Failed, Owner, Unreachable
+from dais.engines.slurm.nodes import SlurmNode
+from dais.engines.slurm.options import SlurmOptions
+from dais.engines.slurm.queue import Job
+
+How = Literal["waiting", "running", "overdue"]
+"""Whom an end is for: what has not begun; what runs, whose supervisor is told to see to it; what does not end."""
+
+
+class Slurm(Protocol):
+    """One Slurm, as one of its users. All that asks raises Unreachable, and Failed with Slurm's own words."""
+
+    owner: Owner | None
+    """Who owns jobs and their files, where that is not the server."""
+    calls: Counter[str]
+    """How often it was asked, by what."""
+    signals: bool
+    """Whether supervisors can be told to look at what is asked of them; else they look by themselves."""
+
+    def close(self) -> None:
+        """Ask nothing any more. Blocking, for a moment."""
+        ...
+
+    async def version(self) -> str:
+        """In words, with where it was asked."""
+        ...
+
+    async def submit(self, words: Sequence[str], script: str) -> str:
+        """Hand a job over, with options of sbatch; its number."""
+        ...
+
+    async def try_out(self, words: Sequence[str], script: str) -> bool:
+        """See whether such a job would be taken; False where that cannot be asked."""
+        ...
+
+    async def jobs(self) -> list[Job]:
+        """All jobs of attempts that Slurm knows, those that have ended lately, too."""
+        ...
+
+    async def state(self, job: str) -> tuple[str, str] | None:
+        """The state of one job and why it is in it; None when Slurm does not know it."""
+        ...
+
+    async def ends(self, jobs: Mapping[str, str]) -> dict[str, str]:
+        """States by attempt of jobs (by attempt) that have left the queue; what nobody can tell is left out."""
+        ...
+
+    async def nodes(self) -> list[SlurmNode]:
+        """All of them."""
+        ...
+
+    async def partitions(self) -> list[tuple[str, bool]]:
+        """The partitions, and whether each is the one that jobs go to which name none."""
+        ...
+
+    async def cancel(self, jobs: Sequence[str], how: How) -> None:
+        """End jobs, many at once; those that are over are no error."""
+        ...
+
+    async def wake(self, job: str) -> None:
+        """Tell the supervisor of a running job that a bridge is wanted."""
+        ...
+
+
+class ByCommands:
+    """See `Slurm`. `unix` is the Unix user to be, else that of the options."""
+
+    signals = True
+
+    def __init__(self, options: SlurmOptions, *, unix: str = "", seconds: float = SECONDS) -> None:
+        self.commands = Commands(options, unix=unix, seconds=seconds)
+        self.owner = self.commands.owner
+        self.calls = self.commands.calls
+        self._where = f" on {options.login}" if options.login else ""
+
+    def close(self) -> None:
+        self.commands.close()
+
+    async def version(self) -> str:
+        return (await self.commands.run("sinfo", "--version")).strip() + self._where
+
+    async def submit(self, words: Sequence[str], script: str) -> str:
+        said = await self.commands.run("sbatch", "--parsable", *words, given=script)
+        return said.strip().splitlines()[-1].partition(";")[0]
+
+    async def try_out(self, words: Sequence[str], script: str) -> bool:
+        await self.commands.run("sbatch", "--test-only", *words, given=script)
+        return True
+
+    async def jobs(self) -> list[Job]:
+        words = ("--me", "--states=all", "--noheader", f"--format={queue.FORMAT}")
+        return queue.parse(await self.commands.run("squeue", *words))
+
+    async def state(self, job: str) -> tuple[str, str] | None:
+        said = await self.commands.run("squeue", "--me", "--states=all", "--noheader", "--format=%i|%T|%r")
+        found = [line.split("|") for line in said.splitlines() if line.startswith(f"{job}|")]
+        return (found[0][1], found[0][2]) if found else None
+
+    async def ends(self, jobs: Mapping[str, str]) -> dict[str, str]:
+        """From the accounting; nothing where there is none.
+
+        A controller that lost its newest jobs gives their numbers to others: only a job's name tells whose it is.
+        """
+        words = ("-X", "-n", "-P", "-j", ",".join(jobs.values()), "-o", "State,JobName%200")
+        try:
+            said = await self.commands.run("sacct", *words)
+        except Failed:
+            return {}
+        return {attempt: state for attempt, state in queue.parse_ends(said).items() if attempt in jobs}
+
+    async def nodes(self) -> list[SlurmNode]:
+        return nodes.parse(await self.commands.run("scontrol", "show", "node", "--details", "--oneliner"))
+
+    async def partitions(self) -> list[tuple[str, bool]]:
+        said = await self.commands.run("sinfo", "--noheader", "--format=%P")
+        names = [line.strip() for line in said.splitlines() if line.strip()]
+        return [(name.rstrip("*"), name.endswith("*")) for name in names]
+
+    async def cancel(self, jobs: Sequence[str], how: How) -> None:
+        try:
+            await self.commands.run("scancel", "--quiet", *_cancelling[how], *jobs)
+        except Failed:
+            pass  # one of them has ended meanwhile; the next look at the queue tells
+
+    async def wake(self, job: str) -> None:
+        await self.commands.run("scancel", "--quiet", "--batch", "--signal=USR1", job)
+
+
+_cancelling: dict[How, tuple[str, ...]] = {
+    # One that has started meanwhile finds what is asked of it when it looks, and is told so once that is known.
+    "waiting": ("--state=PENDING",),
+    "running": ("--batch", "--signal=TERM"),
+    "overdue": (),
+}
+
+
+def ask(options: SlurmOptions, *, unix: str = "", seconds: float = SECONDS) -> Slurm:
+    """The way that a group's options say."""
+    return ByCommands(options, unix=unix, seconds=seconds)
+
+
+__all__ = ["ByCommands", "Failed", "How", "Slurm", "Unreachable", "ask"]
