@@ -34,7 +34,7 @@ SlurmctldPort={controller}
 AuthType=auth/munge
 AuthInfo=socket={place}/munge/socket
 CredType=cred/munge
-StateSaveLocation={place}/state
+{tokens}StateSaveLocation={place}/state
 SlurmdSpoolDir={place}/spool/%n
 SlurmctldPidFile={place}/slurmctld.pid
 SlurmdPidFile={place}/%n.pid
@@ -66,6 +66,7 @@ Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes={prefix}[1-{nodes}] Default=YES MaxTime=INFINITE State=UP
 PartitionName=one Nodes={prefix}1 MaxTime=1 State=UP
 """
+_TOKENS = "AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={place}/jwt.key\n"
 _CGROUP = "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\nConstrainRAMSpace=yes\nConstrainSwapSpace=no\n"
 
 
@@ -125,9 +126,12 @@ class Cluster:
                 cores=CORES,
                 memory=MEMORY,
                 task="cgroup" if self.counts_memory else "none",
+                tokens=_TOKENS.format(place=self.place) if _has_tokens() else "",
             )
         )
         (self.place / "cgroup.conf").write_text(_CGROUP)
+        (self.place / "jwt.key").write_bytes(secrets.token_bytes(32))
+        (self.place / "jwt.key").chmod(0o400)
         gres = []
         for number in range(2):
             os.mknod(self.place / f"gpu{number}", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
@@ -162,6 +166,30 @@ class Cluster:
 
     def begin_node(self, node: str) -> None:
         self._start(node, "slurmd", "-D", "-N", node)
+
+    def begin_rest(self) -> str:
+        """Start slurmrestd as the jobs' user, if it does not run; where it listens, for the option `rest`."""
+        listening = self.place / "rest" / "socket"
+        if "slurmrestd" not in self._daemons:
+            needs_program("slurmrestd", "slurmrestd")
+            listening.parent.mkdir(exist_ok=True)
+            os.chown(listening.parent, UNPRIVILEGED, -1)
+            listening.unlink(missing_ok=True)
+            words = ("-a", "rest_auth/local", "-s", "openapi/v0.0.38", f"unix:{listening}")
+            self._start("slurmrestd", "slurmrestd", *words, user=UNPRIVILEGED)
+            until(listening.exists, "slurmrestd")
+        return f"unix://{listening}"
+
+    def begin_rest_with_tokens(self) -> str:
+        """The same by TCP, for whoever has a token; skips where Slurm knows none."""
+        if not _has_tokens():
+            pytest.skip("needs Slurm's plugin auth_jwt (Debian: slurm-wlm-jwt-plugin)")
+        needs_program("slurmrestd", "slurmrestd")
+        port = _free_ports(1)
+        words = ("-a", "rest_auth/jwt", "-s", "openapi/v0.0.38", f"127.0.0.1:{port}")
+        self._start("slurmrestd-tokens", "slurmrestd", *words, user=UNPRIVILEGED)
+        until(lambda: _listens(port), "slurmrestd")
+        return f"http://127.0.0.1:{port}"
 
     def kill(self, name: str) -> None:
         """KILL a daemon (`slurmctld`, or a node's name), and nothing of what it started."""
@@ -211,7 +239,7 @@ class Cluster:
 
     def end(self) -> None:
         """Stop everything, and leave nothing."""
-        for name in [*self.nodes, "slurmctld", "munged"]:
+        for name in [*self.nodes, "slurmrestd", "slurmrestd-tokens", "slurmctld", "munged"]:
             daemon = self._daemons.pop(name, None)
             if daemon is not None:
                 daemon.kill()
@@ -227,11 +255,20 @@ class Cluster:
             if top.exists():
                 top.rmdir()
 
-    def _start(self, name: str, *argv: str) -> None:
+    def _start(self, name: str, *argv: str, user: int | None = None) -> None:
         with (self.place / "log" / f"{name}.out").open("ab") as out:
             environ = {"PATH": os.environ["PATH"], "SLURM_CONF": str(self.conf)}
             self._daemons[name] = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ, start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environ,
+                start_new_session=True,
+                cwd="/",
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
             )
 
     def _all_idle(self) -> bool:
@@ -258,6 +295,17 @@ def slurm_cluster() -> Iterator[Cluster]:
     finally:
         cluster.end()
         shutil.rmtree(place)
+
+
+def _has_tokens() -> bool:
+    """Whether Slurm's plugin for JSON Web Tokens is installed."""
+    return any(Path("/usr/lib").glob("*/slurm*/auth_jwt.so"))
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 def words_of(pid: int) -> bytes:

@@ -70,3 +70,10 @@ class SlurmHarness(Harness):
             self.cluster.run("scancel", "--quiet", f"--user={user}")
         until(lambda: not self.cluster.run("squeue", "--noheader", "--format=%i"), "an empty queue")
         shutil.rmtree(self.directory)
+
+
+class RestHarness(SlurmHarness):
+    """The same, asked by slurmrestd."""
+
+    def make(self, **options: Any) -> SlurmEngine:
+        return super().make(rest=self.cluster.begin_rest(), **options)

@@ -7,7 +7,8 @@ an empty file in `news` of the shared directory says that there are new ones. It
 allocation with it.
 
 TERM tells it to look at what the server wants (`stop`), and without that, to end. USR1 tells it to make a bridge for
-the server (`bridging`): few attempts ever need one, and it is as large as everything else here.
+the server (`bridging`): few attempts ever need one, and it is as large as everything else here. With `--look` it
+looks for both each second, for a server that can send it no signal.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 LAUNCH, STOP, BRIDGE, ADDRESS, USAGE, NEWS, PROBED = "launch", "stop", "bridge", "address", "usage", "news", "nodes"
 ENDED_FROM_OUTSIDE = "allocation-ended"
 """The `stop_reason` of what ended because its allocation was told to, and nobody had asked here."""
-_KILL_SECONDS, _BRIDGE_SECONDS, _USAGE_SECONDS = 20.0, 2.0, 10.0
+_KILL_SECONDS, _BRIDGE_SECONDS, _USAGE_SECONDS, _LOOK_SECONDS = 20.0, 2.0, 10.0, 1.0
 
 
 def main() -> None:
@@ -62,7 +63,7 @@ def main() -> None:
         return
     os.chdir("/")
     settle()
-    status = _run(directory, shared, launch["spec"], launch["remote"])
+    status = _run(directory, shared, launch["spec"], launch["remote"], look="--look" in arguments)
     sys.stderr.flush()
     os._exit(status)  # taking the interpreter down takes as long as starting it, and does nothing
 
@@ -80,7 +81,7 @@ def take_launch(directory: str, key: bytes) -> dict[str, Any] | None:
     return document
 
 
-def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str, Any] | None) -> int:
+def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str, Any] | None, *, look: bool) -> int:
     machine = Machine()
     journal = Journal(f"{directory}/journal")
     isolation = _probed(machine, shared)
@@ -95,6 +96,8 @@ def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str
     signal.signal(signal.SIGUSR1, lambda *_: setattr(supervisor, "bridge_wanted", True))
     supervisor.end_requested = os.path.exists(f"{directory}/{STOP}")
     own_gpus(document, os.environ)
+    if look:
+        supervisor.look()
     supervisor.launch([document])
     guard = None
     if document.get("isolation") == "process":  # what is in a sandbox dies with the supervisor, without a guard
@@ -179,6 +182,14 @@ class Allocation(Supervisor):
         except (OSError, ValueError):
             asked = {"grace": _KILL_SECONDS, "reason": ENDED_FROM_OUTSIDE}
         self.stop(self._attempt_id, asked["grace"], asked["reason"])
+
+    def look(self) -> None:
+        """See what the server asks for, now and every second until an end is asked for."""
+        self.bridge_wanted = self.bridge_wanted or os.path.exists(f"{self.node_dir}/{BRIDGE}")
+        if os.path.exists(self._stop):
+            self.end_requested = True
+        else:
+            self.loop.later(_LOOK_SECONDS, self.look)
 
     def emit(self, record: dict[str, Any]) -> None:
         super().emit(record)

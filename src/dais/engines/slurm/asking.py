@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 from dais.engines.slurm import nodes, queue
-from dais.engines.slurm.commands import SECONDS, Commands, Failed, Owner, Unreachable
+from dais.engines.slurm.commands import SECONDS, Commands, Failed, Owner
 from dais.engines.slurm.nodes import SlurmNode
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.queue import Job
@@ -145,7 +145,8 @@ _cancelling: dict[How, tuple[str, ...]] = {
 
 def ask(options: SlurmOptions, *, unix: str = "", seconds: float = SECONDS) -> Slurm:
     """The way that a group's options say."""
+    if options.rest:
+        from dais.engines.slurm.rest import ByRest  # a client for HTTP, which few groups need
+
+        return ByRest(options, seconds=seconds)
     return ByCommands(options, unix=unix, seconds=seconds)
-
-
-__all__ = ["ByCommands", "Failed", "How", "Slurm", "Unreachable", "ask"]

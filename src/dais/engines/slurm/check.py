@@ -51,6 +51,8 @@ async def _asked(options: SlurmOptions, slurm: Slurm) -> list[CheckFinding]:
         version = await slurm.version()
     except (Unreachable, Failed) as error:
         where = f"ssh {options.login} true" if options.login else "install Slurm's client commands (slurm-client)"
+        if options.rest:
+            where = f"see slurmrestd's log: it must serve {options.rest_version}, and let the server in"
         return [CheckFinding(name="commands", ok=False, detail=str(error), remedy=where)]
     found = [CheckFinding(name="commands", ok=True, detail=version)]
     try:
@@ -102,11 +104,12 @@ async def _submitting(options: SlurmOptions, slurm: Slurm) -> CheckFinding:
              "constraint": options.constraint, "reservation": options.reservation}  # fmt: skip
     words = [f"--{name}={value}" for name, value in named.items() if value]
     try:
-        await slurm.try_out([*words, *options.extra], "#!/bin/sh\ntrue\n")
+        asked = await slurm.try_out([*words, *options.extra], "#!/bin/sh\ntrue\n")
     except (Unreachable, Failed) as error:
         remedy = "see that the user has an account there (sacctmgr show assoc), or name another with --option account="
         return CheckFinding(name="submitting", ok=False, detail=f"a job would be refused: {error}", remedy=remedy)
-    return CheckFinding(name="submitting", ok=True, detail="a job like ours would be taken")
+    detail = "a job like ours would be taken" if asked else "slurmrestd cannot be asked; the job below tells"
+    return CheckFinding(name="submitting", ok=True, detail=detail)
 
 
 async def _ran(options: SlurmOptions, slurm: Slurm, data_dir: Path, seconds: float) -> list[CheckFinding]:

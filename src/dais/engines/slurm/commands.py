@@ -83,7 +83,7 @@ class Commands:
         if self._login is not None and answer.code == NOT_FOUND:
             there = f"name their directory with --option bin=PATH: {said}"
             raise Failed(f"{name} is not found among the commands of {self._options.login}; {there}")
-        if any(words in said.lower() for words in _away):
+        if is_away(said):
             raise Unreachable(f"Slurm does not answer: {said}")
         raise Failed(said)
 
@@ -125,6 +125,11 @@ class Commands:
         except OSError as error:
             raise Unreachable(f"{argv[0]} cannot be started: {error.strerror}") from error
         return Answer(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def is_away(said: str) -> bool:
+    """Whether words of Slurm's mean that its controller does not answer."""
+    return any(words in said.lower() for words in _away)
 
 
 def owner_of(options: SlurmOptions) -> tuple[int, int] | None:

@@ -45,7 +45,6 @@ def _node(line: str) -> SlurmNode | None:
     number = {name: int(value) for name, value in fields.items() if value.isdigit()}
     states = fields.get("State", "UNKNOWN").rstrip("*$~#!%@^-").split("+")
     silent = ["NOT_RESPONDING"] if "*" in fields.get("State", "") else []
-    away = [state for state in [*states, *silent] if state in _away]
     said = reason.group(1).strip() if reason else ""
     return SlurmNode(
         name=fields["NodeName"],
@@ -53,9 +52,15 @@ def _node(line: str) -> SlurmNode | None:
         memory=(number.get("RealMemory", 0) - number.get("MemSpecLimit", 0)) << 20,
         gpus=gpu_count(fields.get("Gres", "")),
         allocated=(number.get("CPUAlloc", 0), number.get("AllocMem", 0) << 20, gpu_count(fields.get("GresUsed", ""))),
-        away=f"{'+'.join(away).lower()} in Slurm{': ' if said else ''}{said}" if away else None,
+        away=away_words([*states, *silent], said),
         partitions=tuple(fields.get("Partitions", "").split(",")),
     )
+
+
+def away_words(states: Iterable[str], reason: str) -> str | None:
+    """Why nothing can be started on a node in these states; None where it can."""
+    away = [state for state in states if state in _away]
+    return f"{'+'.join(away).lower()} in Slurm{': ' if reason else ''}{reason}" if away else None
 
 
 def holdings(jobs: Iterable[Job]) -> Mapping[str, tuple[int, int, int]]:

@@ -23,6 +23,10 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `ssh` as further options. `user` is the Unix user that owns the jobs, where the server is root; else they are the
     server's own user's.
 
+    `rest` is where slurmrestd is asked instead of the commands, `unix:///run/slurmrestd/socket` or
+    `http://host:6820`; `rest_token` the path of a file with a token of Slurm's (JWT), where that wants one, and
+    `rest_version` the version of its interface.
+
     `directory` is one on a file system that the server and all nodes share, by the same path; else it is below the data
     directory, which is then on such a file system. `python` is a Python >= 3.11 on the nodes and `isolation` what they
     can do: both are found by a small job when they are not given.
@@ -46,6 +50,9 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     login: Annotated[str, msgspec.Meta(pattern=r"^([^\s-][^\s]*)?$")] = ""
     ssh: tuple[str, ...] = ()
     user: Word = ""
+    rest: Annotated[str, msgspec.Meta(pattern=r"^(unix:///[^\s]+|https?://[^\s/]+/?)?$")] = ""
+    rest_token: Annotated[str, msgspec.Meta(pattern=r"^(/.*)?$")] = ""
+    rest_version: Annotated[str, msgspec.Meta(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+$")] = "v0.0.38"
     directory: str = ""
     python: str = ""
     isolation: Literal["", "sandbox", "process"] = ""
@@ -53,3 +60,9 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     settle: Annotated[float, msgspec.Meta(ge=0, le=600)] = 15.0
     overhead: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 64
     lookahead: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.rest and self.login:
+            raise ValueError("Slurm is asked by slurmrestd (rest) or on a login node (login), not by both")
+        if self.rest_token and not self.rest:
+            raise ValueError("rest_token is the token for slurmrestd: say where that is (rest)")

@@ -64,8 +64,12 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() and char not in "|\"'`" else "_" for char in text)[:500]
 
 
-def script(python: str, program: Path, directory: Path, shared: Path, key: bytes) -> str:
-    """The batch script: the supervisor of one attempt, which is told the key to its launch on standard input."""
+def script(python: str, program: Path, directory: Path, shared: Path, key: bytes, *, look: bool = False) -> str:
+    """The batch script: the supervisor of one attempt, which is told the key to its launch on standard input.
+
+    With `look` it looks by itself for what is asked of it, where it cannot be sent a signal.
+    """
     code = f"import sys; sys.path.insert(0, {str(program)!r}); from dais.node.bundle import begin; begin()"
     argv = [python, "-I", "-S", "-c", code, "--dir", str(directory), "--shared", str(shared)]
+    argv += ["--look"] if look else []
     return f"#!/bin/sh\nexec {shlex.join(argv)} <<'END'\n{key.hex()}\nEND\n"

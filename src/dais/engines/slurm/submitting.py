@@ -112,7 +112,7 @@ class Submitter:
             return  # it has begun, or ended, meanwhile
         key = await asyncio.to_thread(self._prepare, spec)
         place = store.place(spec.attempt_id)
-        text = script(self.python, self.program, place, store.directory, key)
+        text = script(self.python, self.program, place, store.directory, key, look=not self._slurm.signals)
         job = await self._slurm.submit(words(spec, self._options, place), text)
         known.handed_at, known.job = time.monotonic(), job
         self._refusals.pop(known.attempt_id, None)
