@@ -187,7 +187,7 @@ class Cluster:
         needs_program("slurmrestd", "slurmrestd")
         port = _free_ports(1)
         words = ("-a", "rest_auth/jwt", "-s", "openapi/v0.0.38", f"127.0.0.1:{port}")
-        self._start("slurmrestd-tokens", "slurmrestd", *words, user=UNPRIVILEGED)
+        self._start("slurmrestd-tokens", "slurmrestd", *words, user=UNPRIVILEGED, SLURM_JWT="daemon")
         until(lambda: _listens(port), "slurmrestd")
         return f"http://127.0.0.1:{port}"
 
@@ -255,9 +255,9 @@ class Cluster:
             if top.exists():
                 top.rmdir()
 
-    def _start(self, name: str, *argv: str, user: int | None = None) -> None:
+    def _start(self, name: str, *argv: str, user: int | None = None, **environment: str) -> None:
         with (self.place / "log" / f"{name}.out").open("ab") as out:
-            environ = {"PATH": os.environ["PATH"], "SLURM_CONF": str(self.conf)}
+            environ = {"PATH": os.environ["PATH"], "SLURM_CONF": str(self.conf), **environment}
             self._daemons[name] = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,

@@ -137,7 +137,7 @@ class ByRest:
             raise Failed(f"{self._where} is no slurmrestd, or has no such version: {said}") from None
         # What is taken may be told with an error: that there is no node for it now, say.
         if (errors := document.get("errors")) and not answer.is_success:
-            raise _told(errors)
+            raise _told(errors, self._token)
         return document
 
     def _headers(self) -> dict[str, str]:
@@ -152,7 +152,7 @@ class _Gone(Failed):
     """Slurm knows no such job."""
 
 
-def _told(errors: Sequence[Mapping[str, Any]]) -> Exception:
+def _told(errors: Sequence[Mapping[str, Any]], token: Path | None) -> Exception:
     """What its errors mean."""
     numbers = [int(one.get("error_number") or one.get("error_code") or 0) for one in errors]
     said = "; ".join(dict.fromkeys(str(one.get("description") or one.get("error") or "") for one in errors))[:1000]
@@ -160,7 +160,8 @@ def _told(errors: Sequence[Mapping[str, Any]]) -> Exception:
         return _Gone(said)
     refused = any(number in refusals for number in numbers for refusals in _refusals)
     if not refused or is_away(said):
-        return Unreachable(f"Slurm does not answer slurmrestd: {said}")
+        hint = f" (or does not know the token in {token})" if token else ""
+        return Unreachable(f"Slurm does not answer slurmrestd{hint}: {said}")
     return Failed(said)
 
 
