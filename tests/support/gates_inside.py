@@ -9,6 +9,9 @@ ACCOUNT = "?account={account}"
 JOB_PAGE = "/{organization}/{account}/jobs/{ref}"
 
 INSIDE_PAGES: dict[str, Call] = {
+    "GET /settings/ssh-keys": Call(own=True),
+    "POST /settings/ssh-keys": Call(own=True),
+    "POST /settings/ssh-keys/{id}/remove": Call(own=True),
     f"POST {JOB_PAGE}/apps": Call(body={"app": "8080"}, needs="account:get job:get job:exec"),
     f"GET {JOB_PAGE}/expose": Call(query="?port=8080", needs="account:get job:get"),
     f"POST {JOB_PAGE}/expose": Call(body={"port": "8080", "public": "yes"}, needs="account:get job:get"),

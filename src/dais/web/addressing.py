@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from dais.api import Asking, Asks, asks
 from dais.web.frame import Frame
-from dais.web.pages import keys, passkeys, security, settings
+from dais.web.pages import dotfiles, keys, passkeys, security, settings, ssh_keys
 
 Handler = Callable[[Request, Frame], Awaitable[Response]]
 
@@ -43,6 +43,13 @@ SETTINGS: tuple[Page, ...] = (
     page("GET", "/settings/keys", keys.show_keys, action="token:list"),
     page("POST", "/settings/keys", keys.make_key, action="token:new"),
     page("POST", "/settings/keys/{id}/end", keys.end_key, action="token:rm"),
+    page("GET", "/settings/ssh-keys", ssh_keys.show_ssh_keys, action="token:list"),
+    page("POST", "/settings/ssh-keys", ssh_keys.add, action="token:new"),
+    page("POST", "/settings/ssh-keys/{id}/remove", ssh_keys.remove, action="token:rm"),
+    page("GET", "/settings/dotfiles", dotfiles.show_dotfiles, own="their own files"),
+    page("POST", "/settings/dotfiles", dotfiles.set_one, own="their own files"),
+    page("GET", "/settings/dotfiles/file", dotfiles.show_dotfile, own="their own files"),
+    page("POST", "/settings/dotfiles/remove", dotfiles.remove, own="their own files"),
     page("GET", "/settings/sessions", settings.show_sessions, own="where they are signed in"),
     page("POST", "/settings/sessions/{id}/end", settings.end_session, own="it ends a session of theirs"),
     page("GET", "/settings/passkeys", passkeys.show_passkeys, own="what they sign in with"),

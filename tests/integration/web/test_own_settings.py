@@ -51,6 +51,10 @@ FORMS = (
     "/settings/security/codes",
     "/settings/keys",
     "/settings/keys/x/end",
+    "/settings/ssh-keys",
+    "/settings/ssh-keys/x/remove",
+    "/settings/dotfiles",
+    "/settings/dotfiles/remove",
     "/settings/sessions/x/end",
 )
 
