@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from tests.support.installation import installation
+from tests.support.installation import Installation, installation
+from tests.support.needs import needs_program
+from tests.support.ssh import new_key
 
 
 def test_the_home_of_an_interactive_job(tmp_path: Path) -> None:
@@ -29,3 +32,28 @@ def test_the_home_of_an_interactive_job(tmp_path: Path) -> None:
         batch = inst.run("/bin/sh", "-c", "ls -A ~")
         assert b".bashrc" not in inst.output(batch.id)
         assert b".ssh" not in inst.output(batch.id)
+
+
+def test_an_interactive_job_has_a_key_of_its_own_for_ssh(shared: Installation, tmp_path: Path) -> None:
+    """As Backend.AI's guide has it: fetch `id_container`, forward the port of the job's sshd, and come in."""
+    needs_program("sshd", "openssh-server")
+    job = shared.submit("sleep", "600", type="interactive", mem="256Mi")
+    shared.wait_running(job)
+    key = tmp_path / "id_container"
+    assert shared.dais("job", "cp", f"{job.id}:/home/work/id_container", str(key)).returncode == 0
+    assert key.stat().st_mode & 0o777 == 0o600
+    client = shared.client()
+    opened = client.jobs.open_app(job.id, "sshd")
+    words = ["-F", "/dev/null", "-i", str(key), "-oIdentitiesOnly=yes", "-oStrictHostKeyChecking=no"]
+    words += ["-oUserKnownHostsFile=/dev/null", "-oBatchMode=yes"]
+    user = shared.dais("job", "exec", job.id, "--", "id", "-un").stdout.decode().strip()
+    with client.jobs.port_forward(job.id, 0, opened.port) as forward:
+        line = ["ssh", *words, f"-p{forward.port}", f"{user}@127.0.0.1", "echo in $(pwd)"]
+        done = subprocess.run(line, capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(b"in /home")
+        other = new_key(tmp_path / "other")
+        line[line.index(str(key))] = str(other)
+        assert subprocess.run(line, capture_output=True, timeout=60, check=False).returncode == 255
+    batch = shared.run("/bin/sh", "-c", "ls -A ~")
+    assert b"id_container" not in shared.output(batch.id)

@@ -62,6 +62,7 @@ from dais.compute.interactive.home import (
     set_dotfile,
 )
 from dais.compute.interactive.idle import IdleWatch
+from dais.compute.interactive.limits import own_interactive_limits, set_interactive_limit
 from dais.compute.interactive.settings import InteractiveSettings
 from dais.compute.jobs.commands import JobChange, kill_job, remove_job, retry_job, set_job
 from dais.compute.jobs.described import JOB
@@ -137,6 +138,7 @@ __all__ = [
     "exposed_ports",
     "no_such_app",
     "place_label",
+    "own_interactive_limits",
     "placed_job",
     "reach",
     "DEFAULT_GROUP",
@@ -264,6 +266,7 @@ __all__ = [
     "set_allowed",
     "set_group",
     "set_job",
+    "set_interactive_limit",
     "set_log_limits",
     "set_registry",
     "set_secret",

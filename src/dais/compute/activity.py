@@ -56,6 +56,10 @@ class Activity:
         run = self._runs.get(run_id)
         return dict(run.last) if run else {}
 
+    def runs(self) -> set[str]:
+        """Those of which something is known."""
+        return set(self._runs)
+
     def forget(self, run_id: str) -> None:
         """The run has ended."""
         self._runs.pop(run_id, None)

@@ -24,6 +24,7 @@ from dais.compute.launch import WORK, Staged, is_contained, job_environment
 from dais.compute.logbook import Logbook
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
+from dais.compute.loops.housekeeping import leftover_attempts
 from dais.compute.loops.staging import give_to_jobs, staged
 from dais.compute.meter import Meter
 from dais.compute.openings import Openings
@@ -45,10 +46,13 @@ from dais.engines.contract import (
     Usage,
 )
 from dais.kit.database import Database, UnitOfWork
-from dais.kit.errors import Conflict, Invalid, Unavailable
+from dais.kit.errors import Conflict, DaisError, Invalid, Unavailable
 from dais.kit.vault import Vault
 
 log = logging.getLogger(__name__)
+
+FORGET_SECONDS = 60.0
+"""How often what is remembered of runs is looked through for those that have ended."""
 
 
 class Compute:
@@ -78,7 +82,7 @@ class Compute:
         self._engines = engines
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.openings = Openings(self, db, self.kinds)
-        self._opening: asyncio.Task[None] | None = None
+        self._own: list[asyncio.Task[None]] = []
         self.code = CodeDesk(self)
         self.pool = Pool(self, db)
         self._warming: asyncio.Task[None] | None = None
@@ -93,10 +97,13 @@ class Compute:
             # Before the first request: whoever submits at once must find the group there.
             await db.write(_register, name, engine.name)
             self._serve(self._group(name, engine, host))
-        self._opening = asyncio.create_task(self.openings.run(), name="resource groups")
-        self._opening.add_done_callback(_report)
+        self._own = [
+            asyncio.create_task(self.openings.run(), name="resource groups"),
+            asyncio.create_task(self._forget_for_ever(), name="what is remembered of runs"),
+        ]
         self._warming = asyncio.create_task(self.pool.loop.run(), name="warm sandboxes")
-        self._warming.add_done_callback(_report)
+        for task in (*self._own, self._warming):
+            task.add_done_callback(_report)
 
     async def open_group(self, name: str, engine: Engine) -> None:
         """Start the engine of a group that was attached, and the group's loops.
@@ -143,18 +150,32 @@ class Compute:
             await asyncio.gather(self._warming, return_exceptions=True)
             await self.pool.put_away()
         await self.code.close()
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for tasks in (self._own, list(self._tasks.values())):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         for group in self.groups.values():
             await group.close_images()
         self._tasks.clear()
         for engine in self._engines.values():
             await engine.retire()
             await engine.close()
+
+    async def forget_ended(self) -> None:
+        """Drop what is remembered of runs that have ended, whichever server has seen that, and however late it came."""
+        db = self._parts[0]
+        known = sorted(self.activity.runs() | self.apps.runs())
+        for run_id in await db.read(leftover_attempts, known) if known else ():
+            self.activity.forget(run_id)
+            self.apps.forget(run_id)
+
+    async def _forget_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(FORGET_SECONDS)
+            try:
+                await self.forget_ended()
+            except DaisError as error:
+                log.warning("runs that have ended could not be forgotten: %s", error)
 
     def unconnected(self) -> list[str]:
         """The groups whose engine this process cannot reach now, or has not started yet."""

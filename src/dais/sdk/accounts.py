@@ -35,7 +35,7 @@ class AccountsApi(Resource):
 
     @operation
     def set(self, ref: str, change: Mapping[str, str | int | None]) -> Flow[Account]:
-        """Change `name`, and `log_days` and `log_bytes` (None: as in the installation, 0: no limit).
+        """Change `name`, `log_days`, `log_bytes` (None: as in the installation, 0: no limit), and `interactive_jobs`.
 
         Raises Invalid, Forbidden, Conflict `account-exists`, `personal-account`.
         """

@@ -182,14 +182,18 @@ def _below(name: str, top: str) -> list[str] | None:
     return parts[1:] if parts and parts[0] == top else None
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _write(source: IO[bytes], path: Path, mode: int) -> None:
     """Whole or not at all: written beside, then renamed."""
     temporary = path.with_name(f".{path.name[:200]}.dais-part")
     try:
-        with temporary.open("wb") as file:
+        with open(temporary, "wb", opener=_private) as file:
             while chunk := source.read(1 << 20):
                 file.write(chunk)
-        temporary.chmod(0o755 if mode & 0o100 else 0o644)
+        temporary.chmod(mode & 0o755 | 0o600)  # what others could not read there, as a key, they cannot here
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted
@@ -31,14 +33,23 @@ class OrganizationsApi(Resource):
 
     @operation
     def set(
-        self, ref: str | None = None, *, name: str | None = None, mfa_required: bool | None = None
+        self,
+        ref: str | None = None,
+        *,
+        name: str | None = None,
+        mfa_required: bool | None = None,
+        interactive_jobs: int | Literal["default"] | None = None,
     ) -> Flow[Organization]:
-        """Change what is given: the name, and with it those of its accounts; whether its users need a second factor.
+        """Change what is given: the name, and with it those of its accounts; whether its users need a second factor;
+        how many interactive jobs one of them may have in its accounts (0: no limit; `default`: as here).
 
-        Raises Forbidden, Conflict `organization-exists`.
+        Raises Invalid, Forbidden, Conflict `organization-exists`.
         """
-        change = {"name": name, "mfa_required": mfa_required}
-        body = msgspec.json.encode({field: value for field, value in change.items() if value is not None})
+        change: dict[str, str | int | None] = {"name": name, "mfa_required": mfa_required}
+        change = {field: value for field, value in change.items() if value is not None}
+        if interactive_jobs is not None:
+            change["interactive_jobs"] = None if interactive_jobs == "default" else interactive_jobs
+        body = msgspec.json.encode(change)
         request = Request("PATCH", (yield from self._path(ref)), body=body, repeatable=True)
         return (yield from self.call(request, Organization))
 

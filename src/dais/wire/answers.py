@@ -209,7 +209,8 @@ class SigningSecret(Answer, frozen=True, kw_only=True):
 class Account(Answer, frozen=True, kw_only=True):
     """A node of the organization's tree; `parent` is the full name of what it lies in, None: the organization.
 
-    `log_days`, `log_bytes`: its own limits of logs; None: the installation's.
+    `log_days`, `log_bytes`: its own limits of logs; None: the installation's. `interactive_jobs`: how many one user may
+    have in it; None: as many as in what it lies in.
     """
 
     id: str
@@ -221,6 +222,7 @@ class Account(Answer, frozen=True, kw_only=True):
     parent_id: str | None = None
     log_days: int | None = None
     log_bytes: int | None = None
+    interactive_jobs: int | None = None
 
 
 class Me(Answer, frozen=True, kw_only=True):

@@ -6,12 +6,14 @@ from dais.wire.answers import Answer
 
 
 class Organization(Answer, frozen=True, kw_only=True):
-    """A top owner. `mfa_required`: its users need a second factor to sign in."""
+    """A top owner. `mfa_required`: its users need a second factor to sign in; `interactive_jobs`: how many of these one
+    user may have in its accounts, None: as many as in the installation."""
 
     id: str
     name: str
     urn: str
     mfa_required: bool = False
+    interactive_jobs: int | None = None
     created_at: str
 
 

@@ -38,6 +38,23 @@ def test_limits_of_logs_are_set_shown_and_taken_back(server: Api) -> None:
             client.accounts.set("ann", {"log_dys": 1})
 
 
+def test_limits_of_interactive_jobs_are_set_shown_and_taken_back(server: Api) -> None:
+    with Client(server.url, server.administrator.token.secret) as client:
+        assert client.accounts.get("ann").interactive_jobs is None
+        changed = client.accounts.set("ann", {"interactive_jobs": 3})
+        assert changed.interactive_jobs == 3
+        assert client.accounts.get("ann") == changed
+        assert list(client.accounts.list()) == [changed]
+        assert client.accounts.set("ann", {"interactive_jobs": None}).interactive_jobs is None
+        with pytest.raises(Invalid, match="cannot have 2000 interactive jobs"):
+            client.accounts.set("ann", {"interactive_jobs": 2000})
+        organization = client.organizations.set(interactive_jobs=0)
+        assert organization.interactive_jobs == 0
+        assert client.organizations.get() == organization
+        assert list(client.organizations.list()) == [organization]
+        assert client.organizations.set(interactive_jobs="default").interactive_jobs is None
+
+
 def test_only_administrators_set_them(server: Api, database: Database) -> None:
     actor = database.read_sync(authenticate, server.administrator.token.secret).actor
     mia = database.write_sync(create_user, actor, "mia")
@@ -46,3 +63,7 @@ def test_only_administrators_set_them(server: Api, database: Database) -> None:
         assert client.accounts.get("mia").log_days is None
         with pytest.raises(Forbidden):
             client.accounts.set("mia", {"log_days": 1})
+        with pytest.raises(Forbidden):
+            client.accounts.set("mia", {"interactive_jobs": 2})
+        with pytest.raises(Forbidden):
+            client.organizations.set(interactive_jobs=2)

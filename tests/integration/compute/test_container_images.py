@@ -161,7 +161,7 @@ async def test_a_job_runs_again_from_what_its_tag_meant_then(boxes: Boxes) -> No
     await boxes.engine.remove_image(reference)
     await boxes.publish("moving:1", labels={"word": "second"})
     assert await boxes.engine.image(facts.id) is None
-    await boxes.db.write(retry_job, boxes.actor, first.id)
+    await boxes.db.write(retry_job, boxes.actor, first.id, boxes.world.settings)
     again = await boxes.world.finished(first.id)
     assert again.run_index == 1
     assert again.exit_code == 1

@@ -79,7 +79,7 @@ async def test_a_restart_and_a_retry_give_nothing_away_twice(world: World) -> No
     ends = await world.finished(await world.submit("exit", "1", resources=asks(2)))
     await world.stop()
     await world.start()
-    await world.db.write(retry_job, world.actor, ends.id)
+    await world.db.write(retry_job, world.actor, ends.id, world.settings)
     again = await world.finished(ends.id)
     assert again.run_index == 1
     assert not set(given(again)) & set(given(held))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dais.compute import (
@@ -13,11 +14,16 @@ from dais.compute import (
     IdleWatch,
     InteractiveSettings,
     list_dotfiles,
+    own_interactive_limits,
     read_dotfile,
     remove_dotfile,
+    retry_job,
+    running_work,
     set_dotfile,
+    set_interactive_limit,
 )
 from dais.engines.contract import Usage
+from dais.identity import create_account
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
 from dais.kit.errors import Conflict, Invalid, NotFound
@@ -55,12 +61,80 @@ async def later(world: World, idle: IdleWatch, seconds: float) -> None:
 
 async def test_a_user_has_one_interactive_job(world: World) -> None:
     first = await interactive(world, name="mine")
-    with pytest.raises(Conflict, match=f"1 interactive job already, which is the limit: mine; .*{first}"):
+    with pytest.raises(Conflict, match=f"1 interactive job already, which is the limit in local.joe: mine; .*{first}"):
         await world.submit("sleep-forever", type="interactive")
     await world.submit("sleep-forever")
     await world.kill(first)
     await world.finished(first)
     await interactive(world)
+
+
+async def test_a_retry_is_one_more_of_its_owner(world: World) -> None:
+    first = await interactive(world)
+    await world.kill(first)
+    await world.finished(first)
+    second = await interactive(world)
+    with pytest.raises(Conflict, match="1 interactive job already") as refused:
+        await world.db.write(retry_job, world.actor, first, world.settings)
+    assert refused.value.code == "interactive-job-exists"
+    await world.kill(second)
+    await world.finished(second)
+    await world.db.write(retry_job, world.actor, first, world.settings)
+    await world.state(first, "RUNNING")
+
+
+async def test_organizations_and_accounts_have_limits_of_their_own(world: World) -> None:
+    actor = world.actor
+    lab = await world.db.write(create_account, actor, "lab")
+    below = await world.db.write(create_account, actor, "below", lab.id)
+    other = await world.db.write(create_account, actor, "other")
+    await world.db.write(set_interactive_limit, actor, actor.organization_id, 2)
+    await world.db.write(set_interactive_limit, actor, lab.id, 4)
+    assert await world.db.read(own_interactive_limits, [lab.id, below.id, actor.organization_id]) == {
+        lab.id: 4, actor.organization_id: 2
+    }  # fmt: skip
+    for place in (None, other.full_name):
+        await interactive(world, account=place)
+    with pytest.raises(Conflict, match=f"at least 2 interactive jobs already, which is the limit in {other.full_name}"):
+        await world.submit("sleep-forever", type="interactive", account=other.full_name)
+    for place in (lab, below):  # what is below has the limit of what it lies in
+        await interactive(world, account=place.full_name)
+    with pytest.raises(Conflict, match=f"at least 4 .* in {below.full_name}"):
+        await world.submit("sleep-forever", type="interactive", account=below.full_name)
+    await world.db.write(set_interactive_limit, actor, below.id, 0)
+    await interactive(world, account=below.full_name)
+    await world.db.write(set_interactive_limit, actor, below.id, None)
+    with pytest.raises(Conflict):
+        await world.submit("sleep-forever", type="interactive", account=below.full_name)
+    for most in (-1, 1001):
+        with pytest.raises(Invalid, match=f"cannot have {most} interactive jobs"):
+            await world.db.write(set_interactive_limit, actor, lab.id, most)
+
+
+async def test_what_is_remembered_of_a_run_goes_with_it(world: World) -> None:
+    ended, lives = await world.submit("print", "x"), await interactive(world)
+    await world.finished(ended)
+    runs = {job: (await world.job(job)).runs[-1].id for job in (ended, lives)}
+    compute = world.compute
+    assert compute is not None
+    work = await world.db.read(running_work, world.actor, lives, "job:exec")
+    for run in runs.values():
+        compute.activity.note(run, "connection")
+        compute.apps._run(msgspec.structs.replace(work, run_id=run))
+    await compute.forget_ended()
+    assert compute.activity.runs() == compute.apps.runs() == {runs[lives]}
+    await world.kill(lives)
+    await world.finished(lives)
+    await compute.forget_ended()
+    assert compute.activity.runs() == compute.apps.runs() == set()
+
+
+async def test_who_has_keys_for_ssh_is_given_none(world: World) -> None:
+    await world.db.write(set_dotfile, world.actor, world.vault, ".ssh/authorized_keys", b"ssh-ed25519 mine\n")
+    container = world.machine.container((await world.job(await interactive(world))).runs[-1].id)
+    assert container is not None
+    assert [file.target for file in container.spec.files] == ["/home/work/.ssh/authorized_keys"]
+    assert container.spec.files[0].content == b"ssh-ed25519 mine\n"
 
 
 async def test_its_limits_are_checked_at_the_submit(world: World) -> None:
@@ -174,10 +248,11 @@ async def test_dotfiles_are_set_and_given(world: World) -> None:
     await world.db.write(remove_dotfile, actor, "bootstrap")  # the fake machine has no shell
     container = world.machine.container((await world.job(await interactive(world))).runs[-1].id)
     assert container is not None
-    assert {file.target: file.content for file in container.spec.files} == {
-        "/home/work/.aws/config": b"new",
-        "/home/work/.bashrc": b"alias ll='ls -l'\n",
-    }
+    given = {file.target: file.content for file in container.spec.files}
+    key = given.pop("/home/work/id_container")
+    assert key.startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----")
+    assert given.pop("/home/work/.ssh/authorized_keys").startswith(b"ssh-ed25519 ")
+    assert given == {"/home/work/.aws/config": b"new", "/home/work/.bashrc": b"alias ll='ls -l'\n"}
     await world.db.write(remove_dotfile, actor, ".bashrc")
     with pytest.raises(NotFound, match="no dotfile"):
         await world.db.read(read_dotfile, actor, vault, ".bashrc")

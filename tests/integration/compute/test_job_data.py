@@ -104,7 +104,7 @@ async def test_versions_are_fixed_at_the_submit_and_stay(world: World) -> None:
         assert [(one.fileset, one.files, one.size) for one in job.inputs] == [("corpus:1", 2, 6)]
         name = f"job_{job.number}_output"
         assert job.output_fileset == name
-        again = await world.finished(await world.db.write(retry_job, world.actor, job_id))
+        again = await world.finished(await world.db.write(retry_job, world.actor, job_id, world.settings))
         assert [one.fileset for one in again.inputs] == ["corpus:1"]
         assert [one.fileset for one in again.outputs] == [f"{name}:1", f"{name}:2"]
         found: SetVersion = await world.db.read(get_file_set, world.actor, name)

@@ -179,14 +179,14 @@ async def test_a_name_is_taken_only_while_its_job_lives(world: World) -> None:
         second = await world.submit("sleep-forever", name="train")
         assert (await world.job("train")).id == second
         with pytest.raises(Conflict, match="is waiting or running"):
-            await world.db.write(retry_job, world.actor, first)
+            await world.db.write(retry_job, world.actor, first, world.settings)
 
 
 async def test_retry_is_the_next_run_of_the_same_job(world: World) -> None:
     async with running(world):
         job_id = await world.submit("print", "once", ";", "exit", "1")
         await world.finished(job_id)
-        await world.db.write(retry_job, world.actor, job_id)
+        await world.db.write(retry_job, world.actor, job_id, world.settings)
 
         async def twice() -> bool:
             return (await world.job(job_id)).run_index == 1 and not (await world.job(job_id)).alive
@@ -197,7 +197,7 @@ async def test_retry_is_the_next_run_of_the_same_job(world: World) -> None:
         assert world.machine.launched[1].env["EAI_RUN_INDEX"] == "1"
         await world.submit("sleep-forever", name="x")
         with pytest.raises(Conflict, match="only a job that has ended"):
-            await world.db.write(retry_job, world.actor, "x")
+            await world.db.write(retry_job, world.actor, "x", world.settings)
 
 
 async def test_the_log_of_one_run_ends_where_the_next_begins(world: World) -> None:
@@ -205,7 +205,7 @@ async def test_the_log_of_one_run_ends_where_the_next_begins(world: World) -> No
         assert world.compute is not None
         job_id = await world.submit("print", "first", ";", "print", "of two")
         await world.finished(job_id)
-        await world.db.write(retry_job, world.actor, job_id)
+        await world.db.write(retry_job, world.actor, job_id, world.settings)
 
         async def twice() -> bool:
             return (await world.job(job_id)).run_index == 1 and not (await world.job(job_id)).alive

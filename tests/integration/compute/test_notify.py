@@ -100,7 +100,7 @@ async def test_a_default_holds_where_a_job_names_nobody(world: World) -> None:
 async def test_each_end_of_a_job_is_told_once(world: World) -> None:
     async with running(world):
         job_id = (await world.finished(await world.submit("exit", "3", notify=("https://one.example.org",)))).id
-        await world.db.write(retry_job, world.actor, job_id)
+        await world.db.write(retry_job, world.actor, job_id, world.settings)
         await world.finished(job_id)
     assert len(await told(world, job_id)) == 2
     waiting = await world.submit("true", notify=("https://one.example.org",))

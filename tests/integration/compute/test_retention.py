@@ -93,7 +93,7 @@ async def test_a_run_after_an_expired_one_keeps_its_log(make: World) -> None:
     async with running(world):
         job_id = await printed(world, "first")
         world.clock.advance(2 * DAY)
-        await world.db.write(retry_job, world.actor, job_id)
+        await world.db.write(retry_job, world.actor, job_id, world.settings)
         await world.finished(job_id)
         assert await expire(world, log_days=1) == 1
         assert await log_of(world, job_id) == "first\n", "the latest run's"

@@ -119,10 +119,10 @@ async def test_who_runs_a_job_again_must_be_allowed_what_it_uses(world: World) -
     world.db.write_sync(kill_job, world.actor, job)
     eve = member(world, "eve", f"job:get+job:new@{urn_of(world, job)}")
     with pytest.raises(Invalid, match="no secret 'KEY'"):
-        world.db.write_sync(retry_job, eve, job)
+        world.db.write_sync(retry_job, eve, job, world.settings)
     secrets = f"secret:get@{world.actor.organization_id}:account:{world.actor.account_id}:secret:*"
     bob = member(world, "bob", f"job:get+job:new@{urn_of(world, job)}", secrets)
-    assert world.db.write_sync(retry_job, bob, job) == job
+    assert world.db.write_sync(retry_job, bob, job, world.settings) == job
 
 
 class Counting(UnitOfWork):

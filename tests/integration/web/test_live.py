@@ -163,7 +163,7 @@ async def test_one_stream_and_an_earlier_run_have_lines_of_their_own(site: Site)
     world = site.world
     job = await world.submit("print", "out", ";", "error", "bad", ";", "exit", "1")
     await world.finished(job)
-    await world.db.write(retry_job, world.actor, job)
+    await world.db.write(retry_job, world.actor, job, world.settings)
     await world.finished(job)
     async with site.signed_in() as client, tab(site, client) as page:
         await page.watch("log", ref=job, run=0, stream=STDERR)

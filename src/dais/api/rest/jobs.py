@@ -159,8 +159,10 @@ async def kill(ctx: Context, ref: str, account: str | None = None) -> answers.Jo
 async def retry(ctx: Context, ref: str, account: str | None = None) -> answers.JobDetail:
     ctx.services.limits.submit(ctx.actor.id)
 
+    settings = ctx.services.compute.settings
+
     def verb(uow: UnitOfWork) -> answers.JobDetail:
-        return get_job(uow, ctx.actor, retry_job(uow, ctx.actor, ref, account=account))
+        return get_job(uow, ctx.actor, retry_job(uow, ctx.actor, ref, settings, account=account))
 
     again: answers.JobDetail = await ctx.db.write(verb)
     return again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dais.sdk.client import Client
 
 COLUMNS = ("id", "name", "organization", "parent")
-LIMITED = ("id", "name", "full_name", "organization", "parent", "log_days", "log_bytes")
+LIMITED = ("id", "name", "full_name", "organization", "parent", "log_days", "log_bytes", "interactive_jobs")
 
 
 @click.group()
@@ -94,18 +94,28 @@ def new(client: Client, output: Output, name: str) -> None:
 @click.option("--name", metavar="NAME", help="Its own name from now on; those below are renamed with it.")
 @click.option("--log-days", metavar="DAYS", help="Keep logs so long; 0: for ever, `default`: as in the installation.")
 @click.option("--log-bytes", metavar="SIZE", help="Keep so much output, as 50Gi; 0: no limit, `default`.")
+@click.option(
+    "--interactive-jobs", metavar="N", help="How many one user may have in it; 0: no limit, `default`: as above it."
+)
 @with_output_of(Account)
 @connected
 def set_(
-    client: Client, output: Output, ref: str, name: str | None, log_days: str | None, log_bytes: str | None
+    client: Client,
+    output: Output,
+    ref: str,
+    name: str | None,
+    log_days: str | None,
+    log_bytes: str | None,
+    interactive_jobs: str | None,
 ) -> None:
-    """Change an account's name, or how long its logs are kept (for administrators of the installation).
+    """Change an account's name, or its limits (for administrators of the installation).
 
     \b
     Examples:
       dais account set acme.lab --name vision
       dais account set acme.vision --log-days 365 --log-bytes 50Gi
       dais account set acme.vision --log-days default
+      dais account set acme.vision --interactive-jobs 3
     """
     from dais.wire.scalars import integer
     from dais.wire.units import parse_size
@@ -118,9 +128,19 @@ def set_(
     if log_bytes is not None:
         zero = log_bytes == "0"
         change["log_bytes"] = None if log_bytes == "default" else 0 if zero else parse_size(log_bytes, "--log-bytes")
+    if interactive_jobs is not None:
+        most = jobs_limit(interactive_jobs)
+        change["interactive_jobs"] = None if most == "default" else most
     if not change:
-        raise click.UsageError("say what to change: --name, --log-days or --log-bytes")
+        raise click.UsageError("say what to change: --name, --log-days, --log-bytes or --interactive-jobs")
     output.one(client.accounts.set(ref, change), LIMITED)
+
+
+def jobs_limit(text: str) -> int | Literal["default"]:
+    """What `--interactive-jobs` says. Raises SpecError."""
+    from dais.wire.scalars import integer
+
+    return "default" if text == "default" else integer(text, "--interactive-jobs")
 
 
 account.add_command(roles_of("account", "acme.lab", "the account that you act in"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected, note
+from dais.cli.identity.account import jobs_limit
 from dais.cli.identity.completing import organization_names
 from dais.cli.identity.roles import roles_of
 from dais.cli.output import Output, with_output_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dais.sdk.client import Client
 
 COLUMNS = ("id", "name", "mfa_required", "created_at")
+LIMITED = (*COLUMNS, "interactive_jobs")
 
 
 @click.group()
@@ -41,7 +43,7 @@ def get(client: Client, output: Output, ref: str | None) -> None:
       dais organization get
       dais organization get acme --field urn
     """
-    output.one(client.organizations.get(ref), COLUMNS)
+    output.one(client.organizations.get(ref), LIMITED)
 
 
 @organization.command()
@@ -83,9 +85,21 @@ def new(client: Client, output: Output, name: str) -> None:
 @click.option(
     "--mfa-required/--no-mfa-required", default=None, help="Whether its users need a second factor to sign in."
 )
+@click.option(
+    "--interactive-jobs",
+    metavar="N",
+    help="How many one user may have in its accounts (for administrators of the installation); 0: no limit, `default`.",
+)
 @with_output_of(Organization)
 @connected
-def set_(client: Client, output: Output, ref: str | None, name: str | None, mfa_required: bool | None) -> None:
+def set_(
+    client: Client,
+    output: Output,
+    ref: str | None,
+    name: str | None,
+    mfa_required: bool | None,
+    interactive_jobs: str | None,
+) -> None:
     """Change an organization; without a name yours.
 
     Where a second factor is required, those without one set it up when they next open a page.
@@ -94,10 +108,13 @@ def set_(client: Client, output: Output, ref: str | None, name: str | None, mfa_
     Examples:
       dais organization set acme --name acme-labs
       dais organization set acme --mfa-required
+      dais organization set acme --interactive-jobs 2
     """
-    if name is None and mfa_required is None:
-        raise click.UsageError("say what to change: --name or --mfa-required")
-    output.one(client.organizations.set(ref, name=name, mfa_required=mfa_required), COLUMNS)
+    if name is None and mfa_required is None and interactive_jobs is None:
+        raise click.UsageError("say what to change: --name, --mfa-required or --interactive-jobs")
+    most = jobs_limit(interactive_jobs) if interactive_jobs is not None else None
+    changed = client.organizations.set(ref, name=name, mfa_required=mfa_required, interactive_jobs=most)
+    output.one(changed, LIMITED)
 
 
 organization.add_command(roles_of("organization", "acme", "yours"))

@@ -131,6 +131,10 @@ class Apps:
             start.add_done_callback(lambda task: self._started(key, task))
         return await asyncio.shield(start)
 
+    def runs(self) -> set[str]:
+        """Those of which something is known."""
+        return set(self._runs)
+
     def forget(self, run_id: str) -> None:
         """The run has ended."""
         self._runs.pop(run_id, None)

@@ -131,7 +131,7 @@ def adopt(uow: UnitOfWork, actor: Actor, settings: ComputeSettings, spec: JobSpe
     What a submit would refuse is refused, as `submit_job` does. Two who come at once never get the same one.
     """
     checked = check_spec(uow, actor, spec, settings)
-    check_room(uow, actor, spec, settings)
+    check_room(uow, actor, checked.account, spec, settings)
     if (
         checked.mounts
         or checked.image is not None

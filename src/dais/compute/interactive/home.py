@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from dais.compute.interactive.own_key import ALLOWED, PRIVATE, new_key_files
 from dais.compute.interactive.tables import dotfiles
 from dais.compute.jobs.types import Work
 from dais.compute.secrets.types import Given, Refused
@@ -126,7 +127,8 @@ def has_dotfiles(uow: UnitOfWork, user_id: str) -> bool:
 def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[str, Given]:
     """The files that interactive runs are given, by run. For their launch alone: nothing of this may be logged.
 
-    What a mount or a secret of the job covers is left out.
+    What a mount or a secret of the job covers is left out; a key pair of the run's own, where its user has an
+    `.ssh/authorized_keys` of another kind.
     """
     wanted = [work for work in works if work.spec.type == "interactive"]
     if not wanted:
@@ -136,16 +138,30 @@ def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[str
         rows.setdefault(row.user_id, []).append(row)
     found = {}
     for work in wanted:
-        covered = [mount.target for mount in work.mounts] + [use.file for use in work.spec.secrets if use.file]
-        files = []
-        for row in rows.get(work.owner_id, []):
-            target = BOOTSTRAP_FILE if row.path == BOOTSTRAP else f"{WORK_DIRECTORY}/{row.path}"
-            if not any(target == path or target.startswith(f"{path}/") for path in covered):
-                content = vault.open(row.sealed, *bound_to(row.user_id, row.path))
-                files.append(File(target=target, content=content, mode=row.mode))
+        files = [
+            File(
+                target=_target(row.path),
+                content=vault.open(row.sealed, *bound_to(row.user_id, row.path)),
+                mode=row.mode,
+            )
+            for row in rows.get(work.owner_id, [])
+            if not _is_covered(work, _target(row.path))
+        ]
+        taken = {file.target for file in files}
+        if not {ALLOWED, PRIVATE} & taken and not any(_is_covered(work, path) for path in (ALLOWED, PRIVATE)):
+            files += new_key_files(work.job_id)
         if files:
             found[work.run_id] = Given(files=tuple(files))
     return found
+
+
+def _target(path: str) -> str:
+    return BOOTSTRAP_FILE if path == BOOTSTRAP else f"{WORK_DIRECTORY}/{path}"
+
+
+def _is_covered(work: Work, target: str) -> bool:
+    covering = [mount.target for mount in work.mounts] + [use.file for use in work.spec.secrets if use.file]
+    return any(target == path or target.startswith(f"{path}/") for path in covering)
 
 
 def add_homes(given: dict[str, Given | Refused], homes: Mapping[str, Given]) -> None:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select
-
-from dais.compute.jobs.tables import jobs
 from dais.compute.settings import ComputeSettings
 from dais.data import folders_with_dots
 from dais.identity import Actor
-from dais.kit.database import Statement, UnitOfWork
-from dais.kit.errors import Conflict, Invalid
+from dais.kit.database import UnitOfWork
+from dais.kit.errors import Invalid
 from dais.wire.inputs import WORK_DIRECTORY
 from dais.wire.spec import JobSpec, Mount
 from dais.wire.units import format_duration
-
-_live = Statement(
-    select(jobs.c.id, jobs.c.name)
-    .where(jobs.c.owner_id == bindparam("owner"), jobs.c.ended_at.is_(None), jobs.c.type == "interactive")
-    .order_by(jobs.c.number)
-    .limit(bindparam("most"))
-)
 
 
 def check_interactive(spec: JobSpec, settings: ComputeSettings) -> None:
@@ -38,23 +28,6 @@ def check_interactive(spec: JobSpec, settings: ComputeSettings) -> None:
             f"{format_duration(most)} here: ask for at most that, or submit a batch job",
             code="too-long",
             limit=most,
-        )
-
-
-def check_one_more(uow: UnitOfWork, actor: Actor, settings: ComputeSettings) -> None:
-    """Whether the user may have another interactive job. Raises Conflict `interactive-job-exists`."""
-    most = settings.interactive_per_user
-    if not most:
-        return
-    live = uow.all(_live, owner=actor.id, most=most)
-    if len(live) >= most:
-        names = ", ".join(row.name or row.id for row in live[:3])
-        raise Conflict(
-            f"you have {len(live)} interactive job{'s' if len(live) > 1 else ''} already, which is the limit: {names}; "
-            f"use it, or end it with `dais job kill {live[0].id}`",
-            code="interactive-job-exists",
-            limit=most,
-            job=live[0].id,
         )
 
 

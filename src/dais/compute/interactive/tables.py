@@ -1,4 +1,4 @@
-"""When interactive jobs were last used, and the files that users have in the home of each."""
+"""When interactive jobs were last used, how many there may be, and the files that users have in the home of each."""
 
 from __future__ import annotations
 
@@ -26,4 +26,13 @@ dotfiles = Table(
     Column("mode", Integer, nullable=False),
     Column("size", Integer, nullable=False),
     Column("set_at", Instant, nullable=False),
+)
+
+interactive_limits = Table(
+    "interactive_limits",
+    metadata,
+    # An account or an organization; neither is ever deleted.
+    Column("place_id", Id, primary_key=True),
+    # Interactive jobs of one user; 0: no limit. Where there is no row the place above says it.
+    Column("most", Integer, nullable=False),
 )

@@ -27,6 +27,7 @@ from dais.compute.jobs.tables import (
 from dais.compute.notify.tables import deliveries
 from dais.compute.reports.tables import job_metrics, job_reports
 from dais.compute.reproducing.tables import reproductions
+from dais.compute.settings import ComputeSettings
 from dais.identity import Actor
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict
@@ -72,8 +73,10 @@ def kill_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = N
     return str(row.id)
 
 
-def retry_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> str:
-    """Put a finished job back into the queue, with the next run index; its id. Raises Conflict `still-alive`.
+def retry_job(uow: UnitOfWork, actor: Actor, ref: str, settings: ComputeSettings, *, account: str | None = None) -> str:
+    """Put a finished job back into the queue, with the next run index; its id.
+
+    Raises Conflict `still-alive`, `interactive-job-exists`.
 
     What the job uses is asked for again: whoever retries it must be allowed to use it.
     """
@@ -85,7 +88,7 @@ def retry_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = 
             state=row.state,
         )
     _refuse_taken_name(uow, row.account_id, row.id, row.name)
-    check_again(uow, actor, row)
+    check_again(uow, actor, row, settings)
     apply(uow, row.id, lifecycle.Retried(uow.now))
     return str(row.id)
 

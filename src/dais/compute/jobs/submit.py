@@ -12,7 +12,8 @@ from dais.compute.groups.choice import check_group, choose_group, named_group
 from dais.compute.images.catalogue import keeps_images
 from dais.compute.images.resolving import enter, resolve_image
 from dais.compute.images.types import Resolved
-from dais.compute.interactive.submitting import check_interactive, check_one_more, dot_folders
+from dais.compute.interactive.limits import check_one_more
+from dais.compute.interactive.submitting import check_interactive, dot_folders
 from dais.compute.jobs import apply
 from dais.compute.jobs.described import describe_tags
 from dais.compute.jobs.pins import (
@@ -101,7 +102,7 @@ def submit_job(
     pins = checked.pins
     if has_data(spec):
         spec = fixed_spec(spec, pins)
-    check_room(uow, actor, spec, settings)
+    check_room(uow, actor, checked.account, spec, settings)
     job_id = new_id()
     row = _row(uow, actor, spec, checked, job_id)
     row["number"] = number = uow.scalar(_insert_job, **row)
@@ -125,11 +126,11 @@ def submit_job(
     return new_job(uow, SimpleNamespace(**row), spec, checked.account, actor.name, checked.warnings)
 
 
-def check_room(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSettings) -> None:
+def check_room(uow: UnitOfWork, actor: Actor, account: Account, spec: JobSpec, settings: ComputeSettings) -> None:
     """Refuse a job beyond how many a user may have. Raises TooMany `too-many-jobs`, Conflict."""
     _check_active(uow, actor, settings.max_active_jobs)
     if spec.type == "interactive":
-        check_one_more(uow, actor, settings)
+        check_one_more(uow, actor.id, account, settings)
 
 
 def _check_active(uow: UnitOfWork, actor: Actor, limit: int) -> None:
@@ -186,10 +187,12 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     return Checked(account, group, mounts, chosen.warnings, image, pins)
 
 
-def check_again(uow: UnitOfWork, actor: Actor, row: Row) -> None:
-    """Ask for all that a job uses, for whoever lets it run once more. Raises as `check_spec`."""
+def check_again(uow: UnitOfWork, actor: Actor, row: Row, settings: ComputeSettings) -> None:
+    """Ask for all that a job uses, for whoever lets it run once more. Raises as `check_spec` and `submit_job`."""
     spec = msgspec.json.decode(row.spec, type=JobSpec)
     account, group = get_account(uow, row.account_id), named_group(uow, actor, row.group_name)
+    if spec.type == "interactive":
+        check_one_more(uow, row.owner_id, account, settings)
     check_uses(uow, actor, account, spec.secrets)
     check_group(uow, actor, spec, group)
     for mount in msgspec.json.decode(row.mounts, type=tuple[FolderMount, ...]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -94,7 +95,7 @@ async def kill(request: Request, frame: Frame) -> Response:
 
 
 async def retry(request: Request, frame: Frame) -> Response:
-    return await _done(request, frame, retry_job)
+    return await _done(request, frame, partial(retry_job, settings=frame.services.compute.settings))
 
 
 async def reproduce(request: Request, frame: Frame) -> Response:
