@@ -62,7 +62,7 @@ class LoginNode:
         self.know(host)
         settings = {"ListenAddress": f"127.0.0.1:{self.port}", "HostKey": host, "PidFile": "none", "UsePAM": "no",
                     "AuthorizedKeysFile": f"{self.key}.pub", "StrictModes": "no", "PasswordAuthentication": "no",
-                    "LogLevel": "VERBOSE"}  # fmt: skip
+                    "LogLevel": "VERBOSE", "Subsystem": "sftp internal-sftp"}  # fmt: skip
         words = [f"-o{name}={value}" for name, value in settings.items()]
         with (self.place / "log").open("wb") as log:
             self._daemon = subprocess.Popen(
