@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import bindparam, update
 
@@ -84,12 +85,12 @@ async def test_what_cannot_be_stops_no_other_job(world: World, caplog: pytest.Lo
     assert "cannot happen to a job that is SCHEDULED" in caplog.text
 
 
-@pytest.mark.parametrize("backfills,took,launched_then", [(True, 10, 2), (False, 10, 1), (True, SHORT, 1)])
+@pytest.mark.parametrize("backfills,took,launched_then", [(True, 10, 3), (False, 10, 1), (True, SHORT, 1)])
 async def test_after_short_runs_work_is_handed_over_ahead_of_free_slots(
     world: World, backfills: bool, took: int, launched_then: int
 ) -> None:
     whole = Resources(cpu=4, mem=1 << 20)
-    for _ in range(4):
+    for _ in range(5):
         await world.submit("x", resources=whole)
     outcome = await world.db.write(tick, GROUP, [], [], backfills=backfills)
     (first,) = outcome.launches
@@ -98,7 +99,7 @@ async def test_after_short_runs_work_is_handed_over_ahead_of_free_slots(
     outcome = await world.db.write(tick, GROUP, [ended], [], backfills=backfills)
     assert len(outcome.launches) == launched_then
     outcome = await world.db.write(tick, GROUP, [], [], backfills=backfills)
-    assert outcome.launches == [], "only what short runs gave back is given out twice, and once only"
+    assert outcome.launches == [], "only what short runs gave back is given out ahead, and once only"
 
 
 async def test_what_passes_within_one_tick_is_remembered_and_told_once(world: World) -> None:
@@ -112,6 +113,32 @@ async def test_what_passes_within_one_tick_is_remembered_and_told_once(world: Wo
     await world.db.write(number_events)
     told = await world.db.read(after, 0, subject=job_id)
     assert [event.data["state"] for event in told] == ["PENDING", "PREPARING", "SUCCEEDED"]
+
+
+async def test_of_a_run_that_has_ended_it_is_not_written_that_it_runs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start and an end that are told in one tick are one change; where it began, and how isolated, is kept."""
+    job_id, run_id = await launched(world)
+    changes: list[int] = []
+    apply_all = tick_module.apply_all
+    monkeypatch.setattr(tick_module, "apply_all", lambda *a, **kw: changes.append(len(a[1])) or apply_all(*a, **kw))
+    begun = Status(attempt_id=run_id, phase=Phase.RUNNING, node="n1", started_at=3, isolation=("pid",))
+    ended = msgspec.structs.replace(begun, phase=Phase.ENDED, reason="exit-code", exit_code=0, ended_at=4)
+    await world.db.write(tick, GROUP, [begun, ended, begun], [])
+    job = await world.job(job_id)
+    assert (job.state, job.runs[0].state, job.runs[0].isolation) == ("SUCCEEDED", "SUCCEEDED", ["pid"])
+    assert changes == [1]
+
+
+async def test_a_start_that_says_more_than_the_end_is_kept(world: World) -> None:
+    job_id, run_id = await launched(world)
+    begun = Status(attempt_id=run_id, phase=Phase.RUNNING, node="n1", started_at=3, isolation=("pid",))
+    ended = Status(attempt_id=run_id, phase=Phase.ENDED, node="n1", reason="exit-code", exit_code=0, started_at=3,
+                   ended_at=4)  # fmt: skip
+    await world.db.write(tick, GROUP, [begun, ended], [])
+    job = await world.job(job_id)
+    assert (job.state, job.runs[0].isolation) == ("SUCCEEDED", ["pid"])
 
 
 async def test_the_head_of_the_queue_is_read_in_its_order(world: World) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -27,6 +26,7 @@ from dais.compute.loops.cleaner import Cleaner
 from dais.compute.loops.disk_use import DiskUse
 from dais.compute.loops.group import Group
 from dais.compute.loops.housekeeping import leftover_attempts, leftover_environments, overdue, unshipped
+from dais.compute.loops.pace import Pace
 from dais.compute.loops.prepare import Preparer
 from dais.compute.loops.ship import Shipper
 from dais.compute.loops.staging import (
@@ -89,6 +89,7 @@ class Dispatcher:
         # A reconcile must not see a run as launched whose launch a tick has not sent yet: it would send it itself, and
         # by then the run may have ended and been forgotten. So one of them at a time decides and acts.
         self._acting = asyncio.Lock()
+        self._pace = Pace(group.ticks)
         self._failures: dict[str, int] = {}
         self._short: str | None = None
         self._lease_name = f"dispatcher:{group.name}"
@@ -276,9 +277,9 @@ class Dispatcher:
 
     async def _tick(self, hint: Hint) -> None:
         async with self._acting:
-            begun = time.perf_counter()
-            await self._decide()
-            self._group.ticks.note(time.perf_counter() - begun)
+            with self._pace.measured():
+                await self._decide()
+        await self._pace.wait()
         await hint.wait(IDLE_SECONDS if self._group.away is None else AWAY_SECONDS)
 
     async def _tell_nodes(self, disk: Disk | None) -> None:
@@ -309,9 +310,9 @@ class Dispatcher:
                 tick, group.name, statuses, handles, backfills=backfills, lookahead=lookahead, away=group.away
             )
         except BaseException:
-            self._inbox = batches + self._inbox
-            self._handles = handles + self._handles
+            self._inbox, self._handles = batches + self._inbox, handles + self._handles
             raise
+        self._pace.note(statuses, outcome, backfills=backfills)
         try:
             for batch in batches:
                 if batch.token is not None:

