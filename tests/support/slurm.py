@@ -78,6 +78,8 @@ class Cluster:
         self.user = pwd.getpwuid(UNPRIVILEGED).pw_name
         self.conf = place / "slurm.conf"
         self.prefix = f"d{secrets.token_hex(3)}n"
+        self.changes: dict[str, str] = {}
+        """Lines of slurm.conf that are others here."""
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -114,7 +116,7 @@ class Cluster:
         munge.mkdir(mode=0o755)
         (munge / "key").write_bytes(secrets.token_bytes(1024))
         (munge / "key").chmod(0o400)
-        first = _free_ports(NODES + 1)
+        first = free_ports(NODES + 1)
         self.conf.write_text(
             _CONF.format(
                 host=socket.gethostname(),
@@ -129,6 +131,8 @@ class Cluster:
                 tokens=_TOKENS.format(place=self.place) if _has_tokens() else "",
             )
         )
+        for line, other in self.changes.items():
+            self.conf.write_text(self.conf.read_text().replace(line, other))
         (self.place / "cgroup.conf").write_text(_CGROUP)
         (self.place / "jwt.key").write_bytes(secrets.token_bytes(32))
         (self.place / "jwt.key").chmod(0o400)
@@ -141,8 +145,12 @@ class Cluster:
         words = [f"--{option}={munge}/{name}" for option, name in files.items()]
         self._start("munged", "munged", "--foreground", "--force", *words)
         until((munge / "socket").exists, "munged")
+        self.begin_accounting()
         self.begin_controller()
         self.begin_nodes()
+
+    def begin_accounting(self) -> None:
+        """There is none."""
 
     @property
     def counts_memory(self) -> bool:
@@ -185,7 +193,7 @@ class Cluster:
         if not _has_tokens():
             pytest.skip("needs Slurm's plugin auth_jwt (Debian: slurm-wlm-jwt-plugin)")
         needs_program("slurmrestd", "slurmrestd")
-        port = _free_ports(1)
+        port = free_ports(1)
         words = ("-a", "rest_auth/jwt", "-s", "openapi/v0.0.38", f"127.0.0.1:{port}")
         self._start("slurmrestd-tokens", "slurmrestd", *words, user=UNPRIVILEGED, SLURM_JWT="daemon")
         until(lambda: _listens(port), "slurmrestd")
@@ -239,11 +247,10 @@ class Cluster:
 
     def end(self) -> None:
         """Stop everything, and leave nothing."""
-        for name in [*self.nodes, "slurmrestd", "slurmrestd-tokens", "slurmctld", "munged"]:
-            daemon = self._daemons.pop(name, None)
-            if daemon is not None:
-                daemon.kill()
-                daemon.wait()
+        for name in sorted(self._daemons, key="munged".__eq__):
+            daemon = self._daemons.pop(name)
+            daemon.kill()
+            daemon.wait()
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -280,7 +287,7 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def slurm_cluster() -> Iterator[Cluster]:
+def slurm_cluster(kind: type[Cluster] = Cluster) -> Iterator[Cluster]:
     """A Slurm of its own; skips where its programs are missing, or this is not root."""
     needs_root()
     for program, package in (("slurmctld", "slurm-wlm"), ("slurmd", "slurm-wlm"), ("sbatch", "slurm-wlm"),
@@ -288,7 +295,7 @@ def slurm_cluster() -> Iterator[Cluster]:
         needs_program(program, package)
     place = Path(tempfile.mkdtemp(prefix="dais-slurm-"))
     place.chmod(0o755)
-    cluster = Cluster(place)
+    cluster = kind(place)
     try:
         cluster.begin()
         yield cluster
@@ -324,9 +331,9 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def _free_ports(count: int) -> int:
+def free_ports(count: int, start: int = 26800) -> int:
     """The first of so many ports in a row that nobody uses now."""
-    for first in range(26800, 60000, count):
+    for first in range(start, 60000, count):
         taken = []
         try:
             for port in range(first, first + count):
