@@ -223,6 +223,9 @@ def test_without_wildcard_names_each_app_has_a_port_of_its_own() -> None:
         job = run_app(running)
         app = door(running, job)
         assert app.url == f"http://localhost:{first}/"
+        listed = {one.name: one.url for one in running.client().jobs.apps(job.id).apps}
+        assert listed["jupyter"] is None, "what is only listed is given a port"
+        assert running.client().jobs.address(job.id, 9).url == f"http://localhost:{first + 1}/"
         assert json.loads(app.ask("GET", "/x").body)["path"] == "/x"
         assert Door(running, app.url).ask("GET", "/").status == 401
         browser = Browser(running)

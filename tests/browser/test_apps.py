@@ -60,7 +60,7 @@ async def test_the_apps_of_a_job_are_listed_live_opened_and_explained(
         await expect(row(page, "web")).to_contain_text("running")
         await expect(row(page, "vscode")).to_contain_text("vscode needs code-server: use an image that has it")
         await expect(row(page, "vscode").get_by_role("button", name="Open")).to_have_count(0)
-        await shown.check_looks("job-apps")
+        await shown.check_looks("apps-running")
 
         await row(page, "web").get_by_role("button", name="Copy the address of web").click()
         url = await page.evaluate("navigator.clipboard.readText()")
@@ -89,7 +89,7 @@ async def test_the_apps_of_a_job_are_listed_live_opened_and_explained(
         await expect(failed.get_by_role("alert")).to_contain_text("ended with exit code 9")
         await expect(failed.get_by_label("what jupyter printed")).to_have_text("no room for my files")
         wide = Screen(failed)
-        await wide.check_looks("job-app-failed")
+        await wide.check_looks("app-failed")
         await failed.close()
         await expect(row(page, "jupyter")).to_contain_text("It ended with exit code 9")
         await row(page, "jupyter").get_by_role("link", name="what it said").click()
@@ -98,6 +98,19 @@ async def test_the_apps_of_a_job_are_listed_live_opened_and_explained(
         terminal = await opened_by(page, row(page, "terminal").get_by_role("button", name="Open terminal"))
         await expect(terminal.locator("#shell-end")).to_be_visible()
         await terminal.close()
+
+
+async def test_they_can_be_read_and_opened_without_scripts(
+    browser: Browser, inst: Installation, web: JobDetail
+) -> None:
+    async with signed_in(browser, inst, javascript=False) as shown:
+        page = shown.page
+        await page.goto(f"/jobs/{web.id}?tab=apps")
+        await expect(row(page, "web")).to_contain_text("looking")
+        await page.get_by_role("link", name="Ask the job how they are").click()
+        await expect(row(page, "web")).to_contain_text("running")
+        app = await opened_by(page, row(page, "web").get_by_role("button", name="Open web"))
+        await app.wait_for_url(inst.client().jobs.address(web.id).url)
 
 
 async def test_a_port_is_opened_to_everybody_and_closed_after_saying_what_it_means(
@@ -114,7 +127,7 @@ async def test_a_port_is_opened_to_everybody_and_closed_after_saying_what_it_mea
         await page.get_by_role("button", name="Open port 8080 to everybody").click()
         await expect(row(page, "web")).to_contain_text("everybody")
         assert (await asyncio.to_thread(anybody.ask, "GET", "/")).status == 200
-        await shown.check_looks("job-apps-public")
+        await shown.check_looks("apps-public")
         await row(page, "web").get_by_role("link", name="Close").click()
         await shown.check_looks("hide")
         await page.get_by_role("button", name="Close port 8080").click()

@@ -72,13 +72,15 @@ async def test_every_page(browser: Browser, site: Site) -> None:
         await page.goto(f"/jobs/{running}")
         await page.get_by_text("a warning").wait_for()
         await shown.check_looks("job")
-        for tab in ("overview", "metrics", "runs", "events"):
+        for tab in ("apps", "overview", "metrics", "runs", "events"):
             await page.goto(f"/jobs/{running}?tab={tab}")
             await shown.check_looks(f"job-{tab}")
         await page.get_by_role("link", name="Kill …").click()
         await shown.check_looks("kill")
         await page.goto("/jobs/2")
         await shown.check_looks("failed")
+        await page.goto("/jobs/2?tab=apps")
+        await shown.check_looks("ended-apps")
         await page.goto("/jobs/3")
         await shown.check_looks("long")
         for name in ("cluster", "settings", "style"):

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.cutting import CuttingProxy
-from tests.support.installation import Installation, installation
-from tests.support.screen import NARROW, Screen
+from tests.support.installation import installation
+from tests.support.screen import NARROW
+from tests.support.tabs import signed_in
 
 pytestmark = pytest.mark.anyio
 
 ROWS = "#shell .xterm-rows"
 BROKEN = ("WebSocket", "ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
-
-
-@asynccontextmanager
-async def tab(browser: Browser, inst: Installation, url: str) -> AsyncIterator[Screen]:
-    context = await browser.new_context(base_url=url, viewport={"width": 1280, "height": 900})
-    await context.grant_permissions(["clipboard-read", "clipboard-write"])
-    try:
-        shown = Screen(await context.new_page())
-        await shown.page.goto(inst.client().sign_in_link().path)
-        await shown.page.get_by_role("button", name="Sign in").click()
-        await shown.page.wait_for_url("**/jobs")
-        yield shown
-    finally:
-        await context.close()
 
 
 async def typed(page: Page, line: str, wanted: str) -> None:
@@ -45,7 +30,7 @@ async def test_a_shell_outlives_its_page(browser: Browser, tmp_path: Path) -> No
         proxy = CuttingProxy(lambda: inst.port)
         job = await asyncio.to_thread(inst.submit, "sleep", "600", name="here")
         await asyncio.to_thread(inst.wait_running, job)
-        async with tab(browser, inst, proxy.url) as shown:
+        async with signed_in(browser, inst, proxy.url) as shown:
             page = shown.page
             await page.goto(f"/jobs/{job.id}?tab=terminal")
             await expect(page.locator("#shell-end")).to_be_visible()

@@ -25,13 +25,16 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None
 
 
-async def job_apps(services: Services, actor: Actor, ref: str, account: str | None = None) -> app_answers.JobApps:
+async def job_apps(
+    services: Services, actor: Actor, ref: str, account: str | None = None, *, ask: bool = True
+) -> app_answers.JobApps:
     """The apps of a running job, with its ports that are open to everybody, each as it is now.
 
-    Raises NotFound, Forbidden, Conflict `not-running`.
+    Without `ask` the job is not asked, and most states are unknown. Raises NotFound, Forbidden, Conflict `not-running`.
     """
     work, public = await services.db.read(_work_and_ports, actor, ref, account)
-    states = await services.compute.apps.states(work, also=public)
+    apps = services.compute.apps
+    states = await apps.states(work, also=public) if ask else apps.unasked(work, also=public)
     return app_answers.JobApps(job=work.job_id, apps=[await _told(services, work, one, public) for one in states])
 
 

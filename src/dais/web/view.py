@@ -51,6 +51,7 @@ APP_MARKS = {
     "missing": Mark("◌", "waiting", "not possible"),
     "ended": Mark("✕", "failed", "ended"),
     "unknown": Mark("?", "waiting", "unknown"),
+    "asked": Mark("◌", "waiting", "looking …"),
 }
 """The same of the apps of a job."""
 

@@ -222,7 +222,7 @@ async def test_what_one_may_not_see_is_told_as_absent(site: Site) -> None:
     async with site.browser() as client:
         await client.post(f"/sign-in/{await site.world.db.write(create_sign_in_link, eve.id)}")
         async with tab(site, client) as page:
-            for kind in ("job", "log"):
+            for kind in ("job", "apps", "log"):
                 await page.watch(kind, ref=job)
                 assert (await page.next("problem"))["code"] == "no-such-job"
             await page.watch("jobs", query="state=walking")

@@ -75,10 +75,19 @@ class Apps:
             if error.code == "not-running":
                 raise
             problem = error.message
-        known = self.known(work)
-        named = {app.port for app in known if not app.starts}
-        others = (self.find(work, str(port)) for port in also if port not in named)
-        return list(await asyncio.gather(*(self._state(work, app, seen, problem) for app in (*known, *others))))
+        apps = self._listed(work, also)
+        return list(await asyncio.gather(*(self._state(work, app, seen, problem) for app in apps)))
+
+    def unasked(self, work: Work, also: Sequence[int] = ()) -> list[AppState]:
+        """The same without asking the job: the state of what is in it is `unknown`."""
+        return [
+            AppState(
+                app=app,
+                state="running" if app.protocol == "page" else "unknown",
+                path=_path_of(app.definition) if app.starts else _plain_path(work, app),
+            )
+            for app in self._listed(work, also)
+        ]
 
     async def path(self, work: Work, app: App) -> str:
         """What to open at an app's address, as in `OpenedApp`, whether or not it runs.
@@ -260,6 +269,12 @@ class Apps:
         home = str(group.run_directory(work.run_id) / "work")
         directory = "/tmp/.dais-apps" if is_contained(group.host) else f"{home}/.dais-apps"  # noqa: S108
         return await ask(self._compute, work, {**request, "directory": directory}, kind, seconds)
+
+    def _listed(self, work: Work, also: Sequence[int]) -> list[App]:
+        """The known apps, and ports that are none of them."""
+        known = self.known(work)
+        named = {app.port for app in known if not app.starts}
+        return [*known, *(self.find(work, str(port)) for port in also if port not in named)]
 
     def _shared(self, work: Work) -> bool:
         """Whether the job's network is its machine's, so that others may reach its ports, and it theirs."""

@@ -24,16 +24,18 @@ from dais.web.pages.sections import job_page
 from dais.wire import answers
 from dais.wire.app_answers import AppLog, JobApp
 
-PAGE_SECONDS = 5.0
-"""How long a page waits for what a job says of its apps."""
+ASK_SECONDS = 5.0
+"""How long it is waited for what a job says of its apps."""
 
 
 class Apps(msgspec.Struct, frozen=True, kw_only=True):
     """The apps of a job as its page shows them: of one that does not run, the ports that are open to everybody.
 
-    `may` are the actions of their reader: what takes others has no button.
+    `may` are the actions of their reader: what takes others has no button. `asked`: the job was asked how they are; a
+    page is shown before that, and asks when it is open.
     """
 
+    asked: bool = False
     all: tuple[JobApp, ...] = ()
     ports: tuple[int, ...] = ()
     problem: str = ""
@@ -57,8 +59,11 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None
 
 
-async def apps_of(services: Services, actor: Actor, job: answers.JobDetail) -> Apps:
-    """The apps of a job that the actor may see. Raises NotFound, Forbidden once they may not any more."""
+async def apps_of(services: Services, actor: Actor, job: answers.JobDetail, *, ask: bool = True) -> Apps:
+    """The apps of a job that the actor may see; with `ask` as the job says that they are.
+
+    Raises NotFound, Forbidden once they may not any more.
+    """
 
     def read(uow: UnitOfWork) -> tuple[tuple[int, ...], frozenset[str]]:
         return tuple(exposed_ports(uow, job.id)), _allowed(uow, actor, job.id)
@@ -67,17 +72,19 @@ async def apps_of(services: Services, actor: Actor, job: answers.JobDetail) -> A
     if job.state != "RUNNING":
         return Apps(ports=ports, may=may)
     try:
-        async with asyncio.timeout(PAGE_SECONDS):
-            found = await job_apps(services, actor, job.id)
+        async with asyncio.timeout(ASK_SECONDS):
+            found = await job_apps(services, actor, job.id, ask=ask)
     except TimeoutError:
         return Apps(ports=ports, may=may, problem="the job has not said yet what there is; this page asks again")
     except (Conflict, Unavailable) as error:  # it has ended meanwhile, or cannot be asked
         return Apps(ports=ports, may=may, problem=error.message)
-    return Apps(all=tuple(found.apps), ports=ports, may=may)
+    return Apps(asked=ask, all=tuple(found.apps), ports=ports, may=may)
 
 
 async def section(request: Request, frame: Frame, who: Visitor, job: answers.JobDetail) -> dict[str, Any]:
-    """What the section of a job's page shows; with `log` in the address, what that app has printed."""
+    """What the section of a job's page shows; with `log` in the address, what that app has printed, with `ask` what
+    the job says of its apps."""
+    ask = "ask" in request.query_params
     name = request.query_params.get("log", "")
     said: AppLog | None = None
     failed: Failed | None = None
@@ -86,7 +93,7 @@ async def section(request: Request, frame: Frame, who: Visitor, job: answers.Job
             said = await job_app_log(frame.services, who.actor, job.id, name)
         except (Conflict, Unavailable, Invalid) as error:
             failed = Failed(name=name, message=error.message)
-    return {"apps": await apps_of(frame.services, who.actor, job), "said": said, "failed": failed}
+    return {"apps": await apps_of(frame.services, who.actor, job, ask=ask), "said": said, "failed": failed}
 
 
 async def open_app(request: Request, frame: Frame) -> Response:
