@@ -12,6 +12,7 @@ from bench.harness import begin, bench_of, options
 QUICK = (
     "jobs", "queues", "read", "submit", "postgres", "transfers", "lake", "follow", "idle", "cli_times", "many_jobs",
     "decisions", "install_size", "dial", "find", "execs", "tunnels", "ssh", "idle_sockets", "proxy",
+    "code",
 )  # fmt: skip
 SLOW = ("containers", "slurm", "slurm_jobs", "ray_jobs")
 """Benches whose peers take minutes; they run when they are named."""

@@ -13,45 +13,22 @@ from dais.node.processes import parent
 from dais.sdk import Client
 from tests.acceptance.conftest import SOON
 from tests.support.cells import Cells
-from tests.support.installation import Installation, installation, script
-from tests.support.jupyter import ipykernel_archive
+from tests.support.installation import Installation, installation
+from tests.support.jupyter import KERNEL, with_ipykernel
 from tests.support.supervisor import processes_with, until
 
-KERNEL = "python3"
-UNPACK = """
-mkdir -p site kernels/kernels/python3
-tar -xf /kernel/site.tar -C site
-cat > kernels/kernels/python3/kernel.json <<END
-{"argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "IP", "language": "python"}
-END
-echo unpacked; exec sleep 86400
-"""
 BUSY = "import time\nwhile True:\n    try:\n        time.sleep(60)\n    except KeyboardInterrupt: pass"
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Installation]:
-    archive = ipykernel_archive()
     with installation(settings=SOON) as running:
-        folder = running.folder("kernel")
-        assert running.put(folder, "site.tar", archive).status < 300
         yield running
 
 
 @pytest.fixture(scope="module")
 def cells(site: Installation) -> Cells:
     return Cells(site.client(), with_ipykernel(site), kernel=KERNEL)
-
-
-def with_ipykernel(site: Installation) -> str:
-    """A running job in which ipykernel is installed; its id."""
-    home = "/home/work"
-    job = site.submit(
-        *script(UNPACK), cpu=1, mem="1Gi", data=["kernel:/kernel"],
-        environment={"PYTHONPATH": f"{home}/site", "JUPYTER_PATH": f"{home}/kernels", "IPYTHONDIR": f"{home}/.ipython"},
-    )  # fmt: skip
-    site.wait_output(job, b"unpacked")
-    return job.id
 
 
 def test_it_is_found_and_keeps_state(cells: Cells) -> None:

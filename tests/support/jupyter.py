@@ -12,9 +12,36 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.installation import Installation, script
+
 SYSTEM_PYTHON = Path(f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}")
+KERNEL = "python3"
+FOLDER = "kernel"
+UNPACK = """
+mkdir -p site kernels/kernels/python3
+tar -xf /kernel/site.tar -C site
+cat > kernels/kernels/python3/kernel.json <<END
+{"argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "IP", "language": "python"}
+END
+echo unpacked; exec sleep 86400
+"""
+
 LEFT_OUT = ("debugpy", "jedi")
 """Large, and not needed to run cells."""
+
+
+def with_ipykernel(site: Installation) -> str:
+    """A running job in which ipykernel is installed; its id."""
+    archive = ipykernel_archive()
+    if FOLDER not in {folder.name for folder in site.client().folders.list()}:
+        assert site.put(site.folder(FOLDER), "site.tar", archive).status < 300
+    home = "/home/work"
+    job = site.submit(
+        *script(UNPACK), cpu=1, mem="1Gi", data=[f"{FOLDER}:/kernel"],
+        environment={"PYTHONPATH": f"{home}/site", "JUPYTER_PATH": f"{home}/kernels", "IPYTHONDIR": f"{home}/.ipython"},
+    )  # fmt: skip
+    site.wait_output(job, b"unpacked")
+    return job.id
 
 
 @cache
