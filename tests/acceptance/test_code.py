@@ -282,6 +282,15 @@ def test_the_command_line(site: tuple[Installation, Client], cells: Cells, tmp_p
     assert (ran.returncode, ran.stdout) == (4, b"out\n")
 
 
+def test_who_has_another_interactive_job_is_told_how_to_run_code_in_it(own: Installation) -> None:
+    job = own.submit("sleep", "600", type="interactive")
+    own.wait_running(job)
+    refused = own.dais("code", "run", "1")
+    assert refused.returncode == 1
+    assert f"dais code run --job {job.id}".encode() in refused.stderr
+    assert own.dais("code", "run", "--job", job.id, "6 * 7").stdout == b"42\n"
+
+
 def test_a_cell_goes_on_while_the_server_restarts(own: Installation) -> None:
     with own.client(patience=30.0) as client:
         job = client.code.open()

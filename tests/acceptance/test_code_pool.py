@@ -108,10 +108,11 @@ def test_a_server_that_is_stopped_takes_them_with_it(site: Installation) -> None
 
 
 @pytest.mark.slow
-def test_there_are_none_where_jobs_are_not_kept_from_each_other() -> None:
-    with installation(settings={**SETTINGS, "DAIS_LOCAL_ISOLATION": "process"}) as site:
-        client = site.client()
-        client.code.open()
-        client.code.open()
-        assert figures(site)["dais_warm_sandboxes", "starting"] == 0
-        assert not list(client.jobs.list(state="alive", tag="dais-warm"))
+def test_there_are_none_where_jobs_are_not_kept_from_each_other(site: Installation) -> None:
+    waiting = ready(site)
+    site.kill()
+    site.settings["DAIS_LOCAL_ISOLATION"] = "process"
+    site.start()
+    until(lambda: not alive(waiting.runs[-1].id), "it is given back")
+    assert Cells(site.client(), site.client().code.open().id)("1") == [("stdout", "1\n")]
+    assert figures(site)["dais_warm_sandboxes", "starting"] == figures(site)["dais_warm_sandboxes", "ready"] == 0

@@ -78,8 +78,9 @@ class Installation:
         """The server's own, once it has answered."""
         self.starts: list[float] = []
         """Seconds from each start to the first answer."""
-        self._settings = {"DAIS_DATABASE_URL": database_url} if database_url else {}
-        self._settings |= settings or {}
+        self.settings = {"DAIS_DATABASE_URL": database_url} if database_url else {}
+        """Of the next start."""
+        self.settings |= settings or {}
         self._clients: list[Client] = []
         self._client: Client | None = None
 
@@ -115,7 +116,7 @@ class Installation:
         with self.words.open("ab") as words:
             self.server = subprocess.Popen(
                 [*self.program, "up", "--port", str(self.port), "--json"],
-                env=self.environment | self._settings,
+                env=self.environment | self.settings,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=words,

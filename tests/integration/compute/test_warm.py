@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, column, func, select, table
 
 from dais.compute import open_session
 from dais.compute.code.sessions import session_spec
@@ -22,14 +23,21 @@ from dais.identity import Actor
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import Conflict
+from dais.wire.answers import JobDetail
 from dais.wire.code import NewCodeSession
 from dais.wire.spec import Resources
+from tests.support.supervisor import until
 from tests.support.world import GROUP, World
 
 pytestmark = pytest.mark.anyio
 
 GIB = 1 << 30
 
+_waits_for_a_row = Statement(
+    select(func.count())
+    .select_from(table("pg_stat_activity", column("wait_event_type")))
+    .where(column("wait_event_type") == "Lock")
+)
 _tagged = Statement(select(func.count()).select_from(job_tags).where(job_tags.c.key == bindparam("key")))
 
 
@@ -129,7 +137,7 @@ async def test_a_session_takes_one_over_with_all_that_a_submit_would_have_writte
     assert (job.type, job.state, job.tags) == ("interactive", "RUNNING", {"dais-code": ""})
     assert job.created_at > before.created_at
     assert job.runs[-1].started_at == job.started_at == job.created_at, "what came before is not the user's"
-    assert WARM_TAG not in job.tags
+    assert await world.db.read(_warm_tags) == 0
     again, _ = await opened(world)
     assert again != ready, "it is never given to another"
     assert await world.db.read(living) == []
@@ -140,6 +148,29 @@ async def test_two_who_come_at_once_never_get_the_same(world: World) -> None:
     got = await asyncio.gather(*(opened(world) for _ in range(6)))
     assert len({job for job, _ in got}) == 6
     assert sum(warm for _, warm in got) == 2
+
+
+async def test_who_waits_for_another_who_takes_one_does_not_get_it_too(world: World) -> None:
+    """Where transactions run beside each other: the second has seen it free, and waits for its row."""
+    if world.db.dialect == "sqlite":
+        pytest.skip("it has one writer")
+    (ready,) = await warmed(world, 1)
+    spec = session_spec(NewCodeSession(), None)
+    taken = threading.Event()
+
+    def first(uow: UnitOfWork) -> JobDetail | None:
+        got = adopt(uow, world.actor, world.settings, spec)
+        taken.set()
+        until(lambda: uow.scalar(_waits_for_a_row) > 0, "the second waits")
+        return got
+
+    one = asyncio.create_task(world.db.write(first))
+    await asyncio.to_thread(taken.wait)
+    two = asyncio.create_task(world.db.write(adopt, world.actor, world.settings, spec))
+    got = await one
+    assert got is not None
+    assert got.id == ready
+    assert await two is None
 
 
 @pytest.mark.parametrize(
