@@ -71,4 +71,4 @@ def test_what_stays_of_the_keeper_imports_next_to_nothing() -> None:
 def _said(code: str, *options: str, arguments: Sequence[str] = (), **environment: str) -> str:
     command = [sys.executable, *options, "-c", code, *arguments]
     env = os.environ | environment
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=env).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=env).stdout
