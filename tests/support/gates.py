@@ -14,8 +14,17 @@ NAMED = "account:get"
 BOX = "?group=boxes&account={account}"
 BOXED = "?group=boxes"
 SEEN_BOX = "account:get image:get"
-KINDS = (("file", "file"), ("fileset", "fileset"), ("folder", "data"), ("job", "job"))
-THINGS = {"file": "/d{n}/a", "fileset": "{fileset}", "folder": "{folder}", "job": "{job}"}
+KINDS = (
+    ("file", "file"), ("fileset", "fileset"), ("folder", "data"), ("job", "job"), ("image", "image"), ("user", "user"),
+)  # fmt: skip
+THINGS = {
+    "file": "/d{n}/a",
+    "fileset": "{fileset}",
+    "folder": "{folder}",
+    "job": "{job}",
+    "image": "{box}",
+    "user": "{user}",
+}
 FOUND = [
     Call(action=f"{kind}:get", body={"kind": name, "account": "{account}"}, needs=NAMED, shown=False)
     for name, kind in KINDS

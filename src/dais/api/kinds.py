@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 
-from dais.compute import JOB
+from dais.compute import IMAGE, JOB
 from dais.kit.errors import Invalid
-from dais.provenance import FILE, FILESET, FOLDER, Kind
+from dais.provenance import FILE, FILESET, FOLDER, USER, Kind
 
-KINDS = {kind.name: kind for kind in (FILE, FILESET, FOLDER, JOB)}
+KINDS = {kind.name: kind for kind in (FILE, FILESET, FOLDER, JOB, IMAGE, USER)}
 
 
 def kind_named(name: str) -> Kind:

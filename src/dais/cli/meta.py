@@ -24,7 +24,7 @@ PATIENCE = 30.0
 
 @click.group()
 def meta() -> None:
-    """Tag files, file sets, folders and jobs, and give them key-values.
+    """Tag files, file sets, folders, jobs, images and users, and give them key-values.
 
     Each version of a file or file set has its own; without a number the latest is meant. `dais find` looks for them.
 
@@ -44,7 +44,7 @@ def meta() -> None:
 def get(client: Client, output: Output, kind: str, refs: tuple[str, ...]) -> None:
     """Show tags and key-values; with --json also what things tell of themselves: size, version, who made them.
 
-    KIND is file, fileset, folder or job.
+    KIND is file, fileset, folder, job, image (GROUP/NAME) or user.
 
     \b
     Examples:
@@ -121,7 +121,7 @@ def find(
     limit: int,
     only_count: bool,
 ) -> None:
-    """Find files, file sets, folders or jobs by their tags, key-values, and what they tell of themselves.
+    """Find files, file sets, folders, jobs, images or users by tags, key-values, and what they tell of themselves.
 
     \b
     A CONDITION, all of which must hold:

@@ -26,6 +26,7 @@ from dais.compute.images.asking import asked as asked_registry
 from dais.compute.images.catalogue import resource_of_image
 from dais.compute.images.changes import add_container_image, forget_image, owner_of, remove_alias, set_alias
 from dais.compute.images.commands import add_image, check_new_image, remove_image, store_image_size
+from dais.compute.images.described import IMAGE
 from dais.compute.images.keeper import ImageKeeper
 from dais.compute.images.maker import ImageMaker
 from dais.compute.images.making import (
@@ -130,6 +131,7 @@ __all__ = [
     "asked_registry",
     "get_report",
     "latest_metrics",
+    "IMAGE",
     "JOB",
     "DEFAULT_TARGET",
     "Place",

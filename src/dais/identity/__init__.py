@@ -46,6 +46,7 @@ from dais.identity.devices.commands import (
     poll_device_login,
 )
 from dais.identity.evaluator import Rule, Rules
+from dais.identity.facts import USER_ROWS
 from dais.identity.keypairs import KnownPair, NewPair, create_keypair, find_keypair, reseal_keypairs, secret_of
 from dais.identity.passkeys.ceremonies import Site
 from dais.identity.passkeys.commands import (
@@ -94,7 +95,6 @@ from dais.identity.rules import (
     require,
     require_on,
     resource_at,
-    rules_of,
     visible,
 )
 from dais.identity.secrets import new_secret
@@ -107,7 +107,6 @@ from dais.identity.sessions import (
     end_session,
     find_session,
     list_sessions,
-    rotate_session,
     session_of_id,
     touch_session,
 )
@@ -247,6 +246,7 @@ __all__ = [
     "Site",
     "Team",
     "Token",
+    "USER_ROWS",
     "User",
     "Visible",
     "WhoIsAllowed",
@@ -377,8 +377,6 @@ __all__ = [
     "revoke_token",
     "role_members",
     "roles_of",
-    "rotate_session",
-    "rules_of",
     "secret_of",
     "set_administrator",
     "set_user",

@@ -4,7 +4,7 @@ from dais.provenance.lineage.checking import unknown_parents
 from dais.provenance.lineage.recording import record_derivation
 from dais.provenance.lineage.tracing import trace_backward, trace_forward, trace_job
 from dais.provenance.meta.finding import count_found, find
-from dais.provenance.meta.kinds import COMMON, FILE, FILESET, FOLDER
+from dais.provenance.meta.kinds import COMMON, FILE, FILESET, FOLDER, USER
 from dais.provenance.meta.reading import get_meta, sweep_meta
 from dais.provenance.meta.types import Described, Entity, FactType, Gone, Kind
 from dais.provenance.meta.values import check_key, check_word, stored
@@ -15,6 +15,7 @@ __all__ = [
     "FILE",
     "FILESET",
     "FOLDER",
+    "USER",
     "Described",
     "Entity",
     "FactType",

@@ -1,4 +1,4 @@
-"""Metadata: tags and key-values on files, file sets, folders and jobs, and queries over them."""
+"""Metadata: tags and key-values on files, file sets, folders, jobs, images and users, and queries over them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ Wanted = Condition | str
 
 
 class MetaApi(Resource):
-    """Metadata of an account's entities. `kind` is file, fileset, folder or job; `ref` what is meant, `texts:2`."""
+    """Metadata of an account's entities, and of its organization's users.
+
+    `kind` is file, fileset, folder, job, image or user; `ref` what is meant: `texts:2`, `GROUP/NAME` of an image.
+    """
 
     @operation
     def get(self, kind: str, ref: str, *, account: str | None = None) -> Flow[Meta]:

@@ -25,11 +25,15 @@ _COMMON = {"id": "_id", "path": "__full_path__", "name": "__full_path__", "creat
 _COMMON |= {"created": "__create_time__", "type": "__type__"}
 _VERSIONED = {**_COMMON, "version": "__version__", "size": "__size__", "digest": "__digest__"}
 _JOB = ("number", "state", "reason", "group", "image", "cpu", "mem", "gpu", "duration", "exit_code", "started", "ended")
+_IMAGE = ("group", "reference", "digest", "architecture", "state", "size")
+_USER = {name: _COMMON[name] for name in ("id", "path", "name", "created", "type")}
 SHORT: dict[str, dict[str, str]] = {
     "file": _VERSIONED,
     "fileset": {**_VERSIONED, "files": "__files__", "made_by": "__made_by__"},
     "folder": _COMMON,
     "job": {**_COMMON, **{name: f"__{name}__" for name in _JOB}},
+    "image": {**_COMMON, **{name: f"__{name}__" for name in _IMAGE}},
+    "user": {**_USER, "number": "__number__", "state": "__state__"},
 }
 """The short names of what entities of a kind have of themselves."""
 

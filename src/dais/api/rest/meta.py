@@ -20,13 +20,13 @@ routes = Routes()
 FEW = 20
 """Answers up to here are looked for at once."""
 
-READS = ("file:get", "fileset:get", "data:get", "job:get")
-WRITES = ("file:set", "fileset:set", "data:set", "job:set")
+READS = ("file:get", "fileset:get", "data:get", "job:get", "image:get", "user:get")
+WRITES = ("file:set", "fileset:set", "data:set", "job:set", "image:set", "user:set")
 
 
 @routes.get("/v1/meta", summary="Show the metadata of entities", action=READS)
 async def show(ctx: Context, kind: str, ref: list[str], account: str | None = None) -> answers.Page[Meta]:
-    """`kind` is file, fileset, folder or job; `ref`, up to 1,000 times, what is meant: `/a.txt:3`, `texts`, `12`."""
+    """`kind` is file, fileset, folder, job, image or user; `ref`, up to 1,000 times, what is meant: `/a.txt:3`."""
     found = await ctx.db.read(get_meta, ctx.actor, kind_named(kind), ref, account=account)
     return answers.Page(items=[meta_answer(one) for one in found])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from dais.compute.images.described import IMAGE
 from dais.compute.jobs.described import JOB
 from dais.compute.retention.blobs import collect_blobs
 from dais.compute.retention.logs import expire_logs
@@ -14,7 +15,7 @@ from dais.identity import AuditSettings, expire_audit
 from dais.kit.clock import SECOND
 from dais.kit.database import Database
 from dais.kit.leases import Lease, LeasedLoop
-from dais.provenance import FILE, FILESET, FOLDER, sweep_meta
+from dais.provenance import FILE, FILESET, FOLDER, USER, sweep_meta
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Retention:
         """Remove the metadata of what is gone."""
         after: str | None = ""
         while after is not None:
-            after = await self._db.write(sweep_meta, (FILE, FILESET, FOLDER, JOB), after)
+            after = await self._db.write(sweep_meta, (FILE, FILESET, FOLDER, JOB, IMAGE, USER), after)
             await asyncio.sleep(0)
 
     async def _step(self, _lease: Lease) -> None:

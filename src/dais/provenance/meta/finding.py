@@ -7,10 +7,10 @@ was in vain the rarest condition is looked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dais.identity import Account, Actor, listed, may_see, resolve_account
+from dais.identity import Account, Actor, listed, may, may_see, resolve_account, resource_at
 from dais.kit.database import Row, UnitOfWork, within
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from dais.provenance.meta.asking import Extreme, asked, check_sort_key
@@ -102,6 +102,16 @@ def _position(way: Way, kind: Kind, cursor: str) -> tuple[Any, ...]:
     return decode_cursor(cursor, _POSITIONS[way[0]])
 
 
+def _seen(uow: UnitOfWork, actor: Actor, kind: Kind, place: str) -> Mapping[str, Any]:
+    """The values of what the actor may see; none where that is everything. Raises Forbidden where it is nothing."""
+    action = f"{kind.type}:get"
+    if kind.holder == "account":
+        return {} if may_see(uow, actor, action, place) else listed(uow, actor, action, account_id=place).values
+    if may(uow, actor, action, resource_at(uow, kind.type, organization_id=place)):
+        return {}
+    return listed(uow, actor, action, organization_id=place, holder=None).values
+
+
 class _Asking(NamedTuple):
     """Which rows are wanted: the order, how many, and after which position."""
 
@@ -119,12 +129,11 @@ class _Search:
         self, uow: UnitOfWork, actor: Actor, kind: Kind, where: Account, conditions: Sequence[Condition]
     ) -> None:
         self._uow, self._kind = uow, kind
-        action = f"{kind.type}:get"
-        whole = may_see(uow, actor, action, where.id)
-        seen = {} if whole else listed(uow, actor, action, account_id=where.id).values
+        place = kind.place_of(where)
+        seen = _seen(uow, actor, kind, place)
         self._shape = frozenset(seen)
-        self._values = {**seen, "account_id": where.id, "kind": kind.name}
-        found = asked(uow, kind, where.id, conditions)
+        self._values = {**seen, "account_id": place, "kind": kind.name}
+        found = asked(uow, kind, place, conditions)
         self._tests: list[Test] = found.tests
         self._extremes = found.extremes
         self.only: Row | None = None

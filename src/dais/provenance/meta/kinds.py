@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dais.data import FILE_ROWS, FILE_SET_ROWS, FOLDER_ROWS, get_file, get_file_set, get_folder
-from dais.identity import Actor, resolve_account
+from dais.identity import USER_ROWS, Actor, require, resolve_account, resolve_user
 from dais.kit.database import UnitOfWork
 from dais.provenance.meta.types import Entity, FactType, Kind
 
@@ -48,5 +48,28 @@ FILESET = Kind(
 )
 """A version of a file set: `texts`, the latest, or `texts:2`."""
 
+
+def _user(uow: UnitOfWork, actor: Actor, ref: str, account: str | None, action: str) -> Entity:
+    found = resolve_user(uow, actor, ref)
+    require(uow, actor, action, organization_id=found.organization_id, resource_id=found.id)
+    return Entity(id=found.id, account_id=found.organization_id)
+
+
 FOLDER = Kind("folder", "data", FOLDER_ROWS, COMMON, _folder)
 """A folder, by its name or id."""
+
+USER = Kind(
+    "user",
+    "user",
+    USER_ROWS,
+    {
+        "_id": "text",
+        "__full_path__": "text",
+        "__create_time__": "instant",
+        "__number__": "number",
+        "__state__": "text",
+    },
+    _user,
+    holder="organization",
+)
+"""A user, by name, id, e-mail address or full name. `__state__` is active or disabled."""

@@ -61,7 +61,7 @@ def _facts(kind: Kind, key: str) -> Statement:
     column = kind.column(key)
     return Statement(
         select(column.label("text"))
-        .where(kind.rows.c.account_id == bindparam("account_id"), column.is_not(None))
+        .where(kind.place == bindparam("account_id"), column.is_not(None))
         .distinct()
         .limit(bindparam("limit"))
     )

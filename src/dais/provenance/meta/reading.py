@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, literal_column, select
 
-from dais.identity import Actor, get_account, user_names
+from dais.identity import Actor, get_account, get_organization, user_names
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import Invalid
@@ -73,13 +73,17 @@ def described(uow: UnitOfWork, actor: Actor, kind: Kind, rows: Sequence[Row]) ->
             values.setdefault(row.entity_id, {})[row.key] = shown_value(row.type, row.number, row.text)
     others = {row.created_by for row in rows} - {actor.id}
     people = {actor.id: actor.name} | (user_names(uow, others) if others else {})
-    accounts = {one: get_account(uow, one).full_name for one in {row.account_id for row in rows}}
+    places = {getattr(row, kind.place.name) for row in rows}
+    if kind.holder == "account":
+        named = {one: get_account(uow, one).full_name for one in places}
+    else:
+        named = {one: get_organization(uow, one).name for one in places}
     return [
         Described(
             kind=kind.name,
             id=row.id,
             ref=row.ref,
-            account=accounts[row.account_id],
+            account=named[getattr(row, kind.place.name)],
             created_by=people.get(row.created_by, ""),
             created_at=row.created_at,
             system=_system(kind, row),

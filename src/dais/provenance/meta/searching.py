@@ -67,7 +67,8 @@ def statement(plan: Plan) -> Statement:
         query: Any = select(facts, *position).select_from(some.join(facts, facts.c.id == position[-1]))
         return Statement(query.order_by(*_order(position, plan.down)))
     query, position = _tested(plan, facts)
-    query = query.where(*conditions(plan.seen, plan.kind.type, id=facts.c.resource, account=facts.c.account_id))
+    holder: Any = {plan.kind.holder: plan.kind.place}
+    query = query.where(*conditions(plan.seen, plan.kind.type, id=facts.c.resource, **holder))
     if plan.counted:
         found = query.with_only_columns(facts.c.id).limit(bindparam("limit")).subquery()
         return Statement(select(func.count()).select_from(found))
@@ -110,7 +111,7 @@ def _tested(plan: Plan, facts: Any) -> tuple[Any, list[ColumnElement[Any]]]:
         if plan.way[1]:
             where.append(ordered.c.type == literal_column(str(plan.way[1])))
     if plan.driver is None:
-        where.append(facts.c.account_id == bindparam("account_id"))
+        where.append(plan.kind.place == bindparam("account_id"))
     elif facts is not None:
         base = base.join(facts, facts.c.id == entity)
     if plan.way[0] == "fact":

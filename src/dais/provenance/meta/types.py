@@ -9,14 +9,14 @@ from typing import Any, Literal
 import msgspec
 from sqlalchemy import ColumnElement, FromClause
 
-from dais.identity import Actor
+from dais.identity import Account, Actor
 from dais.kit.database import UnitOfWork
 
 FactType = Literal["text", "number", "instant"]
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that has metadata: its id, and the account that it lies in."""
+    """One thing that has metadata: its id, and the account (of some kinds the organization) that it lies in."""
 
     id: str
     account_id: str
@@ -30,6 +30,9 @@ class Kind:
     least `id`, `account_id`, `resource` (the id in URNs), `ref` (what `find` takes), `created_by` and `created_at`, and
     a column for each of the `facts`: the keys that an entity has of itself, which nobody sets. `find` gives the entity
     that a reference means, when the actor may do the action with it; it raises NotFound and Forbidden.
+
+    Where `holder` is "organization", they lie in no account: their rows have an `organization_id` instead, and those of
+    the organization are searched that an account is in.
     """
 
     name: str
@@ -37,6 +40,16 @@ class Kind:
     rows: FromClause
     facts: Mapping[str, FactType]
     find: Callable[[UnitOfWork, Actor, str, str | None, str], Entity]
+    holder: Literal["account", "organization"] = "account"
+
+    @property
+    def place(self) -> ColumnElement[Any]:
+        """The column that tells where an entity lies: an account, or an organization."""
+        return self.rows.c["account_id" if self.holder == "account" else "organization_id"]
+
+    def place_of(self, account: Account) -> str:
+        """Where entities are looked for, from an account."""
+        return account.id if self.holder == "account" else account.organization_id
 
     def column(self, key: str) -> ColumnElement[Any]:
         """The column of a fact: `__size__` is `size`, `_id` is `ref`."""

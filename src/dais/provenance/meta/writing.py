@@ -52,7 +52,9 @@ def update_meta(
     words = [check_word(tag, "tag") for tag in tags]
     found = kind.find(uow, actor, ref, account, f"{kind.type}:set")
     _write(uow, kind.name, found, rows, words)
-    uow.emit(Event("meta.set", kind.name, found.id, found.account_id, {"keys": sorted(rows), "tags": sorted(words)}))
+    uow.emit(
+        Event("meta.set", kind.name, found.id, _account(kind, found), {"keys": sorted(rows), "tags": sorted(words)})
+    )
     return found
 
 
@@ -89,8 +91,13 @@ def delete_meta(
         tags=uow.run(_delete_tags, entity_id=found.id, tags=words),
         keys=uow.run(_delete_keys, entity_id=found.id, keys=names),
     )
-    uow.emit(Event("meta.removed", kind.name, found.id, found.account_id, {"keys": names, "tags": words}))
+    uow.emit(Event("meta.removed", kind.name, found.id, _account(kind, found), {"keys": names, "tags": words}))
     return gone
+
+
+def _account(kind: Kind, entity: Entity) -> str | None:
+    """The account whose members hear of a change; None: nobody's."""
+    return entity.account_id if kind.holder == "account" else None
 
 
 def _write(uow: UnitOfWork, kind: str, entity: Entity, rows: Mapping[str, Any], words: Sequence[str]) -> None:

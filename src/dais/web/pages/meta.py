@@ -22,8 +22,8 @@ from dais.web.pages.folders import account_of
 from dais.wire.meta import MAX_KEY, Condition
 from dais.wire.query import QueryError, parse_order, parse_query
 
-READS = ("file:get", "fileset:get", "data:get", "job:get")
-WRITES = ("file:set", "fileset:set", "data:set", "job:set")
+READS = ("file:get", "fileset:get", "data:get", "job:get", "image:get", "user:get")
+WRITES = ("file:set", "fileset:set", "data:set", "job:set", "image:set", "user:set")
 
 PAGE = 50
 """Rows of one page."""
@@ -101,6 +101,11 @@ def described(uow: UnitOfWork, actor: Actor, kind: Kind, ref: str, account: str 
 
 def address_of(found: Described) -> str:
     """The page of what was found."""
+    if found.kind == "image":
+        group, _, name = found.ref.partition("/")
+        return f"/images/{name}?{urlencode({'group': group, 'account': found.account})}"
+    if found.kind == "user":
+        return f"/access/users/{found.id}"
     place = view.place(found.account)
     if found.kind == "file":
         return f"{place}/files?{urlencode({'path': found.system['__full_path__']})}"
