@@ -9,7 +9,7 @@ import time
 
 from tests.chaos.points import POINTS
 from tests.chaos.run import run
-from tests.chaos.world import die_at
+from tests.chaos.trouble import die_at
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
-from tests.chaos.lake import lake_is_whole
+from tests.chaos.lake import collected, lake_is_whole
 from tests.support.supervisor import until
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def nothing_is_kept(world: World) -> None:
         return not aside and {path.name for path in folders.iterdir() if not path.name.startswith(".")} == known
 
     until(tidy, "only the files of known folders are there")
+    collected(world)
     supervisor = installed.supervisor()
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     assert len(children) == 1, "beside its guard the supervisor has no child"

@@ -29,10 +29,11 @@ class Promised:
     jobs: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def upload_set(world: World, name: str, chance: random.Random) -> None:
-    """Upload files, each the first version of its path, and make a set of them."""
+def upload_set(world: World, name: str, chance: random.Random, large: int | None = None) -> None:
+    """Upload files, each the first version of its path, and make a set of them. `large`: bytes of one of them."""
     files = {f"/{name}/f{n}": chance.randbytes(chance.choice((0, 10, 3000))) for n in range(30)}
-    if size := chance.choice((0, PIECES, CHUNKS)):
+    size = chance.choice((0, PIECES, CHUNKS)) if large is None else large
+    if size:
         files[f"/{name}/large"] = chance.randbytes(size)
     local = world.directory / "lake" / name
     local.mkdir(parents=True)
@@ -46,9 +47,9 @@ def upload_set(world: World, name: str, chance: random.Random) -> None:
     world.story.lake.sets[name] = files
 
 
-def run_on_set(world: World, name: str, chance: random.Random) -> None:
+def run_on_set(world: World, name: str, chance: random.Random, large: int | None = None) -> None:
     """Submit a job that reads a set and makes another of it; which of the two happened is told at the end."""
-    upload_set(world, name, chance)
+    upload_set(world, name, chance, large)
     job = world.installed.submit(
         "sh",
         "-c",
@@ -98,6 +99,13 @@ def examined(world: World) -> None:
     answer = world.installed.dais("doctor", "data", "--data-dir", str(world.installed.data), "--json")
     assert answer.returncode == 0, answer.stdout.decode() + answer.stderr.decode()
     assert json.loads(answer.stdout)["sound"] is True
+
+
+def collected(world: World) -> None:
+    """What nothing needs is freed, long after all has come to rest; and everything that somebody needs is there."""
+    answer = world.collect()
+    assert answer.returncode == 0, answer.stdout.decode() + answer.stderr.decode()
+    examined(world)
 
 
 def _contents(place: Path) -> dict[str, bytes]:

@@ -1,4 +1,5 @@
-"""The named moments at which chaos kills a process: before or after a function, in the server or the supervisor.
+"""The named moments at which chaos kills a process: before or after a function, in the server, the
+supervisor, or `dais gc` beside them.
 
 Nothing in the product knows of them: `inject` wraps the functions in the process that is to die. A test checks that
 every target is there, so that a name that moves is moved here, too.
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SERVER, SUPERVISOR = "server", "supervisor"
+SERVER, SUPERVISOR, COLLECTOR = "server", "supervisor", "collector"
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ TRANSFERS = tuple(
     )
 )
 
-LAKE = tuple(
-    _both(
+LAKE = (
+    *_both(COLLECTOR, "lake", collect="dais.data.blobs:BlobStore.collect"),
+    *_both(
         SERVER,
         "lake",
         contents="dais.data.lake.contents:check_contents",
@@ -103,12 +105,11 @@ LAKE = tuple(
         recipe="dais.data.blobs:BlobStore.put_recipe",
         recipe_place="dais.data.blobs:BlobStore._keep_recipe",
         content_piece="dais.data.blobs:BlobStore.put_piece",
-        collect="dais.data.blobs:BlobStore.collect",
         tree="dais.compute.loops.trees:Trees.ensure",
         tree_place="dais.compute.loops.trees:Trees._place",
         gather="dais.data.gathering:take",
         output="dais.data.lake.pins:make_output_set",
-    )
+    ),
 )
 
 UPGRADES = tuple(

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.chaos.invariants import check
-from tests.chaos.world import Trouble, World, rest, troubles
+from tests.chaos.trouble import troubles
+from tests.chaos.world import Trouble, World, rest
 
 DISK = 512 << 20
 

@@ -21,4 +21,4 @@ def test_a_point_is_a_function_that_can_be_wrapped(point: Point) -> None:
 def test_there_are_at_least_thirty_in_every_part() -> None:
     assert len({point.name for point in POINTS}) == len(POINTS) >= 30
     assert {point.area for point in POINTS} == {"jobs", "transfers", "lake", "upgrades"}
-    assert {point.process for point in POINTS} == {"server", "supervisor"}
+    assert {point.process for point in POINTS} == {"server", "supervisor", "collector"}

@@ -1,4 +1,4 @@
-"""`dais up` in a process that chaos may kill: up.py DIRECTORY ARGUMENTS…
+"""`dais up`, or `dais gc`, in a process that chaos may kill: up.py DIRECTORY ARGUMENTS…
 
 The supervisor that it starts is prepared, too: a script stands in for the interpreter and adds a line to its program.
 """
@@ -36,7 +36,7 @@ def main() -> None:
     fresh.chmod(0o755)
     fresh.replace(script)
     sys.executable = str(script)
-    arm("server", directory)
+    arm("collector" if sys.argv[1:2] == ["gc"] else "server", directory)
     from dais.cli import main as dais
 
     sys.argv[0] = "dais"

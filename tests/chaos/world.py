@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -16,9 +17,9 @@ from dais.sdk import Client
 from dais.sdk.jobs import frame_bytes
 from dais.wire.answers import JobDetail
 from tests.chaos.inject import CLOCK_BYTES
-from tests.chaos.lake import Promised, run_on_set, upload_set
+from tests.chaos.lake import CHUNKS, PIECES, Promised, run_on_set, upload_set
 from tests.chaos.patience import patiently
-from tests.chaos.points import POINTS, SERVER, Point
+from tests.chaos.points import Point
 from tests.support.cutting import CuttingProxy
 from tests.support.installation import PATIENCE, Installation, script
 from tests.support.supervisor import until
@@ -104,8 +105,9 @@ class ChaosInstallation(Installation):
 class User(threading.Thread):
     """Somebody who works with the installation, whatever happens to it, and remembers what was promised."""
 
-    def __init__(self, world: World, number: int, turn: int) -> None:
+    def __init__(self, world: World, number: int, turn: int, area: str) -> None:
         super().__init__(name=f"user {number}", daemon=True)
+        self._area = area
         self._world = world
         self._chance = random.Random(f"{world.seed}/{turn}/{number}")
         self._number = number
@@ -123,8 +125,12 @@ class User(threading.Thread):
             self.run_on_set,
         )
         always = (self.submit, self.submit_and_kill, self.come_and_go)[self._number % 3]
+        acts = (self._chance.choice(often), always, self._chance.choice(often))
+        if self._area == "lake":  # what is to be reached has to be done
+            of_lake = (self.run_on_set, self.upload_pieces, self.upload_chunks)
+            acts = (of_lake[self._number % 3], always, of_lake[(self._number + 1) % 3])
         try:
-            for step, act in enumerate((self._chance.choice(often), always, self._chance.choice(often))):
+            for step, act in enumerate(acts):
                 self._world.story.tell(f"{self.name}: {act.__name__}")
                 act(f"{self._mark}-{step}")
         except BaseException as error:
@@ -183,7 +189,13 @@ class User(threading.Thread):
         upload_set(self._world, f"set{name}", self._chance)
 
     def run_on_set(self, name: str) -> None:
-        run_on_set(self._world, f"set{name}", self._chance)
+        run_on_set(self._world, f"set{name}", self._chance, 0 if self._area == "lake" else None)
+
+    def upload_pieces(self, name: str) -> None:
+        upload_set(self._world, f"set{name}", self._chance, PIECES)
+
+    def upload_chunks(self, name: str) -> None:
+        upload_set(self._world, f"set{name}", self._chance, CHUNKS)
 
     def _push(self, folder: str, files: dict[str, bytes]) -> None:
         client = self._world.installed.client()
@@ -221,6 +233,10 @@ class Follower(threading.Thread):
                         self.told += frame_bytes(item)
         except BaseException as error:
             self.error = error
+
+
+Trouble = Callable[["World"], None]
+"""What goes wrong meanwhile. Its attribute `area`, where it has one, is what users do most then."""
 
 
 class World:
@@ -264,7 +280,8 @@ class World:
     def round(self, turn: int, trouble: Trouble) -> None:
         """Users work, trouble comes, the server is started again, and the users get what they asked for."""
         self.story.tell(f"round {turn}: {getattr(trouble, '__name__', trouble)}")
-        users = [User(self, number, turn) for number in range(3)]
+        area = getattr(trouble, "area", "")
+        users = [User(self, number, turn, area) for number in range(3)]
         for user in users:
             user.start()
         trouble(self)
@@ -290,6 +307,16 @@ class World:
             self.installed.kill()
         self.installed.launch()
 
+    def collect(self) -> subprocess.CompletedProcess[bytes]:
+        """Free what nothing needs, by a command that may be planned to die."""
+        return subprocess.run(
+            [*self.installed.program, "gc", "--json"],
+            env=self.installed.environment | self.installed.settings,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+
     def wait_for_death(self) -> None:
         """Wait until the plan has been carried out; else kill the server, wherever it is."""
         deadline = time.monotonic() + LONGEST
@@ -302,84 +329,6 @@ class World:
         for job_id in self.chance.sample(live, min(2, len(live))):
             self.followers.append(Follower(self, job_id))
             self.followers[-1].start()
-
-
-# -- what goes wrong -------------------------------------------------------------------------------------------
-
-
-Trouble = Callable[[World], None]
-
-
-def die_at(point: Point, nth: int) -> Trouble:
-    """Trouble: a process dies at a point, at the `nth` time that it comes there."""
-
-    def trouble(world: World) -> None:
-        installed = world.installed
-        installed.plan(point, nth)
-        if point.process == SERVER:
-            world.restart()
-        else:
-            installed.kill_supervisor()  # the next one is started by the server, prepared
-        world.wait_for_death()
-        if installed.fired():
-            world.story.fired.append(point.name)
-        installed.kill()
-
-    trouble.__name__ = f"{point.process} dies {point.name} ({nth})"
-    return trouble
-
-
-def die_together(world: World) -> None:
-    """Trouble: server and supervisor are killed at once, at any moment."""
-    world.installed.live(world.chance.uniform(0.0, 0.8))
-    world.installed.kill_supervisor()
-    world.installed.kill()
-
-
-def jump(world: World) -> None:
-    """Trouble: the clock jumps, forth or back, by up to a few hours, and the server is killed later."""
-    world.installed.live(world.chance.uniform(0.0, 0.5))
-    world.installed.set_clock(world.chance.choice((-7200, -5, 5, 600, 20_000)))
-    world.installed.live(world.chance.uniform(0.0, 0.5))
-    world.installed.kill()
-
-
-def cut(world: World) -> None:
-    """Trouble: every connection through the proxy is cut, several times."""
-    for _ in range(4):
-        world.installed.live(world.chance.uniform(0.0, 0.3))
-        world.proxy.cut()
-
-
-def fill(world: World) -> None:
-    """Trouble: the disk is full for a while, and the server is killed meanwhile."""
-    assert world.disk is not None
-    world.installed.live(world.chance.uniform(0.0, 0.4))
-    world.filled = True
-    filler = world.disk / "filler"
-    try:
-        with filler.open("wb") as file:
-            while True:
-                file.write(bytes(1 << 16))
-                file.flush()
-    except OSError:  # what was pushed may have filled it before, so that not even the file can be made
-        pass
-    world.installed.live(world.chance.uniform(0.2, 0.8))
-    world.installed.kill()
-    filler.unlink(missing_ok=True)
-
-
-def troubles(world: World, rounds: int) -> list[Trouble]:
-    """What goes wrong in each round, by the world's seed."""
-    points = [point for point in POINTS if point.area != "upgrades"]
-    others = [die_together, jump, cut] + ([fill] if world.disk is not None else [])
-    chosen: list[Trouble] = []
-    for _ in range(rounds):
-        if world.chance.random() < 0.7:
-            chosen.append(die_at(world.chance.choice(points), world.chance.choice((1, 1, 1, 2, 3, 5))))
-        else:
-            chosen.append(world.chance.choice(others))
-    return chosen
 
 
 def rest(world: World) -> None:

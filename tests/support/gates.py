@@ -8,32 +8,19 @@ from __future__ import annotations
 
 from tests.support.calls import EVERYTHING, Call
 from tests.support.gates_inside import ACCOUNT, INSIDE, INSIDE_PAGES
+from tests.support.gates_meta import OF_METADATA
 
 SPEC = {"command": ["true"], "account": "{account}", "resources": {"cpu": 0.1, "mem": 1 << 20}}
 NAMED = "account:get"
 BOX = "?group=boxes&account={account}"
 BOXED = "?group=boxes"
 SEEN_BOX = "account:get image:get"
-KINDS = (
-    ("file", "file"), ("fileset", "fileset"), ("folder", "data"), ("job", "job"), ("image", "image"), ("user", "user"),
-)  # fmt: skip
-THINGS = {
-    "file": "/d{n}/a",
-    "fileset": "{fileset}",
-    "folder": "{folder}",
-    "job": "{job}",
-    "image": "{box}",
-    "user": "{user}",
-}
-FOUND = [
-    Call(action=f"{kind}:get", body={"kind": name, "account": "{account}"}, needs=NAMED, shown=False)
-    for name, kind in KINDS
-]
 GRANT = {"statements": ["{action}@{org}:team:*"]}
 
 
 CALLS: dict[str, Call | list[Call]] = {
     **INSIDE,
+    **OF_METADATA,
     "GET /metrics": Call(),
     "GET /v1/accounts": Call(),
     "POST /v1/accounts": Call(body={"name": "n{n}", "parent": "{org}"}, needs="organization:get"),
@@ -64,28 +51,6 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/files/fetch": Call(body={"account": "{account}", "files": ["/d{n}/a"]}, needs=NAMED),
     "POST /v1/files/resolve": Call(body={"account": "{account}", "files": ["/d{n}/a"]}, needs=NAMED),
     "GET /v1/files/versions": Call(query=f"{ACCOUNT}&path=/d{{n}}/a", needs=NAMED),
-    "GET /v1/find": [
-        Call(action=f"{kind}:get", query=f"{ACCOUNT}&kind={name}", needs=NAMED, shown=False) for name, kind in KINDS
-    ],
-    "POST /v1/find": FOUND,
-    "POST /v1/find/count": FOUND,
-    "GET /v1/meta": [
-        Call(action=f"{kind}:get", query=f"{ACCOUNT}&kind={name}&ref={THINGS[name]}", needs=NAMED)
-        for name, kind in KINDS
-    ],
-    "PATCH /v1/meta": [
-        Call(
-            action=f"{kind}:set",
-            query=f"{ACCOUNT}&kind={name}&ref={THINGS[name]}",
-            body={"values": {"a": 1}},
-            needs=f"{NAMED} {kind}:get",
-        )
-        for name, kind in KINDS
-    ],
-    "DELETE /v1/meta": [
-        Call(action=f"{kind}:set", query=f"{ACCOUNT}&kind={name}&ref={THINGS[name]}&key=a", needs=NAMED)
-        for name, kind in KINDS
-    ],
     "GET /v1/filesets": Call(query=ACCOUNT, needs=NAMED),
     "POST /v1/filesets": [
         Call(

@@ -55,10 +55,12 @@ COMMANDS: dict[str, Entry] = {
     "file": Entry("dais.cli.file:file", "Upload, download and list versioned files."),
     "fileset": Entry("dais.cli.fileset:fileset", "Make, list, compare and download file sets."),
     "trace": Entry("dais.cli.trace:trace", "Tell what led to a version of a file set or a file, and what came of it."),
-    "meta": Entry("dais.cli.meta:meta", "Tag files, file sets, folders and jobs, and give them key-values."),
+    "meta": Entry(
+        "dais.cli.meta:meta", "Tag files, file sets, folders, jobs, images and users, and give them key-values."
+    ),
     "find": Entry(
         "dais.cli.meta:find",
-        "Find files, file sets, folders or jobs by their tags, key-values, and what they tell of themselves.",
+        "Find files, file sets, folders, jobs, images or users by tags, key-values, and what they tell of themselves.",
     ),
     "reproduce": Entry(
         "dais.cli.jobs.reproduce:reproduce", "Run a job again exactly as it was, and compare what comes of it."

@@ -7,18 +7,14 @@ from typing import Any
 
 import pytest
 
-from dais.compute import IMAGE
-from dais.compute.groups.commands import register_group
-from dais.compute.images.changes import enter_image
 from dais.data import commit_files, create_file_set, remove_file_set
 from dais.data.hashing import digest_of
-from dais.identity import Actor, authenticate, bootstrap, create_organization, create_policy, create_token, create_user
-from dais.kit.database import Database, UnitOfWork
+from dais.identity import Actor, authenticate, bootstrap, create_policy, create_token, create_user
+from dais.kit.database import Database
 from dais.kit.errors import DaisError, Forbidden, Invalid, NotFound, TooMany
 from dais.provenance import (
     FILE,
     FILESET,
-    USER,
     Described,
     Kind,
     count_found,
@@ -32,7 +28,6 @@ from dais.provenance import (
 from dais.provenance.meta import finding, patterns
 from dais.wire.lake import NewVersion
 from dais.wire.meta import MAX_KEYS, Condition, Moment
-from dais.wire.references import parse_reference
 
 MODELS = (("cnn", 0.91), ("cnn", 0.97), ("cnn", 0.97), ("rnn", 0.99), ("cnn", 0.5), ("mlp", 0.2))
 
@@ -344,60 +339,6 @@ def test_only_what_may_be_seen_is_found(database: Database, ann: Actor) -> None:
         database.write_sync(delete_meta, joan, FILESET, "m1", keys=["model"], account=account)
     database.write_sync(update_meta, joan, FILESET, "m4", values={"a": 1}, account=account)
     assert described(database, ann, "m4").values["a"] == 1
-
-
-def test_users_are_found_in_the_organization_of_the_account(database: Database, ann: Actor) -> None:
-    bob = user(database, ann, "bob", f"account:get@{ann.organization_id}:account:*")
-    for one, team in ((ann, "blue"), (bob, "red")):
-        database.write_sync(update_meta, ann, USER, one.name, tags=["member"], values={"team": team})
-    assert found(database, ann, Condition(op="tag", value="member"), kind=USER, order="_id") == ["ann", "bob"]
-    assert found(database, ann, value("team", "red"), kind=USER) == ["bob"]
-    assert found(database, ann, value("__state__", "active"), value("__full_path__", "^b", "~"), kind=USER) == ["bob"]
-    told = described(database, ann, bob.id, USER)
-    assert (told.ref, told.account, told.values, told.tags) == ("bob", "local", {"team": "red"}, ("member",))
-    assert (told.system["__number__"], "__creator_id__" in told.system) == (bob.number, False)
-    elsewhere = database.write_sync(create_organization, ann, "far")
-    people = database.write_sync(create_user, ann, "zoe", organization_id=elsewhere.id)
-    database.write_sync(update_meta, ann, USER, people.id, tags=["member"])
-    assert found(database, ann, Condition(op="tag", value="member"), kind=USER, order="_id") == ["ann", "bob"]
-    assert database.read_sync(count_found, ann, USER, [Condition(op="tag", value="member")]) == 2
-    assert database.write_sync(sweep_meta, [USER], "") is None
-    assert described(database, ann, "bob", USER).tags == ("member",)
-
-
-def test_who_may_not_see_users_finds_none_and_changes_none(database: Database, ann: Actor) -> None:
-    place = f"{ann.organization_id}:user"
-    database.write_sync(update_meta, ann, USER, "ann", values={"team": "blue"})
-    eve = user(database, ann, "eve", f"user:get@{place}:{ann.id}")
-    narrow = database.write_sync(create_token, eve, narrowed=[f"user:get@{place}:{eve.id}"])
-    shut: Actor = database.read_sync(authenticate, narrow.secret).actor
-    assert "ann" in found(database, eve, value("team", "blue"), kind=USER)
-    assert found(database, shut, value("team", "blue"), kind=USER) == []
-    with pytest.raises(Forbidden):
-        database.write_sync(update_meta, eve, USER, "ann", tags=["mine"])
-    with pytest.raises(NotFound):
-        database.read_sync(get_meta, shut, USER, ["ann"])
-
-
-def test_images_of_accounts_have_metadata(database: Database, ann: Actor) -> None:
-    def enter(uow: UnitOfWork, account: str | None, name: str) -> str:
-        reference = parse_reference(f"example.org/{name}:1")
-        return str(enter_image(uow, "boxes", account, str(reference), ann.id, origin="registered", name=name).id)
-
-    database.write_sync(register_group, "boxes", "docker", "")
-    made = database.write_sync(enter, ann.account_id, "torch")
-    database.write_sync(enter, None, "shared")
-    database.write_sync(update_meta, ann, IMAGE, "boxes/torch", tags=["gpu"], values={"cuda": 12.4})
-    assert found(database, ann, value("cuda", 12, ">"), kind=IMAGE) == ["boxes/torch"]
-    assert found(database, ann, value("__reference__", "example", "~"), kind=IMAGE) == ["boxes/torch"]
-    one = described(database, ann, made, IMAGE)
-    assert (one.ref, one.tags, one.system["__group__"]) == ("boxes/torch", ("gpu",), "boxes")
-    for ref, error in (("boxes/shared", Invalid), ("torch", Invalid), ("boxes/none", NotFound)):
-        with pytest.raises(error):
-            database.write_sync(update_meta, ann, IMAGE, ref, tags=["x"])
-    eve = user(database, ann, "eve", f"account:get@{ann.organization_id}:account:*")
-    with pytest.raises((NotFound, Forbidden)):
-        database.read_sync(get_meta, eve, IMAGE, [made])
 
 
 def test_verbs_set_values_for_themselves(database: Database, ann: Actor) -> None:
