@@ -14,7 +14,7 @@ QUICK = (
     "decisions", "install_size", "dial", "find", "execs", "tunnels", "ssh", "idle_sockets", "proxy",
     "code",
 )  # fmt: skip
-SLOW = ("containers", "slurm", "slurm_jobs", "ray_jobs")
+SLOW = ("provision", "containers", "slurm", "slurm_jobs", "ray_jobs")
 """Benches whose peers take minutes; they run when they are named."""
 
 
