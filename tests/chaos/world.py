@@ -25,7 +25,7 @@ from tests.support.installation import PATIENCE, Installation, script
 from tests.support.supervisor import until
 
 UP = Path(__file__).with_name("up.py")
-LONGEST = 8.0
+LONGEST = 20.0
 """Seconds that a fault waits for its moment; then the server is killed wherever it is."""
 
 PROGRAM = """
