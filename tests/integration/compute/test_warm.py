@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from dais.compute.code.warm import OLDEST, WARM_TAG, Refilled, adopt, give_back,
 from dais.compute.groups.commands import register_group, update_nodes
 from dais.compute.groups.held import held_slots
 from dais.compute.interactive.home import set_dotfile
+from dais.compute.jobs.commands import JobChange, retry_job, set_job
+from dais.compute.jobs.exposing import expose_job
+from dais.compute.jobs.running import running_work
 from dais.compute.jobs.tables import job_tags
 from dais.compute.loops.tick import tick
 from dais.engines.contract import NodeInfo, Phase, Status
@@ -209,6 +213,23 @@ async def test_one_that_ends_or_has_no_python_yet_is_not_given(world: World) -> 
     await turn(world)
     assert len((await filled(world)).cold) == 2
     assert await world.db.write(adopt, world.actor, world.settings, spec) is None, "no Python is there"
+
+
+async def test_nobody_is_let_into_one_that_waits_or_may_change_it(world: World) -> None:
+    """Not its account's members either: what they would leave in it, another user would find."""
+    (ready,) = await warmed(world, 1)
+    attacks: list[tuple[Any, ...]] = [
+        (running_work, world.actor, ready, "job:exec"),
+        (running_work, world.actor, ready, "job:get"),
+        (set_job, world.actor, ready, JobChange(tags={})),
+        (partial(expose_job, public=True), world.actor, ready, 8080),
+        (retry_job, world.actor, ready, world.settings),
+    ]
+    for attack in attacks:
+        with pytest.raises(Conflict, match="waits for whoever opens a session"):
+            await world.db.write(*attack)
+    assert (await opened(world)) == (ready, True)
+    assert (await world.db.read(running_work, world.actor, ready, "job:exec")).job_id == ready
 
 
 async def test_what_was_taken_is_not_given_back(world: World) -> None:

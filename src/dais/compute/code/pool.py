@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from dais.compute.code.warm import NOT_NEEDED, WARM_TOPIC, Refilled, give_back, living, mark_ready, refill
 from dais.compute.groups.queries import DEFAULT_GROUP, group_row
-from dais.compute.jobs.running import running_work
+from dais.compute.jobs.running import system_work
 from dais.compute.launch import has_host_image
 from dais.engines.contract import LaunchRefused
-from dais.identity import first_administrator
 from dais.kit.errors import Conflict, DaisError
 from dais.kit.leases import Lease, LeasedLoop
 
@@ -69,7 +68,7 @@ class Pool:
     async def _warm(self, job_id: str) -> None:
         """Have Python started in it; one in which that cannot be done is given back. Raises DaisError."""
         try:
-            work = await self._db.read(_work, job_id)
+            work = await self._db.read(system_work, job_id)
             if work is not None:
                 await self._compute.code.warm(work)
         except Conflict:
@@ -88,18 +87,13 @@ def _refill(uow: UnitOfWork, compute: Compute, works: bool) -> Refilled:
     return refill(uow, compute.settings, group.default_image)
 
 
-def _work(uow: UnitOfWork, job_id: str) -> Work | None:
-    owner = first_administrator(uow)
-    return None if owner is None else running_work(uow, owner, job_id, "job:exec")
-
-
 def _end_all(uow: UnitOfWork) -> list[Work]:
     """Give all of them back; those that run."""
     found = []
     for row in living(uow):
         work = None
         with contextlib.suppress(DaisError):
-            work = _work(uow, row.id)
+            work = system_work(uow, row.id)
         if give_back(uow, row.id, NOT_NEEDED) and work is not None:
             found.append(work)
     return found

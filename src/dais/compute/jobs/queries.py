@@ -14,6 +14,7 @@ from dais.compute.groups.queries import group_problems
 from dais.compute.interactive.warned import idle_warning
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.progress import data_of, phase_of
+from dais.compute.jobs.system import check_system
 from dais.compute.jobs.tables import SHORT_ID, is_waiting, job_history, job_tags, jobs, runs
 from dais.compute.notify.queries import deliveries_of
 from dais.compute.scheduler import BEHIND
@@ -98,6 +99,7 @@ def find_job(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = N
         raise _no_such_job(ref)
     hidden = functools.partial(_no_such_job, ref)
     require(uow, actor, action, account_id=row.account_id, resource_type="job", resource_id=row.id, hidden=hidden)
+    check_system(row, action)
     return row
 
 
