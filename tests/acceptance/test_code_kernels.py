@@ -55,7 +55,7 @@ def test_what_it_shows_and_prints_comes_once_and_in_order(cells: Cells) -> None:
     shown = cells(
         "import os, sys\n"
         "from IPython.display import HTML, Image, display\n"
-        "print('a'); print('b', file=sys.stderr); sys.stderr.flush()\n"
+        "print('a', flush=True); print('b', file=sys.stderr, flush=True)\n"
         "display(HTML('<b>t</b>'), Image(b'\\x89PNG\\r\\n\\x1a\\n', format='png'))\n"
         "print('c')"
     )

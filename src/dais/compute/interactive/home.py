@@ -124,11 +124,11 @@ def has_dotfiles(uow: UnitOfWork, user_id: str) -> bool:
     return bool(uow.scalar(_count, user=user_id))
 
 
-def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[str, Given]:
+def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work], *, keys: bool = True) -> dict[str, Given]:
     """The files that interactive runs are given, by run. For their launch alone: nothing of this may be logged.
 
     What a mount or a secret of the job covers is left out; a key pair of the run's own, where its user has an
-    `.ssh/authorized_keys` of another kind.
+    `.ssh/authorized_keys` of another kind, and without `keys`: where files need a sandbox, and there is none.
     """
     wanted = [work for work in works if work.spec.type == "interactive"]
     if not wanted:
@@ -148,7 +148,7 @@ def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work]) -> dict[str
             if not _is_covered(work, _target(row.path))
         ]
         taken = {file.target for file in files}
-        if not {ALLOWED, PRIVATE} & taken and not any(_is_covered(work, path) for path in (ALLOWED, PRIVATE)):
+        if keys and not {ALLOWED, PRIVATE} & taken and not any(_is_covered(work, path) for path in (ALLOWED, PRIVATE)):
             files += new_key_files(work.job_id)
         if files:
             found[work.run_id] = Given(files=tuple(files))

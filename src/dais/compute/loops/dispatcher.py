@@ -20,7 +20,7 @@ from dais.compute.images.making import end_interrupted
 from dais.compute.interactive.home import add_homes, open_homes
 from dais.compute.jobs.records import placed_works
 from dais.compute.jobs.types import Work
-from dais.compute.launch import NOTHING, launch_spec
+from dais.compute.launch import NOTHING, is_contained, launch_spec
 from dais.compute.loops.builder import Builder
 from dais.compute.loops.cleaner import Cleaner
 from dais.compute.loops.disk_use import DiskUse
@@ -345,7 +345,7 @@ class Dispatcher:
         if any(work.spec.secrets for work in works):
             secrets = await group.db.read(open_secrets, group.vault, works)
         if any(work.spec.type == "interactive" for work in works):
-            add_homes(secrets, await group.db.read(open_homes, group.vault, works))
+            add_homes(secrets, await group.db.read(open_homes, group.vault, works, keys=is_contained(group.host)))
         for spec in await asyncio.to_thread(self._specify_all, works, secrets):
             if isinstance(spec, LaunchSpec):
                 specs.append(spec)
