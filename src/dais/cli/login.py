@@ -50,7 +50,8 @@ def login(output: Output, words: tuple[str, ...], profile: str | None, account: 
     """Sign this machine in.
 
     Prints an address and a code. Open the address in a browser, on this machine or any other, sign in there, compare
-    the code and confirm. The token goes into the profile file, which only you can read.
+    the code and confirm. The token goes into the profile file, which only you can read; with it you get
+    a certificate for SSH into jobs, which holds for some hours and is renewed by `dais ssh`.
 
     `dais login token` keeps a token that you have already: it is asked for without showing it, or read from stdin.
 
@@ -74,6 +75,8 @@ def login(output: Output, words: tuple[str, ...], profile: str | None, account: 
         note(f"the token is in {done.file}, profile {done.profile}{until}")
     else:
         output.one(done, COLUMNS)
+    if _certified(done) and output.for_people:
+        note("a certificate for SSH is there, too: `dais ssh JOB`, and `dais ssh-config` for editors")
     _warn_of_environment()
 
 
@@ -183,6 +186,23 @@ def _pasted(name: str, url: str, account: str | None) -> SignedIn:
     return SignedIn(
         profile=name, file=kept, url=url, user=me.name, organization=me.organization, account=account or me.account
     )
+
+
+def _certified(done: SignedIn) -> bool:
+    """Have a certificate for SSH made, so that editors are let in at once.
+
+    Where that cannot be now (no OpenSSH here, no gateway there), `dais ssh` says why when it is asked for.
+    """
+    from dais.cli.ssh.credentials import certify
+    from dais.sdk.client import Client
+    from dais.sdk.errors import DaisError
+
+    try:
+        with Client(done.url, get_profile(done.profile).token, patience=0) as client:
+            certify(client)
+    except DaisError:
+        return False
+    return True
 
 
 def _keep(name: str, url: str, secret: str, account: str) -> str:

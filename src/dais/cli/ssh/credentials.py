@@ -88,6 +88,13 @@ def find_program(name: str) -> str:
 
 def prepare(client: Client) -> Credentials:
     """See to it that all of it is there, and good for a while. Raises DaisError."""
+    gateway, identity, known = certify(client)
+    host, port = _reach(client, gateway)
+    return Credentials(identity, identity.with_name("id_ed25519-cert.pub"), known, gateway.alias, host, port)
+
+
+def certify(client: Client) -> tuple[SshGateway, Path, Path]:
+    """The same without a look at where the gateway answers: about it, the private key's file, and known hosts."""
     gateway = client.ssh_keys.gateway()
     place = _place(client)
     identity = place / "id_ed25519"
@@ -95,8 +102,7 @@ def prepare(client: Client) -> Credentials:
     _certify(client, identity)
     known = place / "known_hosts"
     _write(known, f"{gateway.alias} {gateway.host_key}\n")
-    host, port = _reach(client, gateway)
-    return Credentials(identity, identity.with_name("id_ed25519-cert.pub"), known, gateway.alias, host, port)
+    return gateway, identity, known
 
 
 def _place(client: Client) -> Path:

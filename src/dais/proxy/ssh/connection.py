@@ -190,7 +190,8 @@ class Door(asyncssh.SSHServer):
 
     def unix_connection_requested(self, dest_path: str) -> bool:
         raise asyncssh.ChannelOpenError(
-            asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "Dais forwards ports of a job, and no Unix sockets"
+            asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED,
+            f"Dais forwards ports of a job, and no Unix sockets as {dest_path[:80]}: let it listen on 127.0.0.1",
         )
 
     def server_requested(self, listen_host: str, listen_port: int) -> bool:
