@@ -44,7 +44,7 @@ def run(bench: Bench) -> None:
 
 def _taken(count: int) -> float:
     """Kilobytes for each while all are open, in a server that has had few: another one's memory would be used again."""
-    with dais(isolation="sandbox") as server:
+    with dais(isolation="sandbox", DAIS_PROXY_APP_CONNECTIONS="1024") as server:
         job = server.submit("python3", "-c", APP, str(PORT), cpu=1, mem="256Mi")
         server.wait_output(job, b"up")
         host = urlsplit(server.client().jobs.address(job.id, PORT).url).netloc
