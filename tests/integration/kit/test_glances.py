@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from dais.kit.clock import ManualClock
-from dais.kit.database import Statement, UnitOfWork
+from dais.kit.database import Statement, UnitOfWork, glass
 from dais.kit.database.sqlite import SqliteDatabase
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +69,19 @@ async def test_what_was_written_is_found_when_the_write_was_answered(database: S
     for number in range(1, 50):
         await database.write(add, str(number))
         assert await database.glance(count) == number
+
+
+async def test_a_snapshot_ends_though_its_verbs_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glass, "LOOK_AT_CLOCK", 1)
+    monkeypatch.setattr(glass, "LONGEST_SECONDS", 0.0)
+    with closing(sqlite3.connect(tmp_path / "some.db", isolation_level=None)) as connection:
+        looking = glass.Glass(connection)
+        looking.look(0)
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        looking.look(1)
+        looking.look_away()
+        assert not connection.in_transaction
 
 
 async def test_no_snapshot_outlives_its_turn(database: SqliteDatabase) -> None:

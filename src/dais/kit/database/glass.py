@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import time
 
@@ -30,29 +31,32 @@ class Glass:
 
     def look(self, commits: int) -> None:
         """Have a snapshot with the first `commits` commits of this process; the verb's time begins."""
-        self._until = time.perf_counter() + LONGEST_SECONDS
         loop = asyncio.get_running_loop()
-        if self._loop is loop and self._commits == commits:
-            return
-        if self._loop is not loop:
-            loop.call_soon(self.look_away)
-        if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
-        self.connection.execute("BEGIN")
-        self._loop = loop
-        self._commits = commits
+        if self._loop is not loop or self._commits != commits:
+            if self._loop is not loop:
+                loop.call_soon(self.look_away)
+            self._roll_back()
+            self.connection.execute("BEGIN")
+            self._loop = loop
+            self._commits = commits
+        self._until = time.perf_counter() + LONGEST_SECONDS
 
     def look_away(self) -> None:
         """End the snapshot, if one is open."""
         if self._loop is not None:
             self._loop = None
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+            self._roll_back()
 
     def close(self) -> None:
         """Let go of the file."""
         self._loop = None
         self.connection.close()
+
+    def _roll_back(self) -> None:
+        """End the snapshot: no verb, and so never too late, though the last verb's time may be over."""
+        self._until = math.inf
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
 
     def _is_late(self) -> bool:
         return time.perf_counter() > self._until
