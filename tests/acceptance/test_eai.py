@@ -300,3 +300,23 @@ def test_how_to_tell_who_has_specific_rights(joe: Shell, shared: Installation, h
     assert "joe" in joe(f'eai who-is-allowed "data:set@{urn}" --field name')
     sam = shell(shared, homes, "sam")
     assert sam.run(f'eai rule allowed "data:set@{urn}"').returncode == 1
+
+
+def test_tokens_profiles_and_what_is_not_there_are_told(joe: Shell, shared: Installation) -> None:
+    missing = joe.refused("eai job get 0193a1b2-77c1-7d1e-9f00-3f1f2a5c8d10")
+    assert "http: 404" in missing
+    stale = joe.refused("eai job ls", EAI_TOKEN="dais_user_of_yesterday")
+    assert "http: 401" in stale
+    assert "EAI_TOKEN" in stale, "where the refused token came from"
+    (joe.home / "config").mkdir(exist_ok=True)
+    (joe.home / "config" / "profiles.toml").write_text(
+        f'[default]\nurl = "{joe.url}"\ntoken = "{joe.token}"\n[admin]\nurl = "{joe.url}"\ntoken = "{shared.token}"\n'
+    )
+    (joe.home / "config" / "profiles.toml").chmod(0o600)
+    name = "eai user get --field name"
+    assert joe(name, EAI_TOKEN="").strip() == "joe"
+    assert joe(name, EAI_TOKEN="", EAI_PROFILE="admin").strip() != "joe"
+    assert joe("eai --profile admin user get --field name", EAI_TOKEN="").strip() != "joe"
+    both = joe.run(name, EAI_PROFILE="admin")
+    assert both.stdout.strip() == b"joe", "EAI_TOKEN wins"
+    assert b"EAI_TOKEN" in both.stderr, "and says so"

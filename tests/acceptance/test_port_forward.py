@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -160,6 +161,15 @@ def test_it_ends_with_the_job_and_says_so(shared: Installation) -> None:
             assert sock.recv(1) == b""
     with pytest.raises(Conflict, match="has ended"), shared.client().jobs.port_forward(job.id, 0, PORT):
         pass
+
+
+def test_closing_it_ends_its_connections(shared: Installation, job: JobDetail) -> None:
+    with shared.client().jobs.port_forward(job.id, 0, PORT) as forward:
+        sock = dialled(forward.port, b"flood")
+        assert sock.recv(1) == b"\0"
+    with sock, contextlib.suppress(ConnectionResetError):
+        rest(sock)
+    gc.collect()  # a connection that was left open is told now, which fails the test
 
 
 def test_it_stays_up_while_the_server_is_away(own: Installation) -> None:

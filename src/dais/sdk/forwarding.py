@@ -71,6 +71,7 @@ class AsyncPortForward:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn, and there may be none after this
 
     async def __aenter__(self) -> Self:
         """Raises NotFound, Forbidden, Conflict when the job has ended; OSError when the port is not free."""
@@ -123,15 +124,21 @@ class AsyncPortForward:
         tunnel = new_tunnel(target)
         path = port_path(self.job.id, self.remote, self._client.account)
         loop = asyncio.get_running_loop()
+        transport: asyncio.Transport | None = None
         try:
             local.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport, rest = await self._connected(lambda: connect(target, path, tunnel))
             tunnel.speak(transport)
             end, _ = await loop.connect_accepted_socket(lambda: tunnel.plain, local)
             tunnel.begin(end, rest)
-            await tunnel.over
+            await asyncio.shield(tunnel.over)  # cancelled itself it would count as over
         except DaisError as error:
             self._say(error.message)
+        except asyncio.CancelledError:
+            tunnel.close(GOING_AWAY, "")
+            if transport is not None:
+                transport.abort()  # the loop may end now: nobody waits until the other side has said goodbye
+            raise
         finally:
             tunnel.close(GOING_AWAY, "")
             local.close()

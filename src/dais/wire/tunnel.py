@@ -96,6 +96,9 @@ class Tunnel(asyncio.Protocol):
         """The TCP connection is there, too. `rest` has come after the WebSocket's handshake already."""
         assert self._transport is not None
         self._end = end
+        if self.over.done():  # the WebSocket has ended meanwhile
+            reset(end)
+            return
         if rest:
             self.data_received(rest)
         if not self.over.done():

@@ -48,7 +48,7 @@ async def connect_to_port(
             note = _noting(compute.activity, work.run_id)
             tunnel = Tunnel(unmask=frames.apply_mask, note=note)  # type: ignore[attr-defined]  # the fast one if any
             end = await _join(tunnel, stream, scope, send)
-            await tunnel.over
+            await asyncio.shield(tunnel.over)  # cancelled itself it would count as over
             if isinstance(end, StreamEnd):
                 await end.written()
     finally:
