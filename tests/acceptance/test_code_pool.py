@@ -105,14 +105,3 @@ def test_a_server_that_is_stopped_takes_them_with_it(site: Installation) -> None
     site.start()
     site.wait_nothing_left(waiting)
     assert site.is_well()
-
-
-@pytest.mark.slow
-def test_there_are_none_where_jobs_are_not_kept_from_each_other(site: Installation) -> None:
-    waiting = ready(site)
-    site.kill()
-    site.settings["DAIS_LOCAL_ISOLATION"] = "process"
-    site.start()
-    until(lambda: not alive(waiting.runs[-1].id), "it is given back")
-    assert Cells(site.client(), site.client().code.open().id)("1") == [("stdout", "1\n")]
-    assert figures(site)["dais_warm_sandboxes", "starting"] == figures(site)["dais_warm_sandboxes", "ready"] == 0

@@ -6,12 +6,14 @@ import asyncio
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, column, func, select, table
 
 from dais.compute import open_session
+from dais.compute.code.pool import Pool, fill
 from dais.compute.code.sessions import session_spec
 from dais.compute.code.warm import OLDEST, WARM_TAG, Refilled, adopt, give_back, living, mark_ready, refill
 from dais.compute.groups.commands import register_group, update_nodes
@@ -22,7 +24,7 @@ from dais.compute.jobs.exposing import expose_job
 from dais.compute.jobs.running import running_work
 from dais.compute.jobs.tables import job_tags
 from dais.compute.loops.tick import tick
-from dais.engines.contract import NodeInfo, Phase, Status
+from dais.engines.contract import HostTools, NodeInfo, Phase, Status
 from dais.identity import Actor
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork
@@ -264,6 +266,19 @@ def _warm_tags(uow: UnitOfWork) -> int:
     count = uow.scalar(_tagged, key=WARM_TAG)
     assert isinstance(count, int)
     return count
+
+
+@pytest.mark.parametrize("isolation, works", [("sandbox", True), ("process", False), ("container", False)])
+async def test_there_are_none_where_jobs_are_not_kept_from_each_other(
+    world: World, isolation: str, works: bool
+) -> None:
+    host = HostTools(isolation=isolation, interpreter="/usr/bin/python3")
+    compute = SimpleNamespace(groups={GROUP: SimpleNamespace(host=host)})
+    pool = Pool(compute, world.db)  # type: ignore[arg-type]
+    assert pool.works is works
+    await warmed(world, 1)
+    await world.db.write(fill, world.settings, pool.works)
+    assert len(await turn(world)) == (0 if works else 1)
 
 
 async def test_an_old_one_is_replaced(world: World) -> None:

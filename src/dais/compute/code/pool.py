@@ -18,6 +18,7 @@ from dais.kit.leases import Lease, LeasedLoop
 if TYPE_CHECKING:
     from dais.compute.jobs.types import Work
     from dais.compute.runtime import Compute
+    from dais.compute.settings import ComputeSettings
     from dais.kit.database import Database, UnitOfWork
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Pool:
     async def _step(self, _lease: Lease) -> None:
         self._holds = True
         while True:
-            refilled: Refilled = await self._db.write(_refill, self._compute, self.works)
+            refilled: Refilled = await self._db.write(fill, self._compute.settings, self.works)
             for job_id in refilled.cold:
                 await self._warm(job_id)
                 await self._db.write(mark_ready, job_id)
@@ -78,13 +79,14 @@ class Pool:
             raise
 
 
-def _refill(uow: UnitOfWork, compute: Compute, works: bool) -> Refilled:
+def fill(uow: UnitOfWork, settings: ComputeSettings, works: bool) -> Refilled:
+    """Keep as many as are likely to be wanted; none where there cannot be any."""
     group = group_row(uow, DEFAULT_GROUP)
     if group is None or not works:
         for row in living(uow):
             give_back(uow, row.id, NOT_NEEDED)
         return Refilled()
-    return refill(uow, compute.settings, group.default_image)
+    return refill(uow, settings, group.default_image)
 
 
 def _end_all(uow: UnitOfWork) -> list[Work]:
