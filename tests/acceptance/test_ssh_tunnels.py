@@ -19,8 +19,8 @@ from tests.support.ssh import PATIENCE, Laptop, new_key
 
 MIB = 1 << 20
 GIVER = """
-import os, socket
-listening = socket.create_server(("127.0.0.1", 8000))
+import socket, sys
+listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 inside = socket.socket(socket.AF_UNIX)
 inside.bind("inside.sock")
 inside.listen()
@@ -42,7 +42,7 @@ BLOCK = bytes(range(256)) * 4096
 def dais() -> Iterator[Installation]:
     """An installation with a job `train` that gives so many MiB on its port 8000, and has a Unix socket."""
     with installation(settings={"DAIS_SSH_PORT": "0", "DAIS_COMPUTE_STOP_GRACE": "1"}) as running:
-        job = running.submit("python3", "-c", GIVER, name="train", cpu=1, mem="256Mi")
+        job = running.submit("python3", "-c", GIVER, "8000", name="train", cpu=1, mem="256Mi")
         running.wait_output(job, b"ready")
         yield running
 
@@ -163,6 +163,25 @@ def test_a_tunnel_reaches_neither_dais_nor_the_machine(laptop: Laptop, dais: Ins
         service.setblocking(False)
         with pytest.raises(BlockingIOError):
             service.accept()
+
+
+def test_where_jobs_share_the_machines_network_a_tunnel_reaches_its_own_job_alone() -> None:
+    settings = {"DAIS_SSH_PORT": "0", "DAIS_LOCAL_ISOLATION": "process"}
+    with installation(settings=settings) as dais, socket.create_server(("127.0.0.1", 0)) as service:
+        theirs = free_port()
+        other = dais.submit("python3", "-c", GIVER, str(theirs), name="other", mem="256Mi")
+        dais.wait_output(other, b"ready")
+        train = dais.submit("sh", "-c", "echo ready; sleep 100000", name="train")
+        dais.wait_output(train, b"ready")
+        laptop = Laptop(dais)
+        assert laptop.enrol().status == 201
+        targets = [theirs, dais.port, service.getsockname()[1]]
+        ports = [free_port() for _ in targets]
+        with tunnels(laptop, *(f"{port}:localhost:{to}" for port, to in zip(ports, targets, strict=True))) as (_, said):
+            for port in ports:
+                assert given(asked(port)) == (0, hashlib.sha256().digest())
+        assert said[0].count(b"nothing in job") == len(targets), said
+        shutil.rmtree(laptop.place)
 
 
 @pytest.mark.slow
