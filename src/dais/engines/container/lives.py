@@ -18,7 +18,7 @@ from dais.engines.container.follower import Follower
 from dais.engines.container.memory import STOP
 from dais.engines.container.options import ContainerOptions
 from dais.engines.container.outcome import Facts, facts_of
-from dais.engines.container.starter import NOT_STARTED, Starter
+from dais.engines.container.starter import Starter
 from dais.engines.container.store import Stop
 from dais.engines.contract import LaunchRefused, LaunchSpec
 
@@ -226,17 +226,13 @@ class Lives:
                 await asyncio.to_thread(self._attempts.memory.remove, name)
 
     async def _adopt_one(self, attempt: Attempt, container: dict[str, Any] | None) -> None:
-        begun = await asyncio.to_thread(self._attempts.store.has_begun, attempt.id)
-        if container is not None and (begun or str(container.get("State", "")).lower() not in NOT_STARTED):
-            attempt.kept.container = container["Id"]
+        if container is not None and await self.starter.look(attempt) is not None:
             self._spawn(self._resume(attempt))
         elif container is None and attempt.kept.container:
             await self._settle(attempt)
         else:
             # It has not run, and what it would need for that went with the server: it may be launched again.
             await self._attempts.drop(attempt)
-            if container is not None:
-                await self._remove(container["Id"])
 
     async def _resume(self, attempt: Attempt) -> None:
         try:

@@ -20,8 +20,10 @@ from dais.engines.contract import Bind, LaunchRefused, LaunchSpec
 _log = logging.getLogger(__name__)
 
 
-NOT_STARTED = ("created", "configured", "initialized")
-"""States of a container that has not run, as Docker and Podman call them."""
+NOT_STARTED = ("created", "configured", "initialized", "removing")
+"""States of a container that has not run, as Docker and Podman call them; one that is being removed may have."""
+SETTLES, BETWEEN = 100, 0.05
+"""How often, and after how many seconds, it is looked whether a container that was only created goes or runs."""
 
 
 class _Failed(Exception):
@@ -71,36 +73,52 @@ class Starter:
         spec = attempt.spec
         if attempt.stopping() or spec is None:
             raise _Failed("launch-failed", "")
-        found = await self._look(attempt)
+        found = await self.look(attempt)
         if found is None:
             image = await self._image(spec)
-            document = await self._prepare(attempt, spec, image)
-            container = await self._create(attempt, document)
+            container = await self._create(attempt, await self._prepare(attempt, spec, image))
             await self.attempts.created(attempt, container)
             if attempt.stopping():
                 await self._remove(container)
                 raise _Failed("launch-failed", "")
             await self._run(container)
-            found = await self._look(attempt)
+            found = await self.look(attempt)
         if found is None:
             raise _Failed("launch-failed", "the container vanished while it was being started")
         await self.running(attempt, found)
 
-    async def _look(self, attempt: Attempt) -> Facts | None:
-        """The attempt's container, if it was started; one that was only created is removed."""
-        try:
-            document = await self.daemon.get(f"containers/{self.name(attempt.id)}/json")
-        except Said as error:
-            if error.status == 404:
+    async def look(self, attempt: Attempt) -> Facts | None:
+        """The attempt's container, if it was started; one that was only created is removed.
+
+        Not by force: another server's request to start it may be under way, and that of a third to remove it.
+        """
+        for _ in range(SETTLES):
+            try:
+                document = await self.daemon.get(f"containers/{self.name(attempt.id)}/json")
+            except Said as error:
+                if error.status == 404:
+                    return None
+                raise
+            state = str(document["State"].get("Status", "")).lower()
+            begun = await asyncio.to_thread(self.attempts.store.has_begun, attempt.id)
+            if begun or state not in NOT_STARTED:
+                attempt.kept.container = document["Id"]
+                return facts_of(document)
+            if await self._removed(document["Id"]):
                 return None
-            raise
-        state = str(document["State"].get("Status", "")).lower()
-        begun = await asyncio.to_thread(self.attempts.store.has_begun, attempt.id)
-        if begun or state not in NOT_STARTED:
-            attempt.kept.container = document["Id"]
-            return facts_of(document)
+            await asyncio.sleep(BETWEEN)
         await self._remove(document["Id"])
         return None
+
+    async def _removed(self, container: str) -> bool:
+        """Whether a container that does not run is gone now."""
+        try:
+            await self.daemon.delete(f"containers/{container}", v=True)
+        except Said as error:
+            if error.status not in (404, 409, 500):
+                raise
+            return error.status == 404
+        return True
 
     async def _image(self, spec: LaunchSpec) -> dict[str, Any]:
         refuse(spec, self.options)
@@ -131,11 +149,16 @@ class Starter:
             raise _Failed("launch-failed", f"the container cannot be prepared: {error}") from error
 
     async def _create(self, attempt: Attempt, document: dict[str, Any]) -> str:
-        try:
-            answer = await self.daemon.post("containers/create", document, name=self.name(attempt.id))
-        except Said as error:
-            raise _Failed("launch-failed", f"the container cannot be created: {error}") from error
-        return str(answer["Id"])
+        """Its id. One that the requests of servers before have made meanwhile, and never start, makes room."""
+        for _ in range(SETTLES):
+            try:
+                answer = await self.daemon.post("containers/create", document, name=self.name(attempt.id))
+                return str(answer["Id"])
+            except Said as error:
+                why = str(error)
+                if error.status != 409 or await self.look(attempt) is not None:
+                    break
+        raise _Failed("launch-failed", f"the container cannot be created: {why}")
 
     async def _run(self, container: str) -> None:
         try:
