@@ -21,7 +21,7 @@ from dais.compute import (
 )
 from dais.compute.groups.commands import register_group, update_nodes
 from dais.compute.jobs.outputs import pending_output, refuse_output, store_output
-from dais.compute.jobs.progress import DOWNLOADING, note_progress
+from dais.compute.jobs.progress import DOWNLOADING, UPLOADING, note_progress
 from dais.compute.loops.housekeeping import overdue
 from dais.compute.loops.tick import tick
 from dais.data import (
@@ -236,7 +236,11 @@ async def test_an_output_that_cannot_be_stored_in_time_fails_the_job(world: Worl
         (work / "out").mkdir()
         (work / "out/x").write_bytes(b"x" * 100)
         world.machine.advance(6)
-        await world.state(job_id, "FINISHING")
+
+        async def begun() -> bool:
+            return (await world.job(job_id)).phase == UPLOADING
+
+        await world.until_true(begun, "its output is being taken, and from then on its time counts")
         world.clock.advance(1000)
         await world.db.write(overdue, GROUP, world.settings, ())
         job = await world.finished(job_id)
