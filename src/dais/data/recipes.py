@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -88,9 +89,9 @@ class Content(io.RawIOBase):
         self.size = size
         self._at = 0
 
+    @abstractmethod
     def read_at(self, offset: int, count: int) -> bytes:
         """At most `count` bytes from an offset on, b"" at the end. Raises NotFound, OSError, Unavailable."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         return True

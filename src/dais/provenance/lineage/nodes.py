@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Table, bindparam, select
@@ -80,7 +80,7 @@ class Nodes:
                 node = self._job(job_rows[one], depth)
             elif kind == "file":
                 row = file_rows.get(one)
-                node = self._file(row, depth, people) if row else self._gone_file(one, gone_files.get(one), depth)
+                node = self._file(row, depth, people) if row else self._gone("file", one, gone_files.get(one), depth)
             elif kind == "upload":
                 node_or_none = self._upload(set_rows.get(one), file_rows.get(one), depth, people)
                 if node_or_none is None:
@@ -89,7 +89,7 @@ class Nodes:
             elif one in set_rows:
                 node = self._set(set_rows[one], depth, people)
             else:
-                node = self._gone(one, gone.get(one), depth)
+                node = self._gone("fileset", one, gone.get(one), depth)
             named[kind, one] = node
         return named
 
@@ -121,14 +121,16 @@ class Nodes:
             size=row.size,
         )
 
-    def _gone(self, one: str, row: Row | None, depth: int) -> TraceNode:
-        if row is None or not self._sees("fileset:get", row.account_id, row.name):
-            return self._unseen("fileset", depth)
+    def _gone(self, kind: Literal["fileset", "file"], one: str, row: Row | None, depth: int) -> TraceNode:
+        """A set or a file that was removed, by the name that was written down."""
+        name = "" if row is None else row.path if kind == "file" else row.name
+        if row is None or not self._sees(f"{kind}:get", row.account_id, name):
+            return self._unseen(kind, depth)
         return TraceNode(
             id=one,
-            kind="fileset",
+            kind=kind,
             depth=depth,
-            name=f"{row.name}:{row.version}",
+            name=f"{name}:{row.version}",
             version=row.version,
             account=self._account(row.account_id),
             removed=True,
@@ -147,19 +149,6 @@ class Nodes:
             by=people.get(row.created_by, ""),
             at=to_rfc3339(row.created_at),
             size=row.size,
-        )
-
-    def _gone_file(self, one: str, row: Row | None, depth: int) -> TraceNode:
-        if row is None or not self._sees("file:get", row.account_id, row.path):
-            return self._unseen("file", depth)
-        return TraceNode(
-            id=one,
-            kind="file",
-            depth=depth,
-            name=f"{row.path}:{row.version}",
-            version=row.version,
-            account=self._account(row.account_id),
-            removed=True,
         )
 
     def _upload(self, of_set: Row | None, of_file: Row | None, depth: int, people: dict[str, str]) -> TraceNode | None:

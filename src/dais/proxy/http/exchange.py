@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ BUFFERED = 256 << 10
 """Bytes on their way to one side before the other is not read any more."""
 
 
-class Exchange(asyncio.Protocol):
+class Exchange(asyncio.Protocol, ABC):
     """The answering half of a client's connection; the other is `Client`.
 
     `place` is what all of it is for, on a port of an app's own; else the hosts say it.
@@ -80,13 +81,13 @@ class Exchange(asyncio.Protocol):
         """It may not go on."""
         self.transport.abort()
 
+    @abstractmethod
     def begin_next(self) -> None:
         """Begin the next request, once its head is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def connect_again(self, grant: Grant) -> None:
         """Send the request over a new connection to the app."""
-        raise NotImplementedError
 
     # -- answers: called by the app's end --------------------------------------------------------------------
 
