@@ -331,18 +331,27 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+_claimed: list[socket.socket] = []
+
+
 def free_ports(count: int, start: int = 26800) -> int:
-    """The first of so many ports in a row that nobody uses now."""
+    """The first of so many ports in a row that nobody uses, and that no other test is given while this process lives.
+
+    Between being found free and being listened on by a daemon a port is nobody's: a name that only one process of the
+    machine can have, and that goes with it, says that it is taken.
+    """
     for first in range(start, 60000, count):
         taken = []
         try:
             for port in range(first, first + count):
-                taken.append(socket.create_server(("127.0.0.1", port)))
+                claim = socket.socket(socket.AF_UNIX)
+                taken.append(claim)
+                claim.bind(f"\0dais-test-port-{port}")
+                socket.create_server(("127.0.0.1", port)).close()
         except OSError:
+            for claim in taken:
+                claim.close()
             continue
-        else:
-            return first
-        finally:
-            for listener in taken:
-                listener.close()
+        _claimed.extend(taken)
+        return first
     pytest.fail("no free ports")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -11,6 +13,7 @@ import pytest
 from dais.kit.database import open_database
 from tests.support import postgres
 from tests.support.needs import cgroup_directory
+from tests.support.slurm import free_ports
 
 
 def test_database_url_opens_on_both_databases(database_url: str) -> None:
@@ -84,3 +87,14 @@ def test_unknown_controller_is_nowhere() -> None:
 @pytest.mark.anyio
 async def test_asynchronous_tests_run_on_asyncio(anyio_backend: str) -> None:
     assert anyio_backend == "asyncio"
+
+
+def test_ports_are_given_to_one_test_of_the_machine_until_its_process_ends() -> None:
+    """Two daemons' ports were the same where both tests looked before either daemon listened."""
+    ours = free_ports(3)
+    looks = "from tests.support.slurm import free_ports; print(free_ports(3)); print(free_ports(3))"
+    theirs = subprocess.run([sys.executable, "-c", looks], check=True, capture_output=True, text=True).stdout.split()
+    again = free_ports(3)
+    found = [range(first, first + 3) for first in (ours, *map(int, theirs))]
+    assert len({port for ports in found for port in ports}) == 9
+    assert again not in found[0]
