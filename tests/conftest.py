@@ -15,6 +15,7 @@ from tests.support import postgres
 from tests.support.database import clock, create_tables, database
 from tests.support.engines import engine, watcher
 from tests.support.needs import needs_postgres
+from tests.support.reruns import pytest_terminal_summary
 
 if TYPE_CHECKING:
     from tests.support.containers import Daemons
@@ -26,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("dais")
 
-__all__ = ["clock", "database", "engine", "watcher"]  # fixtures that live beside what they need
+__all__ = ["clock", "database", "engine", "pytest_terminal_summary", "watcher"]  # what lives beside what it needs
 
 
 @pytest.fixture(autouse=True)
