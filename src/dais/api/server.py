@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +19,10 @@ from dais.api.websocket import WebSocket
 from dais.kit.errors import Invalid, Unavailable
 
 BACKLOG = 2048
+LOOK_SECONDS = 0.01
+"""Between looks at what is under way while the server stops."""
+
+log = logging.getLogger(__name__)
 
 
 def is_loopback(host: str) -> bool:
@@ -118,11 +123,28 @@ class Server(uvicorn.Server):
 
     async def run_until(self, sock: socket.socket, stop: asyncio.Event) -> None:
         """Serve on `sock` until `stop` is set, then let requests under way end."""
-        serving = asyncio.ensure_future(self.serve(sockets=[sock]))
-        stopping = asyncio.ensure_future(stop.wait())
+        self._stop = stop
+        await self.serve(sockets=[sock])
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, which looks ten times a second whether it is to stop; this one is told."""
+        while not self._stop.is_set():
+            await self.on_tick(0)  # the header `Date` goes on
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which rests for a tenth of a second even when nothing is under way."""
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
         try:
-            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-            self.should_exit = True
-            await serving
-        finally:
-            stopping.cancel()
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while (state.connections or state.tasks) and not self.force_exit:  # noqa: ASYNC110 (nobody tells)
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            log.warning("cut what was under way when the time to stop had passed", extra={"requests": len(state.tasks)})
+            for task in state.tasks:
+                task.cancel()
