@@ -190,7 +190,8 @@ class BlobStore:
 
     def _new(self, given: Mapping[str, Data]) -> list[tuple[str, Data]]:
         """Those that are not there with their full size. The others are touched, so that they stay."""
-        return [(digest, content) for digest, content in given.items() if not self._whole(digest, len(content))]
+        with locked(self.root, fcntl.LOCK_SH):
+            return [(digest, content) for digest, content in given.items() if not self._touch(digest, len(content))]
 
     def _put_group(self, new: list[tuple[str, Data]]) -> None:
         made: dict[Path, int] = {}
@@ -364,12 +365,17 @@ class BlobStore:
     def _whole(self, digest: str, size: int) -> bool:
         """Whether the blob is there with its full size; touched, so that it stays."""
         with locked(self.root, fcntl.LOCK_SH):
-            try:
-                if self.path(digest).stat().st_size == size:
-                    os.utime(self.path(digest))
-                    return True
-            except FileNotFoundError:
-                pass
+            return self._touch(digest, size)
+
+    def _touch(self, digest: str, size: int) -> bool:
+        """The same, under the lock."""
+        place = self.path(digest)
+        try:
+            if place.stat().st_size == size:
+                os.utime(place)
+                return True
+        except FileNotFoundError:
+            pass
         return False
 
     def _place(self, ready: dict[str, Path]) -> None:

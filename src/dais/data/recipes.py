@@ -11,6 +11,7 @@ import io
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 SUFFIX = ".recipe"
 MAX_CHUNKS = 1_000_000
 TOGETHER = 8 << 20
-"""Bytes that are hashed at once, by several threads: who sends a large content waits for nothing else at its end."""
+"""Bytes that are hashed at once, by several threads, while the next are read: who sends waits for nothing else."""
 _HASHERS = 2
 
 _decode = msgspec.json.Decoder(Recipe).decode
@@ -66,17 +67,23 @@ def check_recipe(recipe: Recipe) -> None:
 def digest_of_chunks(chunks: list[Chunk], open_chunk: Callable[[str], BinaryIO]) -> str:
     """The digest of chunks put together, read from the disk. Blocks. Raises NotFound, OSError."""
     hasher = blake3(max_threads=_HASHERS)
-    buffer = memoryview(bytearray(TOGETHER))
+    buffer, other = (memoryview(bytearray(TOGETHER)) for _ in range(2))
     held = 0
-    for chunk in chunks:
-        if held + chunk.size >= TOGETHER:
-            hasher.update(buffer[:held])
-            held = 0
-        with open_chunk(chunk.digest) as file:
-            size = read_into(file.fileno(), buffer[held : held + chunk.size + 1])
-        if size != chunk.size:
-            raise Invalid(f"the chunk {chunk.digest} has not the {chunk.size:,} bytes that are said", code="bad-recipe")
-        held += size
+    with ThreadPoolExecutor(1, thread_name_prefix="dais-hash") as beside:
+        hashed = beside.submit(hasher.update, b"")
+        for chunk in chunks:
+            if held + chunk.size >= TOGETHER:
+                hashed.result()
+                hashed = beside.submit(hasher.update, buffer[:held])
+                buffer, other, held = other, buffer, 0
+            with open_chunk(chunk.digest) as file:
+                size = read_into(file.fileno(), buffer[held : held + chunk.size + 1])
+            if size != chunk.size:
+                raise Invalid(
+                    f"the chunk {chunk.digest} has not the {chunk.size:,} bytes that are said", code="bad-recipe"
+                )
+            held += size
+        hashed.result()
     hasher.update(buffer[:held])
     return f"blake3:{hasher.hexdigest()}"
 

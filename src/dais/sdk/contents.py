@@ -22,10 +22,8 @@ from dais.wire.lake import LARGE_CONTENT, Chunk, NewVersion, Recipe
 from dais.wire.transfers import Digests, PackEntry, Received, Stored, pack_header
 
 AT_ONCE = 4
-WINDOW = 48 << 20
-"""Bytes of a large file that are cut while those before are sent."""
-CHUNK_PACK = 8 << 20
-"""Bytes of chunks that one request carries, or a little more."""
+CHUNK_PACK = 12 << 20
+"""Bytes of chunks that one request carries at most."""
 ASKED = 10_000
 """Digests of one question."""
 
@@ -149,39 +147,29 @@ class ContentSender:
     def _in_chunks(self, source: OpenFile) -> Flow[str]:
         """Send the chunks of a large file that the server does not have, then how they make the whole."""
         cutter = Cutter(source)
-        chunks: list[Chunk] = []
-        found = yield from work(partial(cutter.next, WINDOW))
-        while found:
-            chunks += [chunk for _, chunk in found]
-            _, found = yield from together([self._send_chunks(source, found), self._cut(cutter)], 2)
-        digest = yield from work(source.digest)
+        yield from together([self._send_chunks(source, cutter) for _ in range(AT_ONCE)], AT_ONCE)
+        digest = yield from work(cutter.digest)
         if (yield from self._missing([digest])):
-            body = msgspec.json.encode(Recipe(digest=digest, size=source.size, chunks=chunks))
+            body = msgspec.json.encode(Recipe(digest=digest, size=source.size, chunks=cutter.chunks))
             timeout = patience_for(source.size)
             request = Request("POST", self._base, {}, body, repeatable=True, timeout=timeout)
             yield from self._resource.call(request, Received)
         self._meter.moved(1, 0)
         return digest
 
-    def _cut(self, cutter: Cutter) -> Flow[list[tuple[int, Chunk]]]:
-        return (yield from work(partial(cutter.next, WINDOW)))
-
-    def _send_chunks(self, source: OpenFile, found: list[tuple[int, Chunk]]) -> Flow[list[tuple[int, Chunk]]]:
-        missing = yield from self._missing(list({chunk.digest for _, chunk in found}))
-        packs: list[list[tuple[int, Chunk]]] = [[]]
-        size = 0
-        for offset, chunk in found:
-            if chunk.digest not in missing:
-                self._meter.skip(0, chunk.size)
-                continue
-            missing.discard(chunk.digest)
-            if size + chunk.size > CHUNK_PACK:
-                packs.append([])
-                size = 0
-            packs[-1].append((offset, chunk))
-            size += chunk.size
-        yield from together([self._send_pack(source, pack) for pack in packs if pack], AT_ONCE)
-        return found
+    def _send_chunks(self, source: OpenFile, cutter: Cutter) -> Flow[None]:
+        """Send the next chunks that the server does not have, until there are none. Others do the same beside."""
+        while found := (yield from work(partial(cutter.next, CHUNK_PACK))):
+            missing = yield from self._missing(list({chunk.digest for _, chunk in found}))
+            pack: list[tuple[int, Chunk]] = []
+            for offset, chunk in found:
+                if chunk.digest in missing:
+                    missing.discard(chunk.digest)
+                    pack.append((offset, chunk))
+                else:
+                    self._meter.skip(0, chunk.size)
+            if pack:
+                yield from self._send_pack(source, pack)
 
     def _send_pack(self, source: OpenFile, pack: list[tuple[int, Chunk]]) -> Flow[None]:
         if not (yield from self._way.sends(source, pack)):

@@ -71,9 +71,15 @@ class OpenFile:
         """The digest of the whole. Blocks. Raises Invalid `file-changed` when it is not what it was when opened."""
         self._asked = self.size
         self._beside.submit(self._hash, self.size).result()
-        if self._hashed != self.size or stamp_of(os.fstat(self.file.fileno())) != self.stamp:
+        if self._hashed != self.size:
             raise self.changed()
+        self.check_same()
         return f"blake3:{self._hasher.hexdigest()}"
+
+    def check_same(self) -> None:
+        """Raises Invalid `file-changed` when the file is not what it was when it was opened."""
+        if stamp_of(os.fstat(self.file.fileno())) != self.stamp:
+            raise self.changed()
 
     def changed(self) -> Invalid:
         """The error that says so."""

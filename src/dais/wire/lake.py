@@ -24,8 +24,8 @@ MAX_COMMIT = 100_000
 LARGE_CONTENT = 16 << 20
 """Bytes from which on a content is cut into chunks."""
 
-AVERAGE_CHUNK = 1 << 20
-MIN_CHUNK = 256 << 10
+AVERAGE_CHUNK = 2 << 20
+MIN_CHUNK = 1 << 20
 MAX_CHUNK = 4 << 20
 """Bytes of a chunk of a large content; where it is cut is decided by the content alone."""
 
