@@ -302,6 +302,52 @@ def test_how_to_tell_who_has_specific_rights(joe: Shell, shared: Installation, h
     assert sam.run(f'eai rule allowed "data:set@{urn}"').returncode == 1
 
 
+def test_branches_of_data_are_pushed_into_mounted_and_emptied(joe: Shell) -> None:
+    joe("mkdir project && echo 1 > project/run.py && echo secret > project/.env && echo .env > project/.eaiignore")
+    joe("eai data new acme.joe.code --verbose")
+    added = joe.rows("eai data branch add acme.joe.code@empty joe")
+    assert added[1][1] == "acme.joe.code@joe"
+    assert "already exists" in joe.refused("eai data branch add acme.joe.code@empty joe")
+    joe("eai data content rm acme.joe.code@joe .")
+    joe("eai data push acme.joe.code@joe ./project:/ --verbose")
+    assert joe("eai data content ls acme.joe.code@joe --fields name --no-header").split() == [".eaiignore", "run.py"]
+    assert joe("eai data content ls acme.joe.code --field name") == ""
+    joe("eai data branch add acme.joe.code@joe v1 && echo 2 > project/run.py")
+    joe("eai data push acme.joe.code@joe ./project:/")
+    mounts = "-d acme.joe.code@v1:/v1:ro -d acme.joe.code@joe:/now --data code@latest:/base"
+    joe(f"eai job new {mounts} -- bash -c 'cat /v1/run.py /now/run.py; ls /base; echo 3 > /now/written'")
+    assert joe.ended() == "SUCCEEDED"
+    assert joe("eai job log --last") == "1\n2\n"
+    joe("eai data pull acme.joe.code@joe written:renamed.txt out/ && test -s out/renamed.txt")
+    joe("mkdir out/logs && touch out/logs/a.txt out/logs/b.txt out/logs/kept && eai data push code@joe out/logs:logs")
+    joe("eai data content rm code@joe 'logs/*.txt'")
+    assert joe("eai data content ls code@joe --path logs --field name") == "logs/kept\n"
+    assert "http: 404" in joe.refused("eai data content rm code@joe 'nothing*'")
+    assert joe("eai data branch ls acme.joe.code --field name").split() == ["code@joe", "code@v1"]
+    assert "code@joe" in joe.refused("eai data rm --yes acme.joe.code"), "its branches go first"
+    joe("eai data branch rm --yes acme.joe.code@joe code@v1 && eai data rm --yes acme.joe.code")
+
+
+def test_a_runner_of_its_own_account(joe: Shell) -> None:
+    """A program that makes its data, its role with a policy and its job, and keeps their ids."""
+    joe("eai account new acme.runner")
+    data = joe("eai data new acme.runner. --fields id --no-header").strip()
+    account, urn = joe("eai account get acme.runner --fields id,urn --no-header").split()
+    policy = f"account:get+job:new@{urn},job:get@{urn}:job:*,data:*@$(eai data get {data} --fields urn --no-header)"
+    role = joe(f'eai role new acme.runner.keeper --policy "{policy}" --fields id --no-header').strip()
+    assert len(joe.rows(f"eai role policy ls {role} --no-header")) == 1
+    assert "http: 400" in joe.refused("eai role new acme.runner.root --policy 'nonsense'")
+    assert "http: 404" in joe.refused("eai role get acme.runner.root"), "nothing is half made"
+    job = joe(
+        f"eai job new --account {account} -d {data}:/runner:rw --fields id --no-header -- touch /runner/here"
+    ).strip()
+    assert joe.ended(job) == "SUCCEEDED"
+    assert joe(f"eai data content ls {data} --field name") == "here\n"
+    listed = joe("eai job ls --account acme.runner -c runner/here --fields id --fields state,runs.runTime --no-header")
+    assert listed.split()[:2] == [job, "SUCCEEDED"]
+    assert joe("eai job ls --mine --account acme.runner -c elsewhere --no-header") == ""
+
+
 def test_tokens_profiles_and_what_is_not_there_are_told(joe: Shell, shared: Installation) -> None:
     missing = joe.refused("eai job get 0193a1b2-77c1-7d1e-9f00-3f1f2a5c8d10")
     assert "http: 404" in missing

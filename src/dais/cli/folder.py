@@ -64,6 +64,26 @@ def new(client: Client, output: Output, name: str, directory: str | None, skip_l
 
 
 @folder.command()
+@click.argument("source", metavar="FOLDER")
+@click.argument("name", metavar="NAME")
+@with_output
+@connected
+def copy(client: Client, output: Output, source: str, name: str) -> None:
+    """Make a folder with the content that another one has now.
+
+    A folder NAME@BRANCH is a branch of NAME, which jobs mount and people push into as any other; while there are
+    branches, their folder is not removed.
+
+    \b
+    Examples:
+      dais folder copy digits digits-clean
+      dais folder copy code code@experiment
+      dais folder copy local.lab.code code --account local.joe
+    """
+    output.one(client.folders.copy(source, name), COLUMNS)
+
+
+@folder.command()
 @click.option("--limit", "-n", type=click.IntRange(1), help="At most so many.")
 @with_output
 @connected

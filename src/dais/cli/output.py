@@ -131,15 +131,21 @@ def with_output(function: Callable[Concatenate[Output, P], R]) -> Callable[P, R]
         help="How to print; json is one object per line.",
     )
     @click.option("--field", metavar="FIELD", help="Print the value of this field alone.")
-    @click.option("--fields", metavar="A,B", help="Print these fields, as id,name,runs.exitCode.")
+    @click.option("--fields", metavar="A,B", multiple=True, help="Print these fields, as id,name,runs.exitCode.")
     @click.option("--no-header", "-H", is_flag=True, help="Leave out the line of column names.")
     @functools.wraps(function)
     def command(
-        *args: Any, document: bool, shape: str, field: str | None, fields: str | None, no_header: bool, **kwargs: Any
+        *args: Any,
+        document: bool,
+        shape: str,
+        field: str | None,
+        fields: tuple[str, ...],
+        no_header: bool,
+        **kwargs: Any,
     ) -> R:
         if field and fields:
             raise click.UsageError("--field and --fields exclude each other: --fields takes several, joined by commas")
-        names = (field,) if field else tuple(name.strip() for name in (fields or "").split(",") if name.strip())
+        names = (field,) if field else tuple(name.strip() for name in ",".join(fields).split(",") if name.strip())
         output = Output(shape, document, names, bool(field), not no_header, chosen().camel)
         return function(output, *args, **kwargs)
 

@@ -4,6 +4,7 @@ from dais.data.archives import archive, archive_source, check_archivable
 from dais.data.blobs import BlobStore
 from dais.data.commands import create_folder, expire_staged, publish_folder, remove_folder
 from dais.data.contents import OpenContent, Readable, open_content, pack_contents
+from dais.data.copying import copy_folder
 from dais.data.directories import Listing, find_entry, list_directory, make_directory, move_entry
 from dais.data.folder_store import FolderStore
 from dais.data.gathering import Found, look_through, take, words_of
@@ -146,6 +147,7 @@ __all__ = [
     "check_digest",
     "check_upload",
     "compare",
+    "copy_folder",
     "create_folder",
     "drop_upload",
     "existing_folders",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, insert, select, update
 
-from dais.data.queries import folder_of, get_folder
+from dais.data.queries import branches, folder_of, get_folder
 from dais.data.tables import folders
 from dais.data.types import Folder
 from dais.identity import Actor, require, resolve_account
 from dais.kit.database import Event, Row, Statement, UnitOfWork
 from dais.kit.errors import Conflict, Invalid
-from dais.wire.names import check_folder_name
+from dais.wire.names import branch_of, check_folder_name
 from dais.wire.problems import SpecError
 
 _insert = Statement(insert(folders), suffix="ON CONFLICT DO NOTHING")
@@ -62,7 +62,8 @@ def create_folder(
     """Make the row of a folder whose directory is there already; its id is `folder_id`.
 
     With `staging` the folder is not seen until `publish_folder`; when the actor has begun one with the same text,
-    that one is answered instead (its id is another one). Raises Invalid `bad-name`, Conflict `folder-exists`.
+    that one is answered instead (its id is another one). A branch `NAME@BRANCH` needs its folder, in the same account.
+    Raises Invalid `bad-name`, Conflict `folder-exists`, NotFound.
     """
     try:
         check_folder_name(name)
@@ -72,6 +73,9 @@ def create_folder(
         raise Invalid("staging has from 1 to 255 characters", code="bad-staging")
     where = resolve_account(uow, actor, account)
     require(uow, actor, "data:new", account_id=where.id)
+    base = branch_of(name)
+    if base is not None:
+        get_folder(uow, actor, base, account=where.id)
     if uow.one(_taken, account_id=where.id, name=name) is not None:
         raise _exists(where.full_name, name)
     if staging is not None:
@@ -111,8 +115,19 @@ def publish_folder(uow: UnitOfWork, actor: Actor, ref: str) -> Folder:
 
 
 def remove_folder(uow: UnitOfWork, actor: Actor, ref: str, *, account: str | None = None) -> Folder:
-    """Remove a folder; its directory is the caller's to discard afterwards. Raises NotFound, Forbidden."""
+    """Remove a folder; its directory is the caller's to discard afterwards.
+
+    Raises NotFound, Forbidden, Conflict `has-branches`.
+    """
     folder = get_folder(uow, actor, ref, account=account, action="data:rm")
+    found = () if folder.staged else branches(uow, folder)
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise Conflict(
+            f"{folder.full_name} has the branch {found[0]}{more}; remove {'it' if len(found) == 1 else 'them'} first",
+            code="has-branches",
+            branches=found,
+        )
     uow.run(_remove, folder_id=folder.id, now=uow.now)
     if not folder.staged:
         _emit(uow, "folder.removed", folder.id, folder.account_id, folder.name)

@@ -27,6 +27,7 @@ from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import Invalid, NotFound
 from dais.kit.ids import is_id
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
+from dais.wire.names import branch_of
 from dais.wire.paths import PathError, clean_path, shown
 from dais.wire.spec import Mount
 
@@ -45,6 +46,16 @@ _dotted = Statement(
 _names = Statement(
     select(folders.c.name)
     .where(_live, folders.c.account_id == bindparam("account_id"))
+    .order_by(folders.c.name)
+    .limit(1000)
+)
+_branches = Statement(
+    select(folders.c.name)
+    .where(
+        _live,
+        folders.c.account_id == bindparam("account_id"),
+        folders.c.name.like(bindparam("pattern"), escape="\\"),
+    )
     .order_by(folders.c.name)
     .limit(1000)
 )
@@ -157,6 +168,12 @@ def folders_with_dots(uow: UnitOfWork, actor: Actor) -> list[tuple[str, str]]:
     return [(row.name, row.id) for row in uow.all(_dotted, account_id=actor.account_id)]
 
 
+def branches(uow: UnitOfWork, folder: Folder) -> list[str]:
+    """The names of a folder's branches, `code@next`; of a branch there are none."""
+    rows = uow.all(_branches, account_id=folder.account_id, pattern=f"{_plain(folder.name)}@%")
+    return [row.name for row in rows if branch_of(row.name) == folder.name]  # SQLite's LIKE does not tell a from A
+
+
 def existing_folders(uow: UnitOfWork) -> set[str]:
     """The ids of all folders that were not removed."""
     return {row.id for row in uow.all(_existing)}
@@ -185,8 +202,12 @@ def _folder(row: Row, account: Account, owner: str) -> Folder:
 
 def _containing(text: str) -> str:
     """A pattern for what contains a text."""
-    plain = re.sub(r"([\\\\%_])", r"\\\1", text[:200].lower())
-    return f"%{plain}%"
+    return f"%{_plain(text[:200].lower())}%"
+
+
+def _plain(text: str) -> str:
+    """A text for a pattern in which it stands for itself."""
+    return re.sub(r"([\\\\%_])", r"\\\1", text)
 
 
 def _find(uow: UnitOfWork, actor: Actor, ref: str, account: str | None) -> tuple[Row | None, Account | None]:

@@ -14,7 +14,7 @@ from dais.eai.words import in_their_words, retold
 
 COMMANDS: dict[str, Entry] = {
     "job": Entry("dais.eai.jobs.group:job", "Submit, watch and steer jobs."),
-    "data": Entry("dais.eai.data:data", "Make data, and move files into and out of it."),
+    "data": Entry("dais.eai.data.group:data", "Make data, and move files into and out of it."),
     "docker": Entry("dais.eai.docker:docker", "Tell which registries images come from."),
     "login": Entry("dais.eai.login:login", "Sign this machine in."),
     "organization": Entry("dais.eai.access:organization", "Make, list and change organizations."),

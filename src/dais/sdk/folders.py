@@ -38,6 +38,9 @@ from dais.wire.transfers import Move, NewDirectory, NewFolder
 AT_ONCE = 4
 """Transfers that run side by side."""
 
+COPYING = 3600.0
+"""Seconds for which the server may copy a folder."""
+
 
 class FoldersApi(Resource):
     """Operations on folders. `folder` is an id, a full name `org.account.name`, or a name in the client's account.
@@ -71,6 +74,15 @@ class FoldersApi(Resource):
         yield from self._push(staged.id, tree, "", progress)
         request = Request("POST", f"/v1/folders/{staged.id}/publish", repeatable=True)
         return (yield from self.call(request, Folder))
+
+    @operation
+    def copy(self, folder: str, name: str, *, account: str | None = None) -> Flow[Folder]:
+        """Make a folder with the content that another one has now; `NAME@BRANCH` is a branch of the folder NAME.
+
+        Files share their room on the disk where its file system can. Raises NotFound, Conflict when the name is taken.
+        """
+        body = NewFolder(name=name, account=account or self._client.account, copy_of=folder)
+        return (yield from self._create(body, timeout=COPYING))
 
     @operation
     def get(self, folder: str, *, measured: bool = False) -> Flow[Folder]:
@@ -195,9 +207,10 @@ class FoldersApi(Resource):
         yield from together(Pusher(self, folder_id, prefix, meter).flows(tree), AT_ONCE)
         return meter.result(tree.left_out)
 
-    def _create(self, body: NewFolder) -> Flow[Folder]:
+    def _create(self, body: NewFolder, timeout: float | None = None) -> Flow[Folder]:
+        request = Request("POST", "/v1/folders", body=msgspec.json.encode(body), timeout=timeout)
         try:
-            return (yield from self.call(Request("POST", "/v1/folders", body=msgspec.json.encode(body)), Folder))
+            return (yield from self.call(request, Folder))
         except Conflict as error:
             if error.code == "folder-exists" and error.hint is None:
                 error.hint = f"`dais folder push {body.name} DIR` puts files into it"

@@ -227,8 +227,6 @@ def _check_input_targets(spec: JobSpec) -> None:
 def _check_folder(name: str, path: str) -> None:
     """A short name, a full name, or an id."""
     account, _, own = name.rpartition("./") if "./" in name else name.rpartition(".")
-    if "@" in name:
-        raise SpecError(path, f"{shown(name)}: versions of folders are not built yet", given=name, code="not-built-yet")
     if not FOLDER_NAME.fullmatch(own) or (account and not ACCOUNT_NAME.fullmatch(account)):
         raise SpecError(
             path,

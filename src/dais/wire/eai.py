@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -57,7 +58,7 @@ class Tag(Shown, frozen=True, kw_only=True):
 
 
 class Run(Shown, frozen=True, kw_only=True):
-    """One attempt of a job. Times are RFC 3339 without fractions of seconds."""
+    """One attempt of a job. Times are RFC 3339 without fractions of seconds; `run_time` is in seconds."""
 
     id: str
     job_id: str
@@ -69,6 +70,7 @@ class Run(Shown, frozen=True, kw_only=True):
     ended_on: str | None = None
     cancel_requested_on: str | None = None
     cancelled_on: str | None = None
+    run_time: int | None = None
     exit_code: int | None = None
     result: str | None = None
     ip: str | None = None
@@ -221,6 +223,7 @@ def _run(job: answers.Job, run: answers.Run) -> Run:
         started_on=run.started_at and _second(run.started_at),
         ended_on=run.ended_at and _second(run.ended_at),
         cancelled_on=_second(run.ended_at) if run.ended_at and run.state == "CANCELLED" else None,
+        run_time=_seconds(run.started_at, run.ended_at),
         exit_code=run.exit_code,
         result=run.reason,
         node_name=run.node,
@@ -229,3 +232,9 @@ def _run(job: answers.Job, run: answers.Run) -> Run:
 
 def _second(instant: str) -> str:
     return re.sub(r"\.\d+Z$", "Z", instant)
+
+
+def _seconds(begin: str | None, end: str | None) -> int | None:
+    if begin is None or end is None:
+        return None
+    return int((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())

@@ -7,7 +7,11 @@ import re
 from dais.wire.problems import SpecError, shown
 
 JOB_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
-FOLDER_NAME = re.compile(r"\.?[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", re.ASCII)
+# A name, or a branch of it. Numbers are versions, and these two words mean what is in a folder now, and nothing.
+FOLDER_NAME = re.compile(
+    r"(?=.{1,64}\Z)\.?[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(@(?!(latest|empty|[0-9]+)\Z)[A-Za-z0-9_][A-Za-z0-9_-]*)?",
+    re.ASCII,
+)
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9][A-Za-z0-9_-]{0,62}){0,31}", re.ASCII)
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}", re.ASCII)
 SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
@@ -36,7 +40,7 @@ def check_folder_name(name: str, path: str = "name") -> str:
         path,
         f"{shown(name)} cannot name a folder",
         given=name,
-        expected="1 to 63 letters, digits, _ and -, after at most one leading dot",
+        expected="1 to 63 letters, digits, _ and -, after at most one leading dot; a branch is NAME@BRANCH",
         hint="use letters, digits, _ and -; dots stand between account and folder, as in acme.joe.home",
     )
 
@@ -68,3 +72,9 @@ def split_folder(reference: str) -> tuple[str, str]:
     start = len(first) + 1 if first.endswith(".") and reference[len(first) : len(first) + 2] == "/." else 0
     name, _, below = reference[start:].partition("/")
     return reference[:start] + name, below
+
+
+def branch_of(name: str) -> str | None:
+    """The folder that a branch is of: `code` for `code@next`; None for what is no branch."""
+    base, at, _ = name.partition("@")
+    return base if at else None

@@ -217,12 +217,13 @@ class NewFolder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A folder to make. With `staging` it is seen by nobody until it is published.
 
     `staging` is any text that tells one upload from another: the same text again, within a day, finds what came before
-    an interruption.
+    an interruption. `copy_of` is a folder, or a branch of one, whose content it begins with.
     """
 
     name: str
     account: str | None = None
     staging: str | None = None
+    copy_of: str | None = None
 
 
 class NewDirectory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -76,6 +76,24 @@ def test_names_are_unique_while_the_folder_lives(database: Database, ann: Actor)
     assert new(database, ann, "digits").id != first.id
 
 
+def test_a_branch_needs_its_folder_and_keeps_it(database: Database, ann: Actor) -> None:
+    with pytest.raises(NotFound):
+        new(database, ann, "code@next")
+    new(database, ann, "code")
+    new(database, ann, "c_de")
+    branch = new(database, ann, "code@next")
+    assert database.read_sync(get_folder, ann, "local.ann.code@next") == branch
+    assert (
+        database.read_sync(find_mount, ann, Mount(name="code@next", target="/x"), ann.account_id).folder_id == branch.id
+    )
+    database.write_sync(remove_folder, ann, "c_de")
+    with pytest.raises(Conflict, match="code@next") as refused:
+        database.write_sync(remove_folder, ann, "code")
+    assert refused.value.code == "has-branches"
+    database.write_sync(remove_folder, ann, "code@next")
+    database.write_sync(remove_folder, ann, "code")
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a.b", "..", "a\nb", "x" * 64, "<b>"])
 def test_bad_names_are_refused(database: Database, ann: Actor, name: str) -> None:
     with pytest.raises(Invalid) as refused:

@@ -164,8 +164,9 @@ def test_a_job_name_is_proposed() -> None:
 
 def test_names_are_given_back() -> None:
     assert check_folder_name(".ssh") == ".ssh"
+    assert check_folder_name("code@v1") == "code@v1"
     assert check_environment_name("PATH", "environment") == "PATH"
-    for bad in ("a.b", "..", "", "a/b", "a" * 70):
+    for bad in ("a.b", "..", "", "a/b", "a" * 70, "a@", "@b", "a@b@c", "a@latest", "a@empty", "a@3", "a@" + "b" * 63):
         with pytest.raises(SpecError):
             check_folder_name(bad)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from dais.api.context import Context, Services
 from dais.api.files import disk
 from dais.api.routing import Reply, Routes
@@ -11,6 +13,7 @@ from dais.data import (
     Entry,
     Folder,
     compare,
+    copy_folder,
     create_folder,
     find_entry,
     get_folder,
@@ -50,14 +53,35 @@ async def make_folder(services: Services, actor: Actor, wanted: NewFolder, folde
             await disk(store.discard, folder_id)
 
 
-@routes.post("/v1/folders", status=201, summary="Make a folder", action="data:new")
+async def _copied(ctx: Context, wanted: NewFolder, source_ref: str, folder_id: str) -> Folder:
+    """Make a folder with the content of another one, which appears all at once."""
+    db, store = ctx.db, ctx.services.folders
+    source = await db.read(get_folder, ctx.actor, source_ref, account=wanted.account, action="data:get")
+    begun = await make_folder(ctx.services, ctx.actor, replace(wanted, staging=folder_id, copy_of=None), folder_id)
+    published: Folder | None = None
+    try:
+        await disk(copy_folder, store, source.id, begun.id)
+        published = await db.write(publish_folder, ctx.actor, begun.id)
+        return published
+    finally:
+        if published is None:  # its row, which nobody sees, goes with those of uploads that nobody goes on with
+            await disk(store.discard, begun.id)
+
+
+@routes.post("/v1/folders", status=201, summary="Make a folder", action=("data:new", "data:get"))
 async def new_folder(ctx: Context, body: NewFolder) -> Reply[answers.Folder]:
     """With `staging` the folder is seen by nobody until it is published, so that a whole tree appears at once.
 
-    200 instead of 201: the upload with this `staging` was begun before, and goes on.
+    200 instead of 201: the upload with this `staging` was begun before, and goes on. With `copy_of` it begins with the
+    content of that folder, and the answer comes when all of it is there. A branch of a folder is called `NAME@BRANCH`.
     """
     folder_id = new_id()
-    made = await make_folder(ctx.services, ctx.actor, body, folder_id)
+    if body.copy_of is not None and body.staging is not None:
+        raise Invalid("copy_of and staging exclude each other: an upload begins with nothing", code="bad-staging")
+    if body.copy_of is not None:
+        made = await _copied(ctx, body, body.copy_of, folder_id)
+    else:
+        made = await make_folder(ctx.services, ctx.actor, body, folder_id)
     location = (("Location", f"/v1/folders/{made.id}"),)
     return Reply(_answer(made), 201 if made.id == folder_id else 200, location)
 

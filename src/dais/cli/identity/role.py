@@ -69,21 +69,36 @@ def ls(client: Client, output: Output, limit: int | None) -> None:
 @role.command()
 @click.argument("name", metavar="ROLE")
 @click.option(
+    "--policy",
+    metavar="STATEMENT[,STATEMENT]",
+    multiple=True,
+    help="Attach these statements at once, as `dais role policy new`. Repeatable.",
+)
+@click.option(
     "--parent-type",
     type=click.Choice(["organization", "account", "team"]),
     help="What the name begins with, where an account and a team are called the same.",
 )
 @with_output_of(Role)
 @connected
-def new(client: Client, output: Output, name: str, parent_type: Parent | None) -> None:
-    """Make a role, without policies, of the organization, account or team that its name begins with.
+def new(client: Client, output: Output, name: str, policy: tuple[str, ...], parent_type: Parent | None) -> None:
+    """Make a role of the organization, account or team that its name begins with.
 
     \b
     Examples:
       dais role new acme.lab.job_access
       dais role new job_access --account acme.lab
+      dais role new acme.lab.watcher --policy 'job:get+job:logs@acme:account:acme.lab:job:*'
     """
-    output.one(client.roles.new(role_named(client, None, name), parent_type=parent_type), COLUMNS)
+    statements = [one for text in policy for one in text.split(",") if one]
+    made = client.roles.new(role_named(client, None, name), parent_type=parent_type)
+    if statements:
+        try:
+            client.policies.new("role", made.id, statements)
+        except Exception:
+            client.roles.rm(made.id)  # a role without what was asked for is nobody's wish
+            raise
+    output.one(made, COLUMNS)
 
 
 @role.command("set")

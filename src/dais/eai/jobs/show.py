@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
@@ -12,7 +12,7 @@ from dais.cli.jobs.references import one_job
 from dais.cli.jobs.show import MOST, instant
 from dais.cli.output import Output, with_output_of
 from dais.eai.jobs.submit import COLUMNS
-from dais.wire.eai import PORT, Job, job_document, select_states, shown_job
+from dais.wire.eai import PORT, Job, Tag, job_document, select_states, shown_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--me", is_flag=True, help="Only yours; this is so unless --account is given.")
+@click.option("--me", "--mine", is_flag=True, help="Only yours; this is so unless --account is given.")
 @click.option("--state", metavar="STATES", help="States joined by commas, `alive` or `all`.")
 @click.option("-N", "--name", metavar="NAME", help="Jobs of this name.")
-@click.option("--tag", metavar="KEY[=VALUE]", help="Jobs with this tag.")
+@click.option("-c", "--command", metavar="TEXT", help="Jobs with this in their command.")
+@click.option("--tag", metavar="KEY[=VALUE]", multiple=True, help="Jobs with this tag. Repeatable: with all of them.")
 @click.option("--since", metavar="TIME", help="Made since then: 2h, 7d, or 2026-11-22T09:30:00Z. [default: 24h]")
 @click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.")
 @click.option("-r", "--reverse", is_flag=True, help="The oldest first.")
@@ -37,7 +38,8 @@ def ls(
     me: bool,
     state: str | None,
     name: str | None,
-    tag: str | None,
+    command: str | None,
+    tag: tuple[str, ...],
     since: str | None,
     limit: int | None,
     reverse: bool,
@@ -59,12 +61,13 @@ def ls(
         account=account,
         state=asked or None,
         name=name,
-        tag=tag,
+        tag=tag[0] if tag else None,
         since=instant(since) if since else None,
         oldest_first=reverse,
-        limit=limit if meant is None and limit else None,
+        limit=limit if meant is None and not command and not tag[1:] and limit else None,
     )
-    jobs = list(_some(found, meant, limit or MOST + 1))
+    wanted = Wanted(states=meant, command=command, tags=tag[1:])
+    jobs = list(_some(found, wanted, limit or MOST + 1))
     if limit is None and len(jobs) > MOST:
         note(f"there are more than {MOST}; ask for more with -n, or for fewer with --since and --state")
         jobs = jobs[:MOST]
@@ -131,12 +134,32 @@ def _states(text: str | None) -> tuple[list[str], set[str] | None]:
         raise click.UsageError(f"--state: {error}") from error
 
 
-def _some(jobs: Iterator[answers.Job], meant: set[str] | None, limit: int) -> Iterator[Job]:
+class Wanted(NamedTuple):
+    """What the server is not asked for: states (None: all), a text in the command, more tags."""
+
+    states: set[str] | None
+    command: str | None
+    tags: tuple[str, ...]
+
+    def means(self, job: Job) -> bool:
+        return (
+            (self.states is None or job.state in self.states)
+            and (self.command is None or self.command in " ".join(job.command))
+            and all(any(_tagged(one, tag) for one in job.tags) for tag in self.tags)
+        )
+
+
+def _tagged(tag: Tag, wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return tag.key == key and (not equals or tag.value == value)
+
+
+def _some(jobs: Iterator[answers.Job], wanted: Wanted, limit: int) -> Iterator[Job]:
     for job in jobs:
         if limit <= 0:
             return
         shown = shown_job(job)
-        if meant is None or shown.state in meant:
+        if wanted.means(shown):
             limit -= 1
             yield shown
 

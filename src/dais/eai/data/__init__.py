@@ -1,0 +1,1 @@
+"""`eai data`: folders, their branches and their versions, by that system's names."""
