@@ -1,4 +1,5 @@
-"""Pin the requirements: requirements/server.txt (what runs), dev.txt (that, and the tools), bench.txt (and the peers).
+"""Pin the requirements: requirements/server.txt (what runs, with every extra), dev.txt (that, and the tools), bench.txt
+(and the peers).
 
 The files carry versions and hashes, and neither the address of an index nor a path: where packages come from is
 the installing machine's business. Existing pins are kept unless `--upgrade` is given.
@@ -22,9 +23,11 @@ def main() -> None:
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     upgrade = parser.parse_args().upgrade
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    platform = tomllib.loads((ROOT / "server" / "pyproject.toml").read_text())
+    extras = {**project["project"]["optional-dependencies"], "server": platform["project"]["dependencies"]}
     server = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["server"],
+        *(line for extra in extras.values() for line in extra),
         *project["build-system"]["requires"],
         "editables",  # hatchling asks for it when the project is installed as editable
     ]

@@ -91,7 +91,9 @@ def test_decisions_have_their_form() -> None:
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lines = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    for group in {**project["project"]["optional-dependencies"], **project["dependency-groups"]}.values():
+    platform = tomllib.loads((ROOT / "server" / "pyproject.toml").read_text())
+    extras = {**project["project"]["optional-dependencies"], "server": platform["project"]["dependencies"]}
+    for group in {**extras, **project["dependency-groups"]}.values():
         lines += group
     wanted = {re.split(r"[^a-z0-9._-]", line.lower(), maxsplit=1)[0] for line in lines}
     told = re.findall(r"^\| `([a-z0-9.-]+)` \|", (DECISIONS / "0012-dependencies.md").read_text(), re.MULTILINE)

@@ -26,9 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Operated:
-    """A data and a configuration directory. What was started on them is ended by `close`."""
+    """A data and a configuration directory. What was started on them is ended by `close`.
+
+    `python` runs the commands, with the sources unless its `environment` has no PYTHONPATH.
+    """
 
     home: Path
+    python: str = sys.executable
     data_dir: Path = field(init=False)
     config_dir: Path = field(init=False)
     environment: dict[str, str] = field(init=False)
@@ -47,7 +51,7 @@ class Operated:
     def dais(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "dais", *arguments],
+            [self.python, "-m", "dais", *arguments],
             env=self.environment | environment,
             capture_output=True,
             text=True,
@@ -65,7 +69,7 @@ class Operated:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it in the foreground."""
         return subprocess.Popen(
-            [sys.executable, "-m", "dais", "up", *arguments],
+            [self.python, "-m", "dais", "up", *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

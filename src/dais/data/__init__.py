@@ -45,7 +45,7 @@ from dais.data.lake.set_reading import (
 from dais.data.lake.sets import create_file_set, remove_file_set
 from dais.data.lake.trees import TreeWriter
 from dais.data.lake.types import CommittedFile, Directory, LakeFile, SetVersion
-from dais.data.opening import open_blobs
+from dais.data.opening import open_blobs, require_store
 from dais.data.queries import FOLDER_ORDERS, existing_folders, find_mount, folders_with_dots, get_folder, list_folders
 from dais.data.reading import (
     MAX_PAGE,
@@ -104,6 +104,7 @@ __all__ = [
     "OpenContent",
     "Readable",
     "open_blobs",
+    "require_store",
     "StoreSettings",
     "open_content",
     "pack_contents",

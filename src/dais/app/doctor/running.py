@@ -7,12 +7,12 @@ import shutil
 import socket
 import sqlite3
 
-import psycopg
-
 import dais
 from dais.app.doctor.remedies import install
 from dais.app.doctor.types import Answer, Check, Facts
+from dais.data import require_store
 from dais.engines.local.interpreter import NoInterpreter, find_interpreter
+from dais.kit.database.open import check_url
 from dais.kit.errors import DaisError
 
 CONNECT_SECONDS = 5
@@ -31,14 +31,30 @@ def _database(facts: Facts) -> Answer | None:
     if not url.startswith("postgresql"):
         return Answer("fine", f"SQLite {sqlite3.sqlite_version} in the data directory")
     try:
+        check_url(url)
+    except DaisError as error:
+        return Answer("bad", error.message, "Dais does not start", "install the extra, or correct DAIS_DATABASE_URL")
+    import psycopg
+
+    try:
         with psycopg.connect(url.replace("+psycopg", ""), connect_timeout=CONNECT_SECONDS) as connection:
             version = connection.info.server_version
-    except (ImportError, psycopg.Error) as error:
+    except psycopg.Error as error:
         words = str(error).strip().splitlines()[:1] or [type(error).__name__]
         return Answer(
             "bad", f"PostgreSQL does not answer: {words[0]}", "Dais does not start", "correct DAIS_DATABASE_URL"
         )
     return Answer("fine", f"PostgreSQL {version // 10_000}.{version % 10_000}")
+
+
+def _contents(facts: Facts) -> Answer | None:
+    if isinstance(facts.settings, DaisError) or not (bucket := facts.settings["store"].bucket):
+        return None
+    try:
+        require_store()
+    except DaisError as error:
+        return Answer("bad", error.message, "Dais does not start", "install the extra, or correct DAIS_STORE_BUCKET")
+    return Answer("fine", f"contents are kept in the bucket {bucket!r}")
 
 
 def _interpreter(facts: Facts) -> Answer | None:
@@ -126,6 +142,7 @@ def _port(facts: Facts) -> Answer | None:
 RUNNING = (
     Check("settings", "settings", _settings),
     Check("database", "database", _database),
+    Check("contents", "contents", _contents),
     Check("interpreter", "Python", _interpreter),
     Check("environments", "environments", _environments),
     Check("port", "port", _port),

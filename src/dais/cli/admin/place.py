@@ -37,7 +37,7 @@ def data_dir_of(given: Path | None) -> Path:
 
 def platform_missing(error: ModuleNotFoundError) -> NoReturn:
     """Says which extra a command of the platform needs. Raises ClickException, or the error when it is our defect."""
-    if error.name is None or error.name.partition(".")[0] == "dais":
+    if error.name is None or (error.name.partition(".")[0] == "dais" and error.name != "dais.app"):
         raise error
     raise click.ClickException(
         f"only the client is installed here ({error.name} is missing); the platform is the extra "

@@ -10,6 +10,7 @@ from dais.kit.clock import Clock, SystemClock
 from dais.kit.database.hints import Hints
 from dais.kit.database.work import Verb
 from dais.kit.errors import Invalid
+from dais.kit.extras import require
 from dais.kit.meters import DatabaseMeter
 
 
@@ -43,13 +44,18 @@ def open_database(url: str, clock: Clock | None = None) -> Database:
 
 
 def check_url(url: str) -> None:
-    """Return when the URL names a kind of database that is known. Raises Invalid `bad-database-url`."""
+    """Return when the URL names a kind of database that can be opened here.
+
+    Raises Invalid `bad-database-url`, Unavailable `not-installed`.
+    """
     scheme = urlsplit(url).scheme
     if scheme not in ("sqlite", "postgresql", "postgres"):
         raise Invalid(
             f"database URL scheme {scheme!r} is not known; use sqlite:///FILE or postgresql://USER@HOST/NAME",
             code="bad-database-url",
         )
+    if scheme != "sqlite":
+        require("psycopg", "postgres", "a PostgreSQL database")
 
 
 def sqlite_path(url: str) -> Path:
