@@ -269,6 +269,19 @@ def test_a_stream_carries_answers_and_input(site: tuple[Installation, Client], c
     assert "".join(data for answer in answers for _, data in answer.console) == "a\nb? typed\n"
 
 
+def test_what_is_run_is_in_the_audit_log_before_its_answer_and_what_is_fetched_is_not(cells: Cells) -> None:
+    def entries() -> int:
+        return len(list(cells.client.audit.list(action="job:exec", urn=f"*{cells.job}")))
+
+    before = entries()
+    assert cells("6 * 7") == [("stdout", "42\n")]
+    assert entries() == before + 1
+    cells.ask(code="import time; time.sleep(0.05); print('late')", run_id="noted", wait=0)
+    ended = cells.ask(mode="continue", run_id="noted", wait=20)
+    assert (ended.status, ended.console) == ("finished", [("stdout", "late\n")])
+    assert entries() == before + 2
+
+
 def test_the_command_line(site: tuple[Installation, Client], cells: Cells, tmp_path: Any) -> None:
     running, _ = site
     assert running.dais("code", "run", "y = 5; print(y)").stdout == b"5\n"

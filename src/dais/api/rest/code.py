@@ -88,8 +88,16 @@ async def open_one(ctx: Context, body: NewCodeSession, account: str | None = Non
 @routes.post("/v1/jobs/{ref}/code", summary="Run code in a job", action="job:exec", max_body=CODE_LIMIT)
 async def execute(ctx: Context, ref: str, body: CodeRequest, account: str | None = None) -> CodeResult:
     """Answers when the run has ended or wants input, and after `wait` seconds at the latest: then call again."""
-    desk, work = await _inside(ctx, ref, account)
-    return await desk.execute(work, body)
+    desk = ctx.services.compute.code
+    work: Work = await ctx.db.glance(running_work, ctx.actor, ref, "job:exec", account)
+    if body.mode == "continue":
+        return await desk.execute(work, body)
+    # The audit log's disk need not be waited for before the code runs; before its answer is given it is.
+    noted = asyncio.create_task(ctx.db.write(running_work, ctx.actor, work.job_id, "job:exec"))
+    try:
+        return await desk.execute(work, body)
+    finally:
+        await asyncio.shield(noted)
 
 
 @routes.get("/v1/jobs/{ref}/code", summary="Show a job's code session", action="job:exec")

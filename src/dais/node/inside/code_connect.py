@@ -1,4 +1,7 @@
-"""The server's end of a connection to a job's code runner: carries bytes both ways, and starts the runner if need be.
+"""The server's end of a connection to a job's code runner: hands it over, and starts the runner if need be.
+
+What is handed over are this program's own standard input and output: to carry each message from one to the other would
+be two more turns of the processor for each cell. The connection ends with this program, and this program with it.
 
 The runner is apart from this program and outlives it: it goes on while the server restarts. Its socket is in a
 directory that the job's user alone may enter; a directory of anybody else's is refused.
@@ -8,9 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 import stat
+import struct
 import sys
 import time
 
@@ -18,9 +21,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-SOCKET = "socket"
+SOCKET = "socket-2"
+"""The number is that of what is said over it: a runner that an older server began is left alone."""
 BOOT = "DAIS_CODE_BOOT"
-_piece = 256 << 10
 
 
 def place() -> str:
@@ -44,7 +47,10 @@ def main() -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(3)
     os.write(1, b"\n")  # an empty line: connected
-    _carry(peer)
+    peer.sendmsg([b"2"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("2i", 0, 1))])
+    for fd in (0, 1):
+        os.close(fd)  # the runner's alone: when it has gone the server is told
+    peer.recv(1)  # until then
 
 
 def _make(directory: str) -> None:
@@ -122,20 +128,3 @@ def _become_runner(listener: socket.socket) -> NoReturn:
         os.execve(python[0], argv, environment)
     finally:
         os._exit(1)
-
-
-def _carry(peer: socket.socket) -> None:
-    """Bytes both ways, until either side has gone. Waits for whoever does not read."""
-    while True:
-        ready, _, _ = select.select([0, peer.fileno()], [], [])
-        if 0 in ready:
-            data = os.read(0, _piece)
-            if not data:
-                return
-            peer.sendall(data)
-        if peer.fileno() in ready:
-            data = peer.recv(_piece)
-            if not data:
-                return
-            while data:
-                data = data[os.write(1, data) :]

@@ -3,17 +3,21 @@
 Arguments: the descriptor of the messages, the kernel's name, and the runner's directory, for sockets that the job's
 user alone can reach: ports of the loopback could be anybody's where jobs share a network. What the kernel says of a
 cell is passed on as it comes; its reply follows when it is idle again, so that nothing of the cell comes after it.
+
+One thread waits for the kernel's sockets, the runner's and the kernel's end together: the channels of jupyter_client
+start an event loop for each message, and threads that hand a cell on to each other take as long as the cell.
 """
 
 from __future__ import annotations
 
+import hmac
 import importlib
 import json
 import os
 import signal
 import socket
 import sys
-import threading
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,109 +25,190 @@ if TYPE_CHECKING:
     from typing import Any
 
 START_SECONDS = 120.0
+ASK_SECONDS = 1.0
+"""How often a kernel that starts is asked whether it is there."""
+LOOK_SECONDS = 0.2
+"""How often to look whether a kernel has ended, where the system does not tell."""
 PASSED_ON = ("stream", "display_data", "execute_result", "error")
+PIECE = 1 << 20
+_PROMPT = ["--Kernel._execute_sleep=0"]
+"""ipykernel sleeps before it replies, for clients that do not wait until all output is there; this one does."""
+_NOBLOCK = 1
+"""ZeroMQ's flag, as a number: to look it up takes as long as to receive."""
 
 
 class Bridge:
-    """One kernel. Each of its channels has a thread; the main thread hears the runner."""
+    """One kernel, and what of its messages belongs to which run."""
 
     def __init__(self, fd: int, name: str, place: str) -> None:
         manager = importlib.import_module("jupyter_client.manager")  # the job's own, not ours
+        self._zmq: Any = importlib.import_module("zmq")
         self._socket = socket.socket(fileno=fd)
         os.set_inheritable(fd, False)
-        self._lock = threading.Lock()
-        self._ends: dict[str, dict[str, Any]] = {}
+        self._held = b""
+        self._half_ended: set[str] = set()
         self._runs: dict[str, str] = {}
         self._manager: Any = manager.KernelManager(kernel_name=name)
         self._manager.transport, self._manager.ip = "ipc", f"{place}/{os.getpid()}"
-        self._manager.start_kernel(stdout=1, stderr=2, preexec_fn=_ends_with(os.getpid()))
-        self._client = self._manager.blocking_client()
-        self._client.start_channels()
-        self._client.wait_for_ready(timeout=START_SECONDS)
+        more = _PROMPT if "ipykernel_launcher" in self._manager.kernel_spec.argv else []
+        self._manager.start_kernel(stdout=1, stderr=2, preexec_fn=_ends_with(os.getpid()), extra_arguments=more)
+        self._connect()
+        self._wait_until_ready()
 
-    def send(self, kind: str, parent: str, content: dict[str, Any]) -> None:
-        line = json.dumps({"msg_type": kind, "parent": parent, "content": content}, default=str).encode() + b"\n"
-        with self._lock:
-            self._socket.sendall(line)
+    def _connect(self) -> None:
+        """The channels of a client, without the client's ways of waiting for them."""
+        client: Any = self._manager.blocking_client()
+        client.context = self._zmq.Context()
+        self._session: Any = client.session
+        own = self._session.bsession  # by which the kernel knows who is to be asked for input
+        self._shell: Any = client.connect_shell(identity=own)
+        self._iopub: Any = client.connect_iopub()
+        self._stdin: Any = client.connect_stdin(identity=own)
+        self._hear: dict[Any, Callable[[str, str, bytes], None]] = {
+            self._shell: self._on_reply, self._iopub: self._on_output, self._stdin: self._on_question,
+        }  # fmt: skip
+        self._poller: Any = self._zmq.Poller()
+        for channel in self._hear:
+            self._poller.register(channel, self._zmq.POLLIN)
+        self._end = _fd_of(self._manager)
+        if self._end is not None:
+            self._poller.register(self._end, self._zmq.POLLIN)
+
+    def _wait_until_ready(self) -> None:
+        """Once it answers, and its output arrives: what it says before somebody listens to that is lost."""
+        until = time.monotonic() + START_SECONDS
+        answered = heard = False
+        while not (answered and heard):
+            asked = self._ask("kernel_info_request", {})
+            again = time.monotonic() + ASK_SECONDS
+            while not (answered and heard) and time.monotonic() < again:
+                ready = dict(self._poller.poll(LOOK_SECONDS * 1000))
+                for _, parent, _ in self._messages(self._shell) if self._shell in ready else ():
+                    answered = answered or parent == asked
+                heard = heard or (self._iopub in ready and bool(self._messages(self._iopub)))
+                self._look(ready)
+            if time.monotonic() > until:
+                raise TimeoutError(f"the kernel did not answer within {START_SECONDS:g} s")
 
     def serve(self) -> None:
         """Until the runner has gone, or the kernel."""
-        self.send("kernel_info_reply", "", {"implementation": "jupyter"})
-        for work in (self._hear_output, self._hear_replies, self._hear_questions, self._watch):
-            threading.Thread(target=work, daemon=True).start()
-        with self._socket.makefile("rb") as lines:
-            for line in lines:
-                self._do(json.loads(line))
+        self._send("kernel_info_reply", "", b'{"implementation":"jupyter"}')
+        self._poller.register(self._socket.fileno(), self._zmq.POLLIN)
+        wait = None if self._end is not None else LOOK_SECONDS * 1000
+        while True:
+            ready = dict(self._poller.poll(wait))
+            if self._socket.fileno() in ready and not self._read():
+                break
+            for channel, hear in self._hear.items():
+                for message in self._messages(channel) if channel in ready else ():
+                    hear(*message)
+            self._look(ready)
         self._manager.shutdown_kernel(now=True)
+
+    # The runner.
+
+    def _send(self, kind: str, parent: str, content: bytes) -> None:
+        """A message with content that is JSON already."""
+        if b"\n" in content:
+            content = json.dumps(json.loads(content)).encode()
+        head = json.dumps({"msg_type": kind, "parent": parent})[:-1].encode()
+        self._socket.sendall(b'%b,"content":%b}\n' % (head, content))
+
+    def _read(self) -> bool:
+        """Do what the runner asks for; False when it has gone."""
+        data = self._socket.recv(PIECE)
+        *lines, self._held = (self._held + data).split(b"\n")
+        for line in lines:
+            self._do(json.loads(line))
+        return bool(data)
 
     def _do(self, message: dict[str, Any]) -> None:
         kind, parent, content = message["msg_type"], message["parent"], message["content"]
         if kind == "execute_request":
-            sent = self._client.session.msg("execute_request", {
+            self._runs[self._ask(kind, {
                 "code": content["code"], "silent": False, "store_history": True, "user_expressions": {},
                 "allow_stdin": True, "stop_on_error": True,
-            })  # fmt: skip
-            self._runs[sent["header"]["msg_id"]] = parent
-            self._client.shell_channel.send(sent)
+            })] = parent  # fmt: skip
         elif kind == "complete_request":
-            sent = self._client.session.msg(
-                "complete_request", {"code": content["code"], "cursor_pos": content["cursor_pos"]}
-            )
-            self._runs[sent["header"]["msg_id"]] = parent
-            self._client.shell_channel.send(sent)
+            self._runs[self._ask(kind, {"code": content["code"], "cursor_pos": content["cursor_pos"]})] = parent
         elif kind == "input_reply":
-            self._client.input(content["value"])
+            self._session.send(self._stdin, self._session.msg(kind, {"value": content["value"]}))
         elif kind == "interrupt_request":
             self._manager.interrupt_kernel()
 
-    def _hear_output(self) -> None:
-        while True:
-            message = self._client.get_iopub_msg()
-            asked = message["parent_header"].get("msg_id", "")
-            run = self._runs.get(asked)
-            if run is None:
-                continue
-            kind, content = message["msg_type"], message["content"]
-            if kind in PASSED_ON:
-                self.send(kind, run, content)
-            elif kind == "status" and content["execution_state"] == "idle" and not run.startswith("complete-"):
-                self._one_more_end(asked, {})
+    # The kernel.
 
-    def _hear_replies(self) -> None:
-        while True:
-            message = self._client.get_shell_msg()
-            asked = message["parent_header"].get("msg_id", "")
-            if message["msg_type"] == "complete_reply":
-                self.send("complete_reply", self._runs.pop(asked, ""), message["content"])
-            elif message["msg_type"] == "execute_reply":
-                self._one_more_end(asked, {"status": message["content"].get("status")})
+    def _ask(self, kind: str, content: dict[str, Any]) -> str:
+        """Send a request; its id."""
+        message = self._session.msg(kind, content)
+        self._session.send(self._shell, message)
+        return str(message["header"]["msg_id"])
 
-    def _one_more_end(self, asked: str, reply: dict[str, Any]) -> None:
+    def _messages(self, channel: Any) -> list[tuple[str, str, bytes]]:
+        """What has come over a channel and is signed: its kind, the request that it is about, and its content."""
+        found = []
+        while True:
+            try:
+                parts = self._session.feed_identities(channel.recv_multipart(_NOBLOCK))[1]
+                signature, *signed = parts[:5]
+                head, parent, _, content = signed
+                if self._session.auth is None or hmac.compare_digest(signature, self._session.sign(signed)):
+                    found.append((json.loads(head)["msg_type"], json.loads(parent).get("msg_id", ""), content))
+            except self._zmq.Again:
+                return found
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue  # nonsense
+
+    def _on_output(self, kind: str, asked: str, content: bytes) -> None:
+        run = self._runs.get(asked)
+        if run is None:
+            return
+        if kind in PASSED_ON:
+            self._send(kind, run, content)
+        elif kind == "status" and not run.startswith("complete-") and json.loads(content)["execution_state"] == "idle":
+            self._one_more_end(asked)
+
+    def _on_reply(self, kind: str, asked: str, content: bytes) -> None:
+        if kind == "complete_reply":
+            self._send(kind, self._runs.pop(asked, ""), content)
+        elif kind == "execute_reply":
+            self._one_more_end(asked)
+
+    def _one_more_end(self, asked: str) -> None:
         """A cell has ended when its reply is here and its output is."""
-        with self._lock:
-            other = self._ends.pop(asked, None)
-            if other is None:
-                self._ends[asked] = reply
-                return
-            run = self._runs.pop(asked, "")
-        self.send("execute_reply", run, {**other, **reply})
+        if asked in self._half_ended:
+            self._half_ended.remove(asked)
+            self._send("execute_reply", self._runs.pop(asked, ""), b"{}")
+        else:
+            self._half_ended.add(asked)
 
-    def _hear_questions(self) -> None:
-        while True:
-            message = self._client.get_stdin_msg()
-            if message["msg_type"] == "input_request":
-                run = self._runs.get(message["parent_header"].get("msg_id", ""), "")
-                self.send("input_request", run, message["content"])
+    def _on_question(self, kind: str, asked: str, content: bytes) -> None:
+        if kind == "input_request":
+            self._send(kind, self._runs.get(asked, ""), content)
 
-    def _watch(self) -> None:
+    def _look(self, ready: dict[Any, int]) -> None:
         """When the kernel has gone, so has this, in the same way."""
-        import time
-
-        while self._manager.is_alive():
-            time.sleep(0.2)
-        process = getattr(getattr(self._manager, "provisioner", None), "process", None)
+        if self._end is not None and self._end not in ready:
+            return
+        if self._manager.is_alive():
+            return
+        process = _process_of(self._manager)
         code = 1 if process is None or process.poll() is None else process.poll()
         os._exit(128 - code if code < 0 else code)
+
+
+def _process_of(manager: Any) -> Any:
+    """The kernel's process, as whoever started it knows it; None where that is not told."""
+    return getattr(getattr(manager, "provisioner", None), "process", None)
+
+
+def _fd_of(manager: Any) -> int | None:
+    """A descriptor that can be read once the kernel has ended; None where there is none (Python before 3.9)."""
+    process = _process_of(manager)
+    try:
+        return os.pidfd_open(process.pid)
+    except (AttributeError, OSError, TypeError):
+        return None
 
 
 def _ends_with(parent: int) -> Callable[[], None] | None:

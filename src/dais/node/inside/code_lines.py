@@ -1,4 +1,4 @@
-"""Messages as lines of JSON over a socket that does not block, and the loop that waits for many of them."""
+"""Messages as lines of JSON over what does not block, and the loop that waits for many of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from typing import Any
 
@@ -70,21 +69,30 @@ class Loop:
 
 
 class Lines:
-    """One connection. `on_line` gets each message, `on_end` is called once when the other side has gone."""
+    """One connection: a descriptor to read from, and one to write to (of a socket, the same). It closes both.
+
+    `on_line` gets each message, `on_end` is called once when the other side has gone.
+    """
 
     def __init__(
-        self, loop: Loop, sock: socket.socket, on_line: Callable[[dict[str, Any]], None], on_end: Callable[[], None]
+        self,
+        loop: Loop,
+        fds: tuple[int, int],
+        on_line: Callable[[dict[str, Any]], None],
+        on_end: Callable[[], None],
     ) -> None:
-        sock.setblocking(False)
         self._loop = loop
-        self._sock = sock
+        self._source, self._target = fds
         self._on_line = on_line
         self._on_end = on_end
         self._in = bytearray()
         self._searched = 0
         self._out = bytearray()
+        self._stuck = False
         self.open = True
-        loop.watch(sock.fileno(), selectors.EVENT_READ, self._on_event)
+        for fd in set(fds):
+            os.set_blocking(fd, False)
+        loop.watch(self._source, selectors.EVENT_READ, self._on_event)
 
     def send(self, message: dict[str, Any]) -> None:
         """Never waits: what the other side does not read yet is kept, up to a bound; then it is cut off."""
@@ -93,20 +101,16 @@ class Lines:
         self._out += encode(message)
         if len(self._out) > 2 * MAX_LINE:
             self.close()
-            return
-        self._flush()
+        elif not self._stuck:
+            self._flush()
 
     def close(self) -> None:
         if self.open:
             self.open = False
-            self._loop.forget(self._sock.fileno())
-            self._sock.close()
+            for fd in {self._source, self._target}:
+                self._loop.forget(fd)
+                os.close(fd)
             self._on_end()
-
-    def read_now(self) -> None:
-        """Take what has come already."""
-        if self.open:
-            self._read()
 
     def _on_event(self, events: int) -> None:
         if events & selectors.EVENT_WRITE:
@@ -118,23 +122,31 @@ class Lines:
         try:
             while self._out:
                 with memoryview(self._out)[:PIECE] as piece:
-                    sent = self._sock.send(piece)
+                    sent = os.write(self._target, piece)
                 del self._out[:sent]
         except BlockingIOError:
             pass
         except OSError:
             self.close()
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
-        self._loop.watch(self._sock.fileno(), events, self._on_event)
+        if self._stuck != bool(self._out):
+            self._stuck = bool(self._out)
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        """Be told when more can be written, while something is left."""
+        writes = selectors.EVENT_WRITE if self._stuck else 0
+        if self._source == self._target:
+            self._loop.watch(self._target, selectors.EVENT_READ | writes, self._on_event)
+        elif writes:
+            self._loop.watch(self._target, writes, self._on_event)
+        else:
+            self._loop.forget(self._target)
 
     def _read(self) -> None:
-        try:
-            data = self._sock.recv(PIECE)
-        except BlockingIOError:
+        data = read_ready(self._source)
+        if data is None:
             return
-        except OSError:
-            data = b""
         if not data:
             self.close()
             return

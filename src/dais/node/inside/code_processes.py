@@ -183,7 +183,8 @@ class Kernel:
             raise
         finally:
             theirs.close()
-        self.lines = Lines(loop, ours, lambda message: on_message(self, message), lambda: on_end(self))
+        fd = ours.detach()
+        self.lines = Lines(loop, (fd, fd), lambda message: on_message(self, message), lambda: on_end(self))
 
     def send(self, kind: str, parent: str, content: dict[str, Any]) -> None:
         self.lines.send({"msg_type": kind, "parent": parent, "content": content})

@@ -12,6 +12,7 @@ import selectors
 import shutil
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 MOST_WAIT = 60.0
-GATHER = 0.01
+_int = struct.Struct("i")
+GATHER = 0.03
 """Seconds for which output is gathered before it is sent to somebody who follows it."""
 
 
@@ -57,16 +59,36 @@ class Server:
         loop.watch(listener.fileno(), selectors.EVENT_READ, self._accept)
 
     def _accept(self, _events: int) -> None:
+        """A connection of the server's: over the socket come the pipes that it speaks through, and its end."""
         try:
             sock, _ = self._listener.accept()
         except OSError:
             return
+        sock.setblocking(False)
+        self._loop.watch(sock.fileno(), selectors.EVENT_READ, lambda _events: self._take_pipes(sock))
+
+    def _take_pipes(self, sock: socket.socket) -> None:
+        try:
+            fds = _received(sock)
+        except BlockingIOError:
+            return
+        if len(fds) != 2:
+            for fd in fds:
+                os.close(fd)
+            self._loop.forget(sock.fileno())
+            sock.close()
+            return
         lines: list[Lines] = []
-        client = Lines(
-            self._loop, sock, lambda message: self._answer(lines[0], message), lambda: self._clients.discard(lines[0])
-        )
+
+        def end() -> None:
+            self._clients.discard(lines[0])
+            self._loop.forget(sock.fileno())
+            sock.close()
+
+        client = Lines(self._loop, (fds[0], fds[1]), lambda message: self._answer(lines[0], message), end)
         lines.append(client)
         self._clients.add(client)
+        self._loop.watch(sock.fileno(), selectors.EVENT_READ, lambda _events: client.close())
         client.send({"event": "busy" if self.session.current is not None else "idle"})
 
     def _tell_busy(self, busy: bool) -> None:
@@ -194,6 +216,22 @@ class Server:
         self._loop.cancel(waiter.timer)
         if waiter.client.open:
             waiter.client.send({"id": waiter.number, "ok": run.take()})
+
+
+def _received(sock: socket.socket) -> tuple[int, ...]:
+    """The descriptors that came over a connection; none at its end. Raises BlockingIOError."""
+    try:
+        _, told, _, _ = sock.recvmsg(1, socket.CMSG_SPACE(2 * _int.size))
+    except BlockingIOError:
+        raise
+    except OSError:
+        return ()
+    return tuple(
+        fd
+        for level, kind, data in told
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        for (fd,) in _int.iter_unpack(data[: len(data) - len(data) % _int.size])
+    )
 
 
 def serve(listener: int, python: Sequence[str]) -> None:

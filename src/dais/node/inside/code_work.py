@@ -80,9 +80,8 @@ class Session:
             raise Refused("run-exists", f"there is another run {run_id!r} already; choose another id")
         if len(self._queue) >= MOST_WAITING:
             raise Refused("too-many-runs", f"{MOST_WAITING} runs wait already; wait for some of them to end")
-        if mode == "query" and kernel not in {found["name"] for found in installed_kernels()}:
-            names = ", ".join(found["name"] for found in installed_kernels())
-            raise Refused("no-such-kernel", f"there is no kernel {kernel!r} in this job; there are: {names}")
+        if mode == "query" and kernel not in self._kernels:
+            _check_kernel(kernel)
         run = self._runs[run_id] = Run(run_id, mode, kernel, code, steps, timeout)
         self._queue.append(run)
         if self.current is None:
@@ -348,3 +347,10 @@ class Session:
             except OSError as error:
                 run.now.log("error", f"this cannot be run: {error}")
                 self._end(run, 126)
+
+
+def _check_kernel(name: str) -> None:
+    """Whether one of that name can be started. Raises Refused."""
+    names = [found["name"] for found in installed_kernels()]
+    if name not in names:
+        raise Refused("no-such-kernel", f"there is no kernel {name!r} in this job; there are: {', '.join(names)}")
