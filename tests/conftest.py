@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support import postgres
-from tests.support.database import clock, create_tables, database
+from tests.support.database import clock, create_tables, database, sqlite_url
 from tests.support.engines import engine, watcher
 from tests.support.needs import needs_postgres
 from tests.support.reruns import pytest_terminal_summary
@@ -83,17 +83,15 @@ def daemons() -> Iterator[Daemons]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A database, for `open_database`: empty, or with every table where the test asks for `database`, too.
 
     A test that uses it runs on SQLite and on PostgreSQL.
     """
     with_tables = "database" in request.fixturenames
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/dais.db"
-        if with_tables:
-            create_tables(url)
-        yield url
+        with sqlite_url(tables=with_tables) as url:
+            yield url
         return
     running: postgres.Cluster = request.getfixturevalue("postgres_cluster")
     with running.without_rows(create_tables, "tables") if with_tables else running.database() as url:

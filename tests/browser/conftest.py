@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from playwright.async_api import Browser, async_playwright
 
 from dais.kit.clock import ManualClock, SystemClock
 from dais.kit.database import open_database
-from tests.support.database import create_tables
+from tests.support.database import sqlite_url
 from tests.support.needs import needs_chromium
 from tests.support.site import Site, running_site
 from tests.support.world import World
@@ -45,12 +46,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """What is on the pages does not depend on the database: SQLite. The time is now, for the browser knows it too."""
-    url = f"sqlite:///{tmp_path}/dais.db"
-    create_tables(url)
     clock = ManualClock(SystemClock().now())
-    database = open_database(url, clock)
-    try:
+    with sqlite_url() as url, contextlib.closing(open_database(url, clock)) as database:
         async with running_site(World(database, clock, tmp_path)) as running:
             yield running
-    finally:
-        database.close()

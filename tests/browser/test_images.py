@@ -18,7 +18,7 @@ from dais.kit.database import open_database
 from dais.wire.spec import Resources
 from tests.support.boxes import DockerMachines, is_open
 from tests.support.containers import ContainerDaemon, Daemons
-from tests.support.database import create_tables
+from tests.support.database import sqlite_url
 from tests.support.registries import PASSWORD, USER, registry
 from tests.support.screen import screen
 from tests.support.site import Site, running_site
@@ -39,23 +39,18 @@ def daemon() -> Iterator[ContainerDaemon]:
 @pytest.fixture
 async def site(daemon: ContainerDaemon, tmp_path: Path) -> AsyncIterator[Site]:
     """A site with a second group, whose engine is Docker."""
-    url = f"sqlite:///{tmp_path}/dais.db"
-    create_tables(url)
     clock = ManualClock(SystemClock().now())
-    database = open_database(url, clock)
-    world = World(database, clock, tmp_path)
-    world.machine.host = msgspec.structs.replace(world.machine.host, uid=UID, gid=UID)
-    engine = ContainerEngine("docker", tmp_path / "engine", ContainerOptions(socket=str(daemon.socket)))
-    world.machines = DockerMachines(clock, engine)
     for path in (tmp_path, *tmp_path.parents[:3]):
         path.chmod(path.stat().st_mode | 0o011)
-    try:
+    with sqlite_url() as url, contextlib.closing(open_database(url, clock)) as database:
+        world = World(database, clock, tmp_path)
+        world.machine.host = msgspec.structs.replace(world.machine.host, uid=UID, gid=UID)
+        engine = ContainerEngine("docker", tmp_path / "engine", ContainerOptions(socket=str(daemon.socket)))
+        world.machines = DockerMachines(clock, engine)
         async with running_site(world) as running:
             await world.db.write(new_group, world.actor, BOXES, "docker", {}, "")
             await world.until_true(lambda: world.db.read(is_open, BOXES), "the group is open")
             yield running
-    finally:
-        database.close()
 
 
 async def test_images_are_looked_for_built_and_forgotten(browser: Browser, site: Site) -> None:

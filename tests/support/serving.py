@@ -24,7 +24,7 @@ from dais.data import BlobStore
 from dais.identity import Bootstrapped, IdentitySettings, SignInDesk, bootstrap
 from dais.kit.database import Database, open_database
 from dais.kit.vault import KEY_FILE, Vault
-from tests.support.database import create_tables
+from tests.support.database import sqlite_url
 
 PATIENCE = 30.0
 """Seconds after which a test that waits for something has failed."""
@@ -131,8 +131,6 @@ def api(database: Database, routes: Sequence[Route], data_dir: Path) -> Iterator
 def lake_api(data: Path) -> Iterator[Api]:
     """An installation that answers every route, with a blob store, in a directory that is made."""
     data.mkdir()
-    url = f"sqlite:///{data}/dais.db"
-    create_tables(url)
-    with closing(open_database(url)) as database, api(database, all_routes(), data) as running:
+    with sqlite_url() as url, closing(open_database(url)) as database, api(database, all_routes(), data) as running:
         running.services.parts.blobs = BlobStore(data / "blobs")
         yield running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from dais.compute.terminals.desk import Terminals
 from dais.kit.clock import ManualClock
 from dais.kit.database import open_database
 from dais.kit.errors import NotFound, TooMany
-from tests.support.database import create_tables
+from tests.support.database import sqlite_url
 from tests.support.world import World, running
 
 pytestmark = pytest.mark.anyio
@@ -23,14 +24,9 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def world(clock: ManualClock, tmp_path: Path) -> AsyncIterator[World]:
     """They do not touch the database: SQLite."""
-    url = f"sqlite:///{tmp_path}/dais.db"
-    create_tables(url)
-    database = open_database(url, clock)
-    try:
+    with sqlite_url() as url, closing(open_database(url, clock)) as database:
         async with running(World(database, clock, tmp_path)) as one:
             yield one
-    finally:
-        database.close()
 
 
 async def in_job(world: World, settings: TerminalSettings) -> tuple[Terminals, Work, str]:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from dais.kit.errors import DaisError, Invalid, Unavailable
 from dais.kit.vault import KEY_FILE as VAULT_FILE
 from dais.kit.vault import Vault
 from tests.support.buckets import KEY, NAME, SECRET, FailingProxy, ObjectStore, object_store
-from tests.support.database import create_tables
+from tests.support.database import sqlite_url
 from tests.support.serving import Api, api
 
 LARGE = 40 << 20
@@ -40,14 +41,10 @@ def lake(bucket: ObjectStore, tmp_path: Path) -> Iterator[Api]:
     """An installation whose contents are in a bucket."""
     data = tmp_path / "data"
     data.mkdir()
-    url = f"sqlite:///{data}/dais.db"
-    create_tables(url)
-    database = open_database(url)
-    with api(database, all_routes(), data) as running:
+    with sqlite_url() as url, closing(open_database(url)) as database, api(database, all_routes(), data) as running:
         running.services.parts.blobs = bucket.blobs(data)
         running.services.parts.vault = Vault(data / VAULT_FILE)
         yield running
-    database.close()
 
 
 def refusal(blobs: BlobStore) -> DaisError:

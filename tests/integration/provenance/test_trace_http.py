@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,24 +18,24 @@ from dais.identity import Actor, authenticate
 from dais.kit.database import Database, open_database
 from dais.kit.ids import new_id
 from dais.sdk.errors import DaisError, NotFound
-from tests.support.database import create_tables
+from tests.support.database import sqlite_url
 from tests.support.lineage import output, upload
 from tests.support.serving import Api, api
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[tuple[Api, Database]]:
-    url = f"sqlite:///{tmp_path}/dais.db"
-    create_tables(url)
-    database = open_database(url)
-    with api(database, all_routes(), tmp_path) as running:
+    with (
+        sqlite_url() as url,
+        closing(open_database(url)) as database,
+        api(database, all_routes(), tmp_path) as running,
+    ):
         actor: Actor = database.read_sync(authenticate, running.administrator.token.secret).actor
         texts = database.write_sync(upload, actor, "texts")
         both = database.write_sync(upload, actor, "both", ["@texts", "/texts"])
         model = database.write_sync(output, actor, new_id(), "model", [texts, both])
         database.write_sync(output, actor, new_id(), "report", [model, both])
         yield running, database
-    database.close()
 
 
 @pytest.fixture

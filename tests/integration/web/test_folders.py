@@ -8,6 +8,7 @@ import re
 import threading
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from dais.kit.clock import ManualClock
 from dais.kit.database import open_database
 from dais.wire.spec import Mount
 from dais.wire.transfers import PackEntry, pack_header
-from tests.support.database import create_tables
+from tests.support.database import sqlite_url
 from tests.support.site import Site, form_token, running_site
 from tests.support.world import World
 
@@ -39,12 +40,9 @@ HOSTILE = (
 @pytest.fixture
 async def site(clock: ManualClock, tmp_path: Path) -> AsyncIterator[Site]:
     """What these pages do does not depend on the database."""
-    url = f"sqlite:///{tmp_path}/dais.db"
-    create_tables(url)
-    database = open_database(url, clock)
-    async with running_site(World(database, clock, tmp_path)) as running:
-        yield running
-    database.close()
+    with sqlite_url() as url, closing(open_database(url, clock)) as database:
+        async with running_site(World(database, clock, tmp_path)) as running:
+            yield running
 
 
 @pytest.fixture
