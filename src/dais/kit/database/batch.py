@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -64,13 +65,41 @@ def call_sync(verb: Verb, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call
     return Call(verb, args, kwargs, Future())
 
 
-def next_batch(waiting: queue.SimpleQueue[Call | None]) -> tuple[list[Call], bool]:
-    """Wait for a call, and take all that wait with it; whether None came: then there will be no more."""
+class Turn:
+    """Of several writers one at a time runs verbs; the next begins when it commits, and finds more that wait.
+
+    So what waits is committed together, while nobody waits for another's disk. Nor for long verbs: after `patience`
+    seconds a writer begins anyway.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._mine = threading.local()
+
+    def take(self) -> None:
+        """Wait for this thread's turn."""
+        self._mine.held = self._lock.acquire(timeout=self._patience)
+
+    def give(self) -> None:
+        """Let the next one begin; nothing where it is not this thread's turn."""
+        if getattr(self._mine, "held", False):
+            self._mine.held = False
+            self._lock.release()
+
+
+def next_batch(
+    waiting: queue.SimpleQueue[Call | None], most: int = MAX_BATCH, turn: Turn | None = None
+) -> tuple[list[Call], bool]:
+    """Wait for a call, then for the turn, and take what waits by then, at most so many; whether None came: then there
+    will be no more."""
     batch: list[Call] = []
     call = waiting.get()
+    if turn is not None and call is not None:
+        turn.take()
     while call is not None:
         batch.append(call)
-        if len(batch) == MAX_BATCH:
+        if len(batch) == most:
             return batch, False
         try:
             call = waiting.get_nowait()

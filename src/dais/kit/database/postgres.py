@@ -1,8 +1,9 @@
 """PostgreSQL: a few threads that write and a few that read, each with its connection.
 
 A writer takes every verb that waits, and commits them together (`batch`): one round trip and one sync for the commit,
-one statement for the events and one for the audit log of all of them, and what they remember is read once. A reading
-verb, and one that fails after it has written, has a transaction of its own.
+one statement for the events and one for the audit log of all of them, and what they remember is read once. Glances that
+wait share a snapshot likewise. Any other reading verb, and one that fails after it has written, has a transaction of
+its own.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import psycopg
 from psycopg import errors as pg
 
 from dais.kit.clock import Clock
-from dais.kit.database.batch import Call, call_async, call_sync, deliver, next_batch, run_together
+from dais.kit.database.batch import Call, Turn, call_async, call_sync, deliver, next_batch, run_together
 from dais.kit.database.bounds import Bound
 from dais.kit.database.failures import noted
 from dais.kit.database.hints import Hints
@@ -36,14 +37,23 @@ LOCK_WAIT = "200ms"
 """How long a batch waits for rows that another transaction changes; then each of its verbs waits on its own. So two
 batches that want each other's rows are not found out by PostgreSQL, after a second, but part."""
 
+TURN_SECONDS = 0.05
+"""How long a writer waits for another one's verbs, so that more are committed together."""
+
+GLANCERS, MOST_GLANCES = 2, 16
+"""Connections for glances, and how many share a snapshot: beginning and ending one takes longer than a few rows."""
+
 NOTIFY_SECONDS = 0.05
 """At most twenty notifications a second leave this process."""
+
+BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 CHANNEL = "dais"
 
 
 class PostgresDatabase:
-    """A database server. `readers` and `writers` are the numbers of connections for verbs; one more listens."""
+    """A database server. `readers` and `writers` are the numbers of connections for verbs; GLANCERS more are for
+    glances, and one listens."""
 
     dialect = "postgresql"
 
@@ -58,6 +68,8 @@ class PostgresDatabase:
         self._lock = threading.Lock()
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dais-reader")
         self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._turn = Turn(TURN_SECONDS)
+        self._glances: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._closed = False
         self._closing = threading.Event()
         self._pending: set[str] = set()
@@ -66,14 +78,18 @@ class PostgresDatabase:
             threading.Thread(target=self._write_forever, name=f"dais-writer-{number}", daemon=True)
             for number in range(writers)
         ]
+        self._glancers = [
+            threading.Thread(target=self._glance_forever, name=f"dais-glancer-{number}", daemon=True)
+            for number in range(GLANCERS)
+        ]
         self._listener = threading.Thread(target=self._listen, name="dais-listener", daemon=True)
-        for thread in (*self._writers, self._listener):
+        for thread in (*self._writers, *self._glancers, self._listener):
             thread.start()
 
     async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """Run a verb in the next batch; returns when its transaction is committed."""
         call = call_async(verb, args, kwargs)
-        self._put(call)
+        self._put(call, self._queue)
         try:
             return await call.future
         except DaisError as error:
@@ -82,7 +98,7 @@ class PostgresDatabase:
     def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""
         call = call_sync(verb, args, kwargs)
-        self._put(call)
+        self._put(call, self._queue)
         return call.future.result()
 
     async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
@@ -92,8 +108,15 @@ class PostgresDatabase:
         )
 
     async def glance(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """The same as `read`: a server over a network is never asked on the event loop."""
-        return await self.read(verb, *args, **kwargs)
+        """Run a reading verb that finds a few rows by their keys, on one snapshot with others that wait for theirs.
+
+        The snapshot is no older than the question. A server over a network is never asked on the event loop.
+        """
+        if Bound(verb).seconds is not None:
+            return await self.read(verb, *args, **kwargs)
+        call = call_async(verb, args, kwargs)
+        self._put(call, self._glances)
+        return await call.future
 
     def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """The same for callers without an event loop."""
@@ -104,10 +127,11 @@ class PostgresDatabase:
         if self._closed:
             return
         self._closed = True
-        for _ in self._writers:
-            self._queue.put(None)
-        for thread in self._writers:
-            thread.join()
+        for threads, waiting in ((self._writers, self._queue), (self._glancers, self._glances)):
+            for _ in threads:
+                waiting.put(None)
+            for thread in threads:
+                thread.join()
         self._readers.shutdown()
         self._closing.set()
         self._listener.join(timeout=5)
@@ -118,18 +142,21 @@ class PostgresDatabase:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    def _put(self, call: Call) -> None:
+    def _put(self, call: Call, waiting: queue.SimpleQueue[Call | None]) -> None:
         if self._closed:
             raise Unavailable("the database is closed: the server is stopping", code="stopping")
-        self._queue.put(call)
+        waiting.put(call)
 
     def _write_forever(self) -> None:
         last = False
         while not last:
-            batch, last = next_batch(self._queue)
-            if len(batch) < 2 or not self._write_together(batch):
-                for call in batch:
-                    self._write_alone(call)
+            batch, last = next_batch(self._queue, turn=self._turn)
+            try:
+                if len(batch) < 2 or not self._write_together(batch):
+                    for call in batch:
+                        self._run_alone(call, read_only=False)
+            finally:
+                self._turn.give()
             deliver(batch)
 
     def _write_together(self, batch: list[Call]) -> bool:
@@ -151,6 +178,7 @@ class PostgresDatabase:
                 connection.execute("ROLLBACK")
                 return False
             committing = True
+            self._turn.give()
             connection.execute("COMMIT")
         except psycopg.Error as error:
             self.meter.lost()
@@ -165,12 +193,45 @@ class PostgresDatabase:
         self._raise(set().union(*(call.hints for call in batch if call.error is None)))
         return True
 
-    def _write_alone(self, call: Call) -> None:
+    def _run_alone(self, call: Call, *, read_only: bool) -> None:
         try:
             call.error = None
-            call.result = self._transact(call.verb, call.args, call.kwargs, read_only=False)
+            call.result = self._transact(call.verb, call.args, call.kwargs, read_only=read_only)
         except BaseException as error:
             call.error = error
+
+    # -- glancing --------------------------------------------------------------------------------------------
+
+    def _glance_forever(self) -> None:
+        last = False
+        while not last:
+            batch, last = next_batch(self._glances, MOST_GLANCES)
+            if len(batch) < 2 or not self._glance_together(batch):
+                for call in batch:
+                    self._run_alone(call, read_only=True)
+            deliver(batch)
+
+    def _glance_together(self, batch: list[Call]) -> bool:
+        """Run reading verbs on one snapshot; False when the database failed, and each is to be run alone."""
+        own: dict[str, dict[Any, Any]] = {}
+        try:
+            connection = self._connection()
+        except DaisError:
+            return False  # alone they are tried again
+        try:
+            connection.execute(BEGIN_READING)
+            for call in batch:
+                try:
+                    call.run(UnitOfWork(connection, self.dialect, self.clock, self._memory, own=own))
+                except psycopg.Error:
+                    raise
+                except BaseException as error:
+                    call.error = error
+            connection.execute("COMMIT")
+        except psycopg.Error:
+            self._discard(connection)
+            return False
+        return True
 
     def _raise(self, hints: set[str]) -> None:
         if hints:
@@ -186,7 +247,7 @@ class PostgresDatabase:
             begun = time.perf_counter()
             bound = Bound(verb)
             try:
-                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if read_only else "BEGIN")
+                connection.execute(BEGIN_READING if read_only else "BEGIN")
                 if bound.seconds is not None:
                     connection.execute(f"SET LOCAL statement_timeout = {int(bound.seconds * 1000)}")
                 work = UnitOfWork(connection, self.dialect, self.clock, self._memory, bound=bound)
@@ -195,6 +256,7 @@ class PostgresDatabase:
                     write_out([work])
                 hints = work.hints
                 committing = True
+                self._turn.give()
                 connection.execute("COMMIT")
                 if not read_only:
                     self.meter.committed(time.perf_counter() - begun, 1, work.tallies)
