@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from dais.identity.actions import asked_for
-from dais.identity.statements import Statement, actions_of, matches, within
+from dais.identity.statements import Statement, actions_of, matches, stored, within
 from dais.identity.urns import INSTALLATION, Resource, escaped
 
 _UUID = 36
@@ -33,18 +33,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     policy_id: str | None = None
     subject: tuple[str, str] = ("user", "")
 
-    def reaches(self, pattern: str, organization_id: str) -> bool:
-        """Whether a pattern of this rule may match things of an organization at all."""
-        if self.organization_id is None or self.organization_id == organization_id:
-            return True
-        return organization_id == INSTALLATION and pattern.partition(":")[0] == INSTALLATION
-
     def matches(self, action: str, resource: Resource) -> bool:
         """Whether this rule alone allows it."""
         if not _allows(self.statement.actions, action):
             return False
         return any(
-            self.reaches(pattern, resource.organization_id) and any(matches(pattern, name) for name in resource.names)
+            _reaches(self.organization_id, pattern, resource.organization_id)
+            and any(matches(pattern, name) for name in resource.names)
             for pattern in self.statement.urns
         )
 
@@ -62,7 +57,50 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
     def _grants_in(self, pattern: str, organization_id: str | None) -> bool:
-        return self.organization_id is None or (organization_id is not None and self.reaches(pattern, organization_id))
+        return self.organization_id is None or (
+            organization_id is not None and _reaches(self.organization_id, pattern, organization_id)
+        )
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The statements of one policy, a line each, as they are stored: rules of which few are looked at one by one.
+
+    `organization_id`, `policy_id` and `subject` are those of each `Rule`.
+    """
+
+    lines: str
+    organization_id: str | None
+    policy_id: str | None = None
+    subject: tuple[str, str] = ("user", "")
+
+    @property
+    def rules(self) -> Iterator[Rule]:
+        """Its statements, one by one."""
+        return (
+            Rule(
+                statement=stored(line),
+                organization_id=self.organization_id,
+                policy_id=self.policy_id,
+                subject=self.subject,
+            )
+            for line in self.lines.split("\n")
+        )
+
+    def patterns(self, action: str) -> Iterator[str]:
+        """The URN patterns of what is about an action."""
+        for line in self.lines.split("\n"):
+            actions, _, urns = line.partition("@")
+            if _allows_text(actions, action):
+                yield from urns.split("+")
+
+
+def _as_held(rule: Rule) -> Held:
+    return Held(
+        lines=str(rule.statement),
+        organization_id=rule.organization_id,
+        policy_id=rule.policy_id,
+        subject=rule.subject,
+    )
 
 
 @dataclass(slots=True)
@@ -74,15 +112,15 @@ class _Patterns:
     prefixes: tuple[str, ...] = ()
     other: list[tuple[str | None, str]] = field(default_factory=list)  # (organization, pattern)
 
-    def match(self, resource: Resource) -> bool:
+    def match(self, place: str, names: tuple[str, ...]) -> bool:
+        """Whether one of the names of a thing in the organization `place` matches."""
         if self.everything:
             return True
-        names = resource.names
         for name in names:
             if name in self.exact or name.startswith(self.prefixes):
                 return True
         for organization_id, pattern in self.other:
-            inside = organization_id is None or organization_id == resource.organization_id
+            inside = organization_id is None or organization_id == place
             if inside and any(matches(pattern, name) for name in names):
                 return True
         return False
@@ -113,13 +151,13 @@ class _Sets:
     names: set[tuple[str, str, str]] = field(default_factory=set)
     patterns: set[tuple[str | None, str]] = field(default_factory=set)
 
-    def add(self, rule: Rule, pattern: str, kind: str, holder: str | None) -> None:
-        """Add what a pattern of a rule shows of a type."""
-        organization_id = _organization_of(rule, pattern)
+    def add(self, fence: str | None, pattern: str, kind: str, holder: str | None) -> None:
+        """Add what a pattern of a rule shows of a type. `fence` is the rule's organization."""
+        organization_id = _organization_of(fence, pattern)
         if organization_id is None:
-            self.patterns.add((rule.organization_id, pattern))
+            self.patterns.add((fence, pattern))
             return
-        if not rule.reaches(pattern, organization_id):
+        if not _reaches(fence, pattern, organization_id):
             return
         if kind == "organization":  # it has no other name than its id
             if matches(pattern, organization_id):
@@ -138,22 +176,36 @@ class _Sets:
 
 
 class Rules:
-    """The rules that one actor has, prepared for questions: its own, and those of `parts`, which others have, too."""
+    """The rules that one actor has, prepared for questions: its own, and those of `parts`, which others have, too.
 
-    def __init__(self, rules: Iterable[Rule], parts: Iterable[Rules] = ()) -> None:
-        self._own = tuple(rules)
+    Most are `held` as text: of a thousand statements a question is about few.
+    """
+
+    def __init__(self, rules: Iterable[Rule] = (), parts: Iterable[Rules] = (), *, held: Iterable[Held] = ()) -> None:
+        self._held = (*held, *map(_as_held, rules))
         self._parts = tuple(parts)
         self._by_action: dict[str, _Patterns] = {}
+        self._apart: dict[str, list[_Patterns]] = {}
         self._seen: dict[tuple[str, str | None], Seen] = {}
 
     @functools.cached_property
     def all(self) -> tuple[Rule, ...]:
         """Every rule."""
-        return (*self._own, *(rule for part in self._parts for rule in part.all))
+        return tuple(rule for held in self._all_held() for rule in held.rules)
 
     def allows(self, action: str, resource: Resource) -> bool:
         """Whether any rule allows it."""
-        return self._patterns(action).match(resource)
+        place, names = resource.organization_id, resource.names
+        found = self._by_action.get(action)
+        if found is not None:
+            return found.match(place, names)
+        # Many are asked about once: to put the parts together is for whoever comes again.
+        apart = self._apart.pop(action, None)
+        if apart is None:
+            apart = self._apart[action] = self._in_parts(action)
+            return any(one.match(place, names) for one in apart)
+        found = self._by_action[action] = _merged(apart)
+        return found.match(place, names)
 
     def reasons(self, action: str, resource: Resource) -> Iterator[Rule]:
         """The rules that allow it."""
@@ -171,10 +223,10 @@ class Rules:
     def _find_seen(self, action: str, holder: str | None) -> Seen:
         found = _Sets()
         kind = action.partition(":")[0]
-        for rule, pattern in _pairs(self.all, action):
-            if rule.organization_id is None and pattern == "*":
+        for fence, pattern in self._pairs(action):
+            if fence is None and pattern == "*":
                 return Seen(everything=True)
-            found.add(rule, pattern, kind, holder)
+            found.add(fence, pattern, kind, holder)
         return Seen(
             organizations=frozenset(found.organizations),
             accounts=frozenset(found.accounts),
@@ -187,13 +239,28 @@ class Rules:
         names = tuple(names)
         return any(rule.covers(action_pattern, urn_pattern, organization_id, names) for rule in self.all)
 
-    def _patterns(self, action: str) -> _Patterns:
+    def _pairs(self, action: str) -> Iterator[tuple[str | None, str]]:
+        """The URN patterns of the rules that are about an action, each with its rule's organization."""
+        for held in self._all_held():
+            for pattern in held.patterns(action):
+                yield held.organization_id, pattern
+
+    def _all_held(self) -> Iterable[Held]:
+        """Ours and those of the parts, once each: parts may have parts in common."""
+        found = {id(held): held for held in self._held}
+        for part in self._parts:
+            found |= {id(held): held for held in part._all_held()}
+        return found.values()
+
+    def _in_parts(self, action: str) -> list[_Patterns]:
+        """The patterns for an action: our own, and those of each part, which prepares them once for all who have it."""
+        own = _prepared(self._held, action)
+        return [own, *(part._prepared_part(action) for part in self._parts)]
+
+    def _prepared_part(self, action: str) -> _Patterns:
         found = self._by_action.get(action)
         if found is None:
-            found = _prepared(self._own, action)
-            if self._parts:
-                found = _merged([found, *(part._patterns(action) for part in self._parts)])
-            self._by_action[action] = found
+            found = self._by_action[action] = _merged(self._in_parts(action))
         return found
 
 
@@ -203,39 +270,48 @@ def _allows(patterns: tuple[str, ...], action: str) -> bool:
     return any(one in actions_of(pattern) for pattern in patterns for one in asked_for(action))
 
 
-def _pairs(rules: Iterable[Rule], action: str) -> Iterator[tuple[Rule, str]]:
-    """The rules that are about an action, with each of their URN patterns."""
-    for rule in rules:
-        if _allows(rule.statement.actions, action):
-            for pattern in rule.statement.urns:
-                yield rule, pattern
+@functools.lru_cache(maxsize=2048)
+def _allows_text(actions: str, action: str) -> bool:
+    """The same for patterns as they are stored."""
+    return _allows(tuple(actions.split("+")), action)
 
 
-def _prepared(rules: Iterable[Rule], action: str) -> _Patterns:
+def _reaches(fence: str | None, pattern: str, organization_id: str) -> bool:
+    """Whether a pattern of a rule of the organization `fence` may match things of an organization at all."""
+    if fence is None or fence == organization_id:
+        return True
+    return organization_id == INSTALLATION and pattern.partition(":")[0] == INSTALLATION
+
+
+def _prepared(held: Iterable[Held], action: str) -> _Patterns:
     found = _Patterns()
     prefixes: set[str] = set()
-    for rule, pattern in _pairs(rules, action):
-        if rule.organization_id is None and pattern == "*":
-            found.everything = True
-            continue
-        organization_id = _organization_of(rule, pattern)
-        if organization_id is None:
-            found.other.append((rule.organization_id, pattern))
-        elif not rule.reaches(pattern, organization_id):
-            continue
-        elif pattern == "*":
-            prefixes.add(organization_id)
-        elif "*" not in pattern:
-            found.exact.add(pattern)
-        elif pattern.index("*") == len(pattern) - 1:
-            prefixes.add(pattern[:-1])
-        else:
-            found.other.append((organization_id, pattern))
+    for one in held:
+        fence = one.organization_id
+        for pattern in one.patterns(action):
+            if fence is None and pattern == "*":
+                found.everything = True
+                continue
+            organization_id = _organization_of(fence, pattern)
+            if organization_id is None:
+                found.other.append((fence, pattern))
+            elif not _reaches(fence, pattern, organization_id):
+                continue
+            elif pattern == "*":
+                prefixes.add(organization_id)
+            elif "*" not in pattern:
+                found.exact.add(pattern)
+            elif pattern.index("*") == len(pattern) - 1:
+                prefixes.add(pattern[:-1])
+            else:
+                found.other.append((organization_id, pattern))
     found.prefixes = tuple(sorted(prefixes))
     return found
 
 
 def _merged(patterns: list[_Patterns]) -> _Patterns:
+    if len(patterns) == 1:
+        return patterns[0]
     return _Patterns(
         everything=any(one.everything for one in patterns),
         exact=set().union(*(one.exact for one in patterns)),
@@ -248,10 +324,10 @@ def _holds_action(held: str, wanted: str) -> bool:
     return within(wanted, held) or ("*" not in wanted and wanted in actions_of(held))
 
 
-def _organization_of(rule: Rule, pattern: str) -> str | None:
+def _organization_of(fence: str | None, pattern: str) -> str | None:
     """The one organization whose things a pattern can match; None when its place holds a `*` amid other text."""
-    if pattern == "*" and rule.organization_id is not None:
-        return rule.organization_id
+    if pattern == "*" and fence is not None:
+        return fence
     first = pattern.partition(":")[0]
     if "*" not in first:
         return first

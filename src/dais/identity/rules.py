@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, bindparam, literal, select, union, union_all
+from sqlalchemy import Select, Table, bindparam, literal, null, select, union, union_all
 
 from dais.identity.actions import check_action, only_reads
 from dais.identity.audit import record
 from dais.identity.errors import not_allowed
-from dais.identity.evaluator import Rule, Rules, Seen
+from dais.identity.evaluator import Held, Rule, Rules, Seen
 from dais.identity.seeing import Visible, as_visible
 from dais.identity.statements import parse, stored
 from dais.identity.tables import (
@@ -32,7 +32,7 @@ from dais.identity.tables import (
 from dais.identity.topics import CHANGED
 from dais.identity.types import Actor
 from dais.identity.urns import INSTALLATION, Resource
-from dais.kit.database import Row, Statement, UnitOfWork, in_list
+from dais.kit.database import Row, Statement, UnitOfWork
 from dais.kit.errors import DaisError
 
 ROOT = Rules([Rule(statement=parse("*@*"), organization_id=None, subject=("installation", ""))])
@@ -82,19 +82,23 @@ _of_team = Statement(
 )
 _of_role = Statement(_attached_to("role").where(policies.c.role_id == bindparam("id")))
 _of = {"user": _of_user, "team": _of_team, "role": _of_role}
-_own_of_many = Statement(
-    union_all(
-        _attached_to("user").where(policies.c.user_id == bindparam("id")),
-        _attached_to("team").where(in_list(policies.c.team_id, "teams")),
-        _attached_to("role").where(in_list(policies.c.role_id, "roles")),
-    )
+
+
+def _given(kind: str, members: Table) -> list[Select[Any]]:
+    """The policies of a user or a team, and of the roles that are given to itself."""
+    member = members.c[f"{kind}_id"] == bindparam("id")
+    return [
+        _attached_to(kind).where(policies.c[f"{kind}_id"] == bindparam("id")),
+        _attached_to("role").join(members, members.c.role_id == policies.c.role_id).where(member),
+    ]
+
+
+_no_policy = select(null(), null(), literal(0), null(), literal("team"), team_users.c.team_id)
+_given_to_user = Statement(
+    union_all(*_given("user", role_users), _no_policy.where(team_users.c.user_id == bindparam("id")))
 )
-_inherited = Statement(
-    union_all(
-        select(literal("team").label("kind"), _its_teams.c.id).distinct(),
-        select(literal("role").label("kind"), _its_roles.subquery().c.role_id),
-    )
-)
+_given_to_team = Statement(union_all(*_given("team", role_teams)))
+_teams_above = Statement(select(team_ancestors.c.ancestor_id).where(team_ancestors.c.team_id == bindparam("id")))
 
 _above = Statement(
     select(accounts.c.organization_id, account_ancestors.c.ancestor_id)
@@ -124,23 +128,32 @@ def rules_of_subject(uow: UnitOfWork, kind: str, subject_id: str) -> Rules:
 
 
 def _load(uow: UnitOfWork, kind: str, subject_id: str) -> Rules:
-    """In one query; where it is remembered, what others have, too (teams and roles), is read once for all of them."""
-    if kind != "user" or not uow.remembers(CHANGED):
-        return Rules(_loaded(uow.all(_of[kind], id=subject_id)))
-    shared = [(row.kind, row.id) for row in uow.all(_inherited, id=subject_id)]
-    parts = {one: uow.recalled(CHANGED, ("own", *one)) for one in shared}
-    missing: dict[str, list[str]] = {"team": [], "role": []}
-    for (part_kind, part_id), part in parts.items():
-        if part is None:
-            missing[part_kind].append(part_id)
-    rows: dict[tuple[str, str], list[Row]] = {}
-    for row in uow.all(_own_of_many, id=subject_id, teams=missing["team"], roles=missing["role"]):
-        rows.setdefault((row.kind, row.subject), []).append(row)
-    for one, part in parts.items():
-        if part is None:
-            load = functools.partial(Rules, _loaded(rows.get(one, [])))
-            parts[one] = uow.remembered(CHANGED, ("own", *one), load)
-    return Rules(_loaded(rows.get(("user", subject_id), [])), parts.values())
+    """In one query where it is not remembered; else what others have, too, is read once for all of them."""
+    if kind == "role" or not uow.remembers(CHANGED):
+        return Rules(held=_held(uow.all(_of[kind], id=subject_id)))
+    if kind == "user":
+        return _load_given(uow, _given_to_user, subject_id)
+    above = [row.ancestor_id for row in uow.all(_teams_above, id=subject_id)]  # itself, too
+    load = functools.partial(_load_given, uow, _given_to_team)
+    return Rules(parts=[uow.remembered(CHANGED, ("given", one), functools.partial(load, one)) for one in above])
+
+
+def _load_given(uow: UnitOfWork, statement: Statement, subject_id: str) -> Rules:
+    """The rules that a user or a team has itself and by its roles, and a user's teams as parts."""
+    own: list[Row] = []
+    by_role: dict[str, list[Row]] = {}
+    parts: list[Rules] = []
+    for row in uow.all(statement, id=subject_id):
+        if row.id is None:
+            parts.append(rules_of_subject(uow, "team", row.subject))
+        elif row.kind == "role":
+            by_role.setdefault(row.subject, []).append(row)
+        else:
+            own.append(row)
+    for role, rows in by_role.items():
+        load = functools.partial(Rules, held=_held(rows))
+        parts.append(uow.remembered(CHANGED, ("role", role), load))
+    return Rules(parts=parts, held=_held(own))
 
 
 def require(
@@ -290,16 +303,15 @@ def _seen(uow: UnitOfWork, actor: Actor, action: str, holder: str | None) -> tup
     return seen, None if actor.narrowed is None else narrowing(actor).seen(action, holder)
 
 
-def _loaded(rows: list[Row]) -> list[Rule]:
+def _held(rows: list[Row]) -> list[Held]:
     return [
-        Rule(
-            statement=stored(line),
+        Held(
+            lines=row.statements,
             organization_id=None if row.everywhere else row.organization_id,
             policy_id=row.id,
             subject=(row.kind, row.subject),
         )
         for row in rows
-        for line in row.statements.split("\n")
     ]
 
 

@@ -33,6 +33,18 @@ def test_deciding_and_explaining_agree(given_rules: list[Rule]) -> None:
             assert all(Rules([rule]).allows(action, resource) for rule in reasons)
 
 
+@given(some_rules, some_rules, some_rules)
+def test_parts_say_what_their_rules_say_together_however_often_they_are_asked(
+    own: list[Rule], one: list[Rule], common: list[Rule]
+) -> None:
+    shared = Rules(common)
+    found = Rules(own, [Rules(one, [shared]), shared])
+    alone = Rules([*own, *one, *common])
+    assert found.all == alone.all
+    assert reachable(found) == reachable(found) == reachable(alone)
+    assert all(found.seen(action, "account") == alone.seen(action, "account") for action in ACTIONS)
+
+
 @given(some_rules, rules())
 def test_one_more_rule_takes_nothing_away(given_rules: list[Rule], more: Rule) -> None:
     assert reachable(Rules(given_rules)) <= reachable(Rules([*given_rules, more]))

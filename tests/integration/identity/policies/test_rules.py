@@ -54,6 +54,23 @@ def test_ones_rules_tell_through_what_they_are_held(people: People, acme: Organi
     assert db.read_sync(list_rules, people.root)[0].action == "*"
 
 
+def test_what_comes_by_several_ways_counts_once(people: People, acme: Organization, chief: Actor) -> None:
+    db = people.db
+    joe = people.user("joe", acme.id)
+    outer, inner, other = people.teams(chief, "outer", "inner", "other")
+    role = db.write_sync(create_role, chief, "organization", acme.id, "watcher")
+    db.write_sync(create_policy, chief, "role", role.id, ["job:get@*"])
+    db.write_sync(create_policy, chief, "team", outer.id, ["image:get@*"])
+    for team in (inner, other):
+        db.write_sync(add_team_member, chief, outer, team_id=team.id)
+        db.write_sync(add_team_member, chief, team, user_id=joe.id)
+        db.write_sync(add_role_member, chief, role, team_id=team.id)
+    db.write_sync(add_role_member, chief, role, user_id=joe.id)
+    rules = db.read_sync(lambda uow: rules_of_subject(uow, "user", joe.id).all)
+    said = [rule.subject for rule in rules]
+    assert [said.count(one) for one in (("role", role.id), ("team", outer.id))] == [1, 1], said
+
+
 def test_a_roles_key_has_the_roles_rules(people: People, acme: Organization, chief: Actor) -> None:
     role = people.db.write_sync(create_role, chief, "organization", acme.id, "watcher")
     people.db.write_sync(create_policy, chief, "role", role.id, ["job:get@*"])
