@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from dais.node.records import Record
 
 LAUNCH, STOP, BRIDGE, ADDRESS, USAGE, NEWS, PROBED = "launch", "stop", "bridge", "address", "usage", "news", "nodes"
+GIVEN, OWN, TRASH = "given", "own", "trash"
+"""Of a mapped user's attempt (`belongings`)."""
 ENDED_FROM_OUTSIDE = "allocation-ended"
 """The `stop_reason` of what ended because its allocation was told to, and nobody had asked here."""
 _KILL_SECONDS, _BRIDGE_SECONDS, _USAGE_SECONDS, _LOOK_SECONDS = 20.0, 2.0, 10.0, 1.0
@@ -63,7 +65,16 @@ def main() -> None:
         return
     os.chdir("/")
     settle()
+    mapped = launch.get("mapped")
+    if mapped is not None:
+        from dais.node.belongings import take_up
+
+        take_up(directory, shared, mapped, launch["spec"])
     status = _run(directory, shared, launch["spec"], launch["remote"], look="--look" in arguments)
+    if mapped is not None:
+        from dais.node.belongings import put_away
+
+        put_away(directory)
     sys.stderr.flush()
     os._exit(status)  # taking the interpreter down takes as long as starting it, and does nothing
 

@@ -52,7 +52,7 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)  # the umask decides, or the directory
         self._size = 0
         self._worth = COMPACT_ABOVE
 
@@ -86,7 +86,7 @@ class Journal:
         """Replace the journal by `lines`. A failure leaves the old one, and the next try waits for more growth."""
         temporary = self._path + ".new"
         try:
-            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
             old, self._fd, old_size, self._size = self._fd, fd, self._size, 0
             try:
                 self.append(lines)

@@ -106,7 +106,7 @@ class LogWriter:
         return True
 
     def _next_segment(self) -> None:
-        os.makedirs(self.directory, mode=0o750, exist_ok=True)
+        os.makedirs(self.directory, mode=0o770, exist_ok=True)  # the umask decides, or the directory
         path = f"{self.directory}/{segment_name(self._segment + 1)}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         self.close()
@@ -144,10 +144,11 @@ def read(
 def end(directory: str) -> tuple[int, int]:
     """(segment, offset) behind the newest output, which may be half a frame; (0, 0) when there is none."""
     try:
-        newest = max((name for name in os.listdir(directory) if name.endswith(".seg")), default=None)
+        numbers = (name.removesuffix(".seg") for name in os.listdir(directory) if name.endswith(".seg"))
+        newest = max((int(number) for number in numbers if len(number) == 8 and number.isdecimal()), default=None)
         if newest is None:
             return 0, 0
-        return int(newest.removesuffix(".seg")), os.stat(f"{directory}/{newest}").st_size
+        return newest, os.lstat(f"{directory}/{segment_name(newest)}").st_size
     except FileNotFoundError:
         return 0, 0
 

@@ -275,7 +275,7 @@ def _listener(first: int, last: int) -> socket.socket:
 def _write_address(path: str, addresses: list[list[Any]]) -> None:
     """Whole or not at all, also for a reader on another machine."""
     fresh = f"{path}.{os.getpid()}"
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
     try:
         os.write(fd, json.dumps({"addresses": addresses}).encode())
         os.fsync(fd)

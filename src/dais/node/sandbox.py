@@ -239,9 +239,9 @@ class Plan:
         root = "" if spec.root == "host" else spec.root
         shell = "/bin/bash" if os.path.exists(f"{root}/bin/bash") else "/bin/sh"
         self._etc_file("passwd", f"root:x:0:0:root:/root:/usr/sbin/nologin\n"
-                       f"dais:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n"
+                       f"{spec.user}:x:{self._uid}:{self._gid}:{spec.user}:{home}:{shell}\n"
                        f"toolkit:x:{self._uid}:{self._gid}:dais:{home}:{shell}\n")  # fmt: skip
-        self._etc_file("group", f"root:x:0:\ndais:x:{self._gid}:\n")
+        self._etc_file("group", f"root:x:0:\n{spec.user}:x:{self._gid}:\n")
         hosts = f"127.0.0.1 localhost {spec.hostname}\n::1 localhost\n"
         if spec.network == "internet":
             self._etc_file("resolv.conf", f"nameserver {NAME_SERVER}\noptions edns0\n")
@@ -268,7 +268,7 @@ class Plan:
 
     def _environment(self, spec: LaunchSpec, home: str) -> None:
         # Through --args, not inherited: bwrap itself would obey LD_PRELOAD outside the sandbox; nor is it seen in ps.
-        self.env = {"PATH": DEFAULT_PATH, "HOME": home, "USER": "dais", "LOGNAME": "dais", **spec.env}
+        self.env = {"PATH": DEFAULT_PATH, "HOME": home, "USER": spec.user, "LOGNAME": spec.user, **spec.env}
         if spec.pty is not None:
             self.env.setdefault("TERM", spec.pty.term)
         self.env[MARK] = spec.attempt_id

@@ -12,7 +12,7 @@ import os
 from dais.node import kernel
 
 NONE_GIVEN = "the supervisor was given no filter"
-_FILE = "seccomp.bpf"
+FILE = "seccomp.bpf"
 _INSTRUCTION = 8
 _MOST_INSTRUCTIONS = 4096
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
@@ -33,7 +33,7 @@ class Filter:
 
 def store(node_dir: str, program: bytes | None) -> None:
     """Lay down the program for the supervisor of a directory; None takes away one of before. Raises OSError."""
-    path = f"{node_dir}/{_FILE}"
+    path = f"{node_dir}/{FILE}"
     if program is None:
         try:
             os.unlink(path)
@@ -52,7 +52,7 @@ def store(node_dir: str, program: bytes | None) -> None:
 def load(node_dir: str) -> Filter | str:
     """The filter that was laid down, or why there is none."""
     try:
-        with open(f"{node_dir}/{_FILE}", "rb") as file:
+        with open(f"{node_dir}/{FILE}", "rb") as file:
             program = file.read(_MOST_INSTRUCTIONS * _INSTRUCTION + 1)
     except FileNotFoundError:
         return NONE_GIVEN

@@ -152,7 +152,7 @@ class LaunchSpec:
 
     __slots__ = (
         "argv", "attempt_id", "binds", "binds_optional", "devices", "env", "files", "gid", "hostname", "isolation",
-        "lease", "limits", "network", "pty", "ro_host", "root", "slots", "uid", "workdir",
+        "lease", "limits", "network", "pty", "ro_host", "root", "slots", "uid", "user", "workdir",
     )  # fmt: skip
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -174,6 +174,8 @@ class LaunchSpec:
         self.hostname = (_text(document, "hostname", "dais") or "dais")[:64]
         self.uid = _whole(document, "uid", None)
         self.gid = _whole(document, "gid", None)
+        self.user = valid_id(document.get("user", "dais"))[:32]
+        """What its user is called inside."""
         self.lease = document.get("lease") is True
         pty = document.get("pty")
         self.pty = None if pty is None else Pty(pty)

@@ -77,10 +77,10 @@ def test_nodes_are_read_with_what_others_hold_and_why_they_are_away() -> None:
 
 def test_the_queue_is_read_and_foreign_jobs_are_left_out() -> None:
     said = (
-        "12|RUNNING|None|2|1.50G|gres:gpu:1|n1|dais-a\n"
-        "13|PENDING|Resources|1|64M|N/A||dais-b\n"
-        "14|RUNNING|None|1|64M|N/A|n1|dais_look-1\n"
-        "15|PENDING|(null)|1|64M|N/A||somebody|else\n"
+        "12|RUNNING|None|2|1.50G|gres:gpu:1|n1|dais|dais-a\n"
+        "13|PENDING|Resources|1|64M|N/A||dais|dais-b\n"
+        "14|RUNNING|None|1|64M|N/A|n1|dais|dais_look-1\n"
+        "15|PENDING|(null)|1|64M|N/A||dais|somebody|else\n"
     )
     one, two = parse_queue(said)
     assert (one.job, one.attempt_id, one.memory, one.gpus, one.node, one.reason) == (
@@ -205,7 +205,7 @@ def test_gpus_are_those_of_the_allocation() -> None:
 def test_words_on_the_way_to_a_login_node_stay_words() -> None:
     commands = Commands(SlurmOptions(login="dais@login", conf="/etc/a b.conf", ssh=("-p", "2222")))
     try:
-        argv = commands._argv("sbatch", ("--comment=it's; rm -rf /",))
+        argv = commands._argv("sbatch", ("--comment=it's; rm -rf /",), ())
     finally:
         commands.close()
     assert argv[:4] == ["ssh", "-oBatchMode=yes", "-p", "2222"], "what a group says of ssh counts, and comes first"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from dais.compute.groups.mapped import check_mapped
 from dais.compute.groups.queries import DEFAULT_GROUP, group_names, group_row, group_rows, node_rows
 from dais.compute.images.queries import check_image
 from dais.identity import Actor, may, require, resource_at
@@ -65,8 +66,8 @@ def choose_group(uow: UnitOfWork, actor: Actor, spec: JobSpec) -> Chosen:
 def check_group(uow: UnitOfWork, actor: Actor, spec: JobSpec, group: Row, *, certain: bool = False) -> Chosen:
     """Refuse what can never run in this group. With `certain` its machines must be known.
 
-    Raises Invalid: `no-such-image` and its like, `never-fits`, `cannot-mount`, `no-internet`; Forbidden `not-isolated`,
-    `network-forbidden`.
+    Raises Invalid: `no-such-image` and its like, `never-fits`, `cannot-mount`, `no-internet`, `not-as-unix-user`;
+    Forbidden `not-isolated`, `network-forbidden`, `no-unix-user`.
     """
     nodes = node_rows(uow, group.name)
     if certain and not nodes:
@@ -77,6 +78,7 @@ def check_group(uow: UnitOfWork, actor: Actor, spec: JobSpec, group: Row, *, cer
             f"what they start from: dais group set {group.name} --default-image IMAGE",
             code="image-needed",
         )
+    check_mapped(actor, spec, group)
     about_image = check_image(uow, actor, spec, group, nodes)
     _check_fits(spec, nodes)
     warnings = about_image + _check_isolation(uow, actor, spec, nodes)

@@ -40,6 +40,7 @@ from dais.engines.contract.launch import (
     Slots,
     Terminal,
 )
+from dais.engines.contract.people import UnixUsers, unix_users
 from dais.engines.contract.status import (
     FRAME_HEAD,
     NEVER_ACCEPTED,
@@ -59,6 +60,8 @@ from dais.engines.contract.status import (
 )
 
 __all__ = [
+    "UnixUsers",
+    "unix_users",
     "Backfills",
     "Batch",
     "Bind",

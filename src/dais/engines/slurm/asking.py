@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from dais.engines.slurm import nodes, queue
@@ -34,16 +36,16 @@ class Slurm(Protocol):
         """In words, with where it was asked."""
         ...
 
-    async def submit(self, words: Sequence[str], script: str) -> str:
-        """Hand a job over, with options of sbatch; its number."""
+    async def submit(self, words: Sequence[str], script: str, unix: str = "") -> str:
+        """Hand a job over, with options of sbatch, as the user `unix`; its number."""
         ...
 
     async def try_out(self, words: Sequence[str], script: str) -> bool:
         """See whether such a job would be taken; False where that cannot be asked."""
         ...
 
-    async def jobs(self) -> list[Job]:
-        """All jobs of attempts that Slurm knows, those that have ended lately, too."""
+    async def jobs(self, users: Sequence[str] = ()) -> list[Job]:
+        """All jobs of attempts that Slurm knows, those that ended lately, too: the group's own, and these users'."""
         ...
 
     async def state(self, job: str) -> tuple[str, str] | None:
@@ -62,23 +64,25 @@ class Slurm(Protocol):
         """The partitions, and whether each is the one that jobs go to which name none."""
         ...
 
-    async def cancel(self, jobs: Sequence[str], how: How) -> None:
-        """End jobs, many at once; those that are over are no error."""
+    async def cancel(self, jobs: Sequence[str], how: How, unix: str = "") -> None:
+        """End jobs of one user, many at once; those that are over are no error."""
         ...
 
-    async def wake(self, job: str) -> None:
+    async def wake(self, job: str, unix: str = "") -> None:
         """Tell the supervisor of a running job that a bridge is wanted."""
         ...
 
 
 class ByCommands:
-    """See `Slurm`. `unix` is the Unix user to be, else that of the options."""
+    """See `Slurm`."""
 
     signals = True
 
-    def __init__(self, options: SlurmOptions, *, unix: str = "", seconds: float = SECONDS) -> None:
-        self.commands = Commands(options, unix=unix, seconds=seconds)
+    def __init__(self, options: SlurmOptions, *, seconds: float = SECONDS) -> None:
+        self.commands = Commands(options, seconds=seconds)
         self.owner = self.commands.owner
+        self._mapped = options.map_users
+        self._login = options.login
         self.calls = self.commands.calls
         self._where = f" on {options.login}" if options.login else ""
 
@@ -88,17 +92,24 @@ class ByCommands:
     async def version(self) -> str:
         return (await self.commands.run("sinfo", "--version")).strip() + self._where
 
-    async def submit(self, words: Sequence[str], script: str) -> str:
-        said = await self.commands.run("sbatch", "--parsable", *words, given=script)
+    async def submit(self, words: Sequence[str], script: str, unix: str = "") -> str:
+        said = await self.commands.run("sbatch", "--parsable", *words, given=script, unix=unix)
         return said.strip().splitlines()[-1].partition(";")[0]
 
     async def try_out(self, words: Sequence[str], script: str) -> bool:
         await self.commands.run("sbatch", "--test-only", *words, given=script)
         return True
 
-    async def jobs(self) -> list[Job]:
-        words = ("--me", "--states=all", "--noheader", f"--format={queue.FORMAT}")
-        return queue.parse(await self.commands.run("squeue", *words))
+    async def jobs(self, users: Sequence[str] = ()) -> list[Job]:
+        whose = f"--user={','.join([self._own_name(), *users])}" if users else "--me"
+        words = (whose, "--states=all", "--noheader", f"--format={queue.FORMAT}")
+        found = queue.parse(await self.commands.run("squeue", *words))
+        return [job if job.user in users else replace(job, user="") for job in found]
+
+    def _own_name(self) -> str:
+        """Who asks, as Slurm knows it: a name, or a uid of this machine's."""
+        login, at, _ = self._login.partition("@")
+        return login if at else str(self.owner[0] if self.owner else os.geteuid())
 
     async def state(self, job: str) -> tuple[str, str] | None:
         said = await self.commands.run("squeue", "--me", "--states=all", "--noheader", "--format=%i|%T|%r")
@@ -110,7 +121,8 @@ class ByCommands:
 
         A controller that lost its newest jobs gives their numbers to others: only a job's name tells whose it is.
         """
-        words = ("-X", "-n", "-P", "-j", ",".join(jobs.values()), "-o", "State,JobName%200")
+        everybodys = ("--allusers",) if self._mapped else ()
+        words = (*everybodys, "-X", "-n", "-P", "-j", ",".join(jobs.values()), "-o", "State,JobName%200")
         try:
             said = await self.commands.run("sacct", *words)
         except Failed:
@@ -125,14 +137,14 @@ class ByCommands:
         names = [line.strip() for line in said.splitlines() if line.strip()]
         return [(name.rstrip("*"), name.endswith("*")) for name in names]
 
-    async def cancel(self, jobs: Sequence[str], how: How) -> None:
+    async def cancel(self, jobs: Sequence[str], how: How, unix: str = "") -> None:
         try:
-            await self.commands.run("scancel", "--quiet", *_cancelling[how], *jobs)
+            await self.commands.run("scancel", "--quiet", *_cancelling[how], *jobs, unix=unix)
         except Failed:
             pass  # one of them has ended meanwhile; the next look at the queue tells
 
-    async def wake(self, job: str) -> None:
-        await self.commands.run("scancel", "--quiet", "--batch", "--signal=USR1", job)
+    async def wake(self, job: str, unix: str = "") -> None:
+        await self.commands.run("scancel", "--quiet", "--batch", "--signal=USR1", job, unix=unix)
 
 
 _cancelling: dict[How, tuple[str, ...]] = {
@@ -143,10 +155,10 @@ _cancelling: dict[How, tuple[str, ...]] = {
 }
 
 
-def ask(options: SlurmOptions, *, unix: str = "", seconds: float = SECONDS) -> Slurm:
+def ask(options: SlurmOptions, *, seconds: float = SECONDS) -> Slurm:
     """The way that a group's options say."""
     if options.rest:
         from dais.engines.slurm.rest import ByRest  # a client for HTTP, which few groups need
 
         return ByRest(options, seconds=seconds)
-    return ByCommands(options, unix=unix, seconds=seconds)
+    return ByCommands(options, seconds=seconds)

@@ -25,6 +25,7 @@ class Known:
     `handed_at` is when its handover last ended, one way or the other: an older look at the queue tells nothing of it.
     `record` is an end that the node has told, and that Slurm may know better. `gone_at` is when Slurm was first seen
     to have ended it, or to have forgotten it, and `sign` the last sign of life of its node since (with when it came).
+    `unix` is the mapped user whose job it is; empty: the group's own.
     """
 
     attempt_id: str
@@ -39,6 +40,7 @@ class Known:
     seen: Job | None = None
     gone_at: float | None = None
     sign: tuple[int, float] | None = None
+    unix: str = ""
 
     @property
     def over(self) -> bool:
@@ -87,7 +89,7 @@ class Attempts:
         """What a server before this one has left. Returns what was not acknowledged."""
         known = Known(found.attempt_id, Status(attempt_id=found.attempt_id, phase=Phase.QUEUED), job=found.job)
         known.unsure = found.job is None and not found.records
-        known.stop_reason = found.stop_reason
+        known.stop_reason, known.unix = found.stop_reason, found.unix
         self._known[found.attempt_id] = known
         told = self.tell(known, found.records)
         if found.end is not None:
@@ -110,6 +112,8 @@ class Attempts:
                 known.spec = None
                 known.set(phase=Phase.RUNNING, started_at=record["at"], detail=None, **fields)
             elif record["kind"] == "ended":
+                if known.unix and record.get("stop_reason") not in (known.stop_reason, ENDED_FROM_OUTSIDE):
+                    record = {**record, "stop_reason": None}  # the user may have written it, and nobody asked for it
                 known.record = record
                 if not doubtful(record):
                     self.conclude(known)

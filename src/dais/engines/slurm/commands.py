@@ -58,7 +58,7 @@ class Answer(NamedTuple):
 class Commands:
     """Runs Slurm's commands. `calls` counts them by name."""
 
-    def __init__(self, options: SlurmOptions, *, unix: str = "", seconds: float = SECONDS) -> None:
+    def __init__(self, options: SlurmOptions, *, seconds: float = SECONDS) -> None:
         self.calls: Counter[str] = Counter()
         self._options = options
         self._seconds = seconds
@@ -72,9 +72,9 @@ class Commands:
         if self._login is not None:
             self._login.close()
 
-    async def run(self, name: str, *words: str, given: str = "") -> str:
+    async def run(self, name: str, *words: str, given: str = "", unix: str = "") -> str:
         """What it prints. Raises Unreachable, Failed."""
-        answer = await self.call(name, *words, given=given)
+        answer = await self.call(name, *words, given=given, unix=unix)
         if answer.code == 0:
             return answer.out
         said = tidy(answer.err) or tidy(answer.out) or f"it ended with {answer.code}"
@@ -85,21 +85,25 @@ class Commands:
             raise Failed(f"{name} is not found among the commands of {self._options.login}; {there}")
         if is_away(said):
             raise Unreachable(f"Slurm does not answer: {said}")
+        if unix and answer.err.startswith("sudo:"):
+            raise Failed(f"sudo does not let the server run {name} as {unix}: {said}")
         raise Failed(said)
 
-    async def call(self, name: str, *words: str, given: str = "") -> Answer:
-        """Run it to its end. Raises Unreachable when it cannot be started or takes too long."""
+    async def call(self, name: str, *words: str, given: str = "", unix: str = "") -> Answer:
+        """Run it to its end, as the user `unix` by sudo. Raises Unreachable when it cannot be started, or takes too
+        long. Sudo asks for no password: where its rules do not let us, it says so.
+        """
         self.calls[name] += 1
-        argv = self._argv(name, words)
+        argv = self._argv(name, words, ("sudo", "-n", "-u", unix, "--") if unix else ())
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, name, argv, given)
 
-    def _argv(self, name: str, words: tuple[str, ...]) -> list[str]:
+    def _argv(self, name: str, words: tuple[str, ...], become: tuple[str, ...]) -> list[str]:
         options = self._options
         program = f"{options.bin}/{name}" if options.bin else name
         if self._login is None:
-            return [program, *words]
+            return [*become, program, *words]
         settings = [f"SLURM_CONF={options.conf}"] if options.conf else []
-        return self._login.argv(["env", "LC_ALL=C", *settings, program, *words])
+        return self._login.argv(["env", "LC_ALL=C", *settings, *become, program, *words])
 
     def _run(self, name: str, argv: list[str], given: str) -> Answer:
         env = {name: os.environ[name] for name in ("PATH", "HOME", "SSH_AUTH_SOCK") if name in os.environ}

@@ -56,17 +56,18 @@ class Ender:
         self._wanted.clear()
         try:
             for how in _ways:
-                these = [known for known in wanted if self._how(known) == how]
-                for start in range(0, len(these), _most):
-                    await self._tell(how, these[start : start + _most])
+                for unix in sorted({known.unix for known in wanted}):
+                    these = [known for known in wanted if self._how(known) == how and known.unix == unix]
+                    for start in range(0, len(these), _most):
+                        await self._tell(how, these[start : start + _most], unix)
         except OSError:
             self._wanted |= {known.attempt_id: known for known in wanted if not known.over}
             self._arrived.set()
             raise
         self._on_done()
 
-    async def _tell(self, how: How, these: Sequence[Known]) -> None:
-        await self._slurm.cancel([str(known.job) for known in these], how)
+    async def _tell(self, how: How, these: Sequence[Known], unix: str) -> None:
+        await self._slurm.cancel([str(known.job) for known in these], how, unix)
         for known in these:
             self._told[known.attempt_id] = (how, time.monotonic())
 

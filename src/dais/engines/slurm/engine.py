@@ -7,6 +7,8 @@ jobs at once. Nothing is inferred from a Slurm that does not answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -42,6 +44,9 @@ from dais.engines.supervised.execution import start_exec
 from dais.engines.supervised.remote import Remote
 from dais.node import end, read
 
+NO_LOG = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.ENXIO)
+"""What may be found where a log is not: nothing yet, or what a mapped user has put there."""
+
 
 class SlurmEngine:
     """Runs attempts as jobs of Slurm. `directory` is the group's own, on a file system that the nodes see, too."""
@@ -51,7 +56,8 @@ class SlurmEngine:
     def __init__(self, options: SlurmOptions, directory: Path, remote: Remote | None = None) -> None:
         self._options = options
         self._slurm = ask(options)
-        self._store = Store(Path(options.directory) if options.directory else directory, self._slurm.owner)
+        place = Path(options.directory) if options.directory else directory
+        self._store = Store(place, self._slurm.owner, options.own_directories)
         self._reach = Reach(remote, self._slurm, self._store)
         self._attempts = Attempts()
         self._mailbox = Mailbox()
@@ -129,22 +135,43 @@ class SlurmEngine:
             self._watch.stopped_before(known)
             return
         if first:
-            await asyncio.to_thread(self._store.ask_stop, known.attempt_id, grace, reason)
+            with contextlib.suppress(*([OSError] if known.unix else [])):  # the user has put something in its place
+                await asyncio.to_thread(self._store.ask_stop, known.attempt_id, grace, reason)
         self._watch.ender.add(known)
 
     async def logs(self, handle: Handle, cursor: str | None, *, limit: int = 1 << 20) -> LogChunk:
         segment, offset = _read_cursor(cursor)
         # Looked at before reading: the end is told after the last output was written.
         status = self._attempts.get(handle["attempt_id"])
-        directory = self._store.log(status.attempt_id)
-        found, segment, offset = await asyncio.to_thread(read, directory, segment, offset, limit)
+        found, segment, offset = await asyncio.to_thread(self._read, status.attempt_id, segment, offset, limit)
         frames = [Frame(at, stream, data) for at, stream, data in found]
         over = status.phase in (Phase.ENDED, Phase.LOST)
         return LogChunk(frames, f"{segment}:{offset}", eof=over and not frames, truncated=status.log_truncated)
 
     async def log_end(self, handle: Handle) -> str:
-        segment, offset = await asyncio.to_thread(end, self._store.log(handle["attempt_id"]))
+        segment, offset = await asyncio.to_thread(self._end, handle["attempt_id"])
         return f"{segment}:{offset}"
+
+    def _read(
+        self, attempt_id: str, segment: int, offset: int, limit: int
+    ) -> tuple[list[tuple[int, int, bytes]], int, int]:
+        """Blocking. What is no log of a supervisor's has nothing in it."""
+        try:
+            with self._store.log(attempt_id, segment, offset) as directory:
+                return read(directory, segment, offset, limit)
+        except OSError as error:
+            if error.errno not in NO_LOG:
+                raise
+            return [], segment, offset
+
+    def _end(self, attempt_id: str) -> tuple[int, int]:
+        try:
+            with self._store.log(attempt_id, 0, 0) as directory:
+                return end(directory)
+        except OSError as error:
+            if error.errno not in NO_LOG:
+                raise
+            return 0, 0
 
     async def forget(self, handles: Sequence[Handle]) -> None:
         over = [handle["attempt_id"] for handle in handles if self._is_over(handle["attempt_id"])]

@@ -13,13 +13,16 @@ OVER = frozenset(
     }
 )  # fmt: skip
 WAITING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
-FORMAT = "%i|%T|%r|%C|%m|%b|%N|%j"
+FORMAT = "%i|%T|%r|%C|%m|%b|%N|%u|%j"
 """What squeue is to print, for `parse`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of ours. `memory` in bytes; `reason` is why it waits, or how it ended."""
+    """A job of ours. `memory` in bytes; `reason` is why it waits, or how it ended.
+
+    `user` is the mapped user whose it is, by name; empty: the group's own.
+    """
 
     job: str
     attempt_id: str
@@ -29,6 +32,7 @@ class Job:
     memory: int = 0
     gpus: int = 0
     node: str = ""
+    user: str = ""
 
     @property
     def over(self) -> bool:
@@ -43,10 +47,10 @@ def parse(said: str) -> list[Job]:
     """Jobs of attempts, from what squeue prints in `FORMAT`."""
     found = []
     for line in said.splitlines():
-        fields = line.split("|", 7)
-        if len(fields) != 8 or (attempt_id := attempt_of(fields[7].strip())) is None:
+        fields = line.split("|", 8)
+        if len(fields) != 9 or (attempt_id := attempt_of(fields[8].strip())) is None:
             continue
-        job, state, reason, cpus, memory, gres, node, _ = (field.strip() for field in fields)
+        job, state, reason, cpus, memory, gres, node, user, _ = (field.strip() for field in fields)
         found.append(
             Job(
                 job=job,
@@ -57,6 +61,7 @@ def parse(said: str) -> list[Job]:
                 memory=to_bytes(memory),
                 gpus=gpu_count(gres),
                 node="" if node == "(null)" else node,
+                user=user,
             )
         )
     return found

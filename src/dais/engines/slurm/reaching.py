@@ -45,7 +45,7 @@ class Reach:
             connector = self._connectors[name] = RemoteConnector(self._remote, name, self._store.place(name) / ADDRESS)
         if known.job is not None and await asyncio.to_thread(self._store.ask_bridge, name):
             try:
-                await self._slurm.wake(known.job)
+                await self._slurm.wake(known.job, known.unix)
             except Failed as error:
                 raise ConnectionError(f"Slurm does not pass a signal on to job {known.job}: {error}") from error
         return connector

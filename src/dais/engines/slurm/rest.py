@@ -72,7 +72,7 @@ class ByRest:
             raise Unreachable(f"slurmrestd at {self._where} answers, and Slurm's controller does not answer it")
         return f"slurm {document['meta']['Slurm']['release']}, by slurmrestd at {self._where}"
 
-    async def submit(self, words: Sequence[str], script: str) -> str:
+    async def submit(self, words: Sequence[str], script: str, unix: str = "") -> str:
         job = job_of(words) | {"environment": _environment}
         document = await self._ask("submit", "POST", "/job/submit", json={"script": script, "job": job})
         return str(document["job_id"])
@@ -80,7 +80,7 @@ class ByRest:
     async def try_out(self, words: Sequence[str], script: str) -> bool:
         return False
 
-    async def jobs(self) -> list[Job]:
+    async def jobs(self, users: Sequence[str] = ()) -> list[Job]:
         found = (await self._ask("jobs", "GET", "/jobs"))["jobs"]
         # Everybody's are told: whose job has the name of an attempt, and is another user's, has nothing to do with it.
         return [job for one in found if one["user_name"] == self._user and (job := as_job(one)) is not None]
@@ -102,7 +102,7 @@ class ByRest:
         found = (await self._ask("partitions", "GET", "/partitions"))["partitions"]
         return [(str(one["name"]), "default" in map(str.lower, one.get("flags") or ())) for one in found]
 
-    async def cancel(self, jobs: Sequence[str], how: How) -> None:
+    async def cancel(self, jobs: Sequence[str], how: How, unix: str = "") -> None:
         if how == "running":
             return  # its supervisor looks, and knows how much time it has
         outcomes = await asyncio.gather(
@@ -112,7 +112,7 @@ class ByRest:
             if isinstance(outcome, BaseException) and not isinstance(outcome, Failed):
                 raise outcome
 
-    async def wake(self, job: str) -> None:
+    async def wake(self, job: str, unix: str = "") -> None:
         """Its supervisor looks by itself."""
 
     async def _ask(self, name: str, method: str, path: str, json: object = None) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 `launch` is the sealed launch, which the node takes away; `job` the number that Slurm gave it; `journal` and `log` are
 the node's; `stop` is what the server asked for; `end` is what it made of an end that the node did not tell; `told` says
-that its end was acknowledged.
+that its end was acknowledged. `unix` says that it is a mapped Unix user's: what the node reads and writes then lies in
+a directory of that user's (`mapped`), and only what is the server's here. What nodes write is read as if anybody had.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,20 @@ from typing import Any
 import msgspec
 
 from dais.engines.contract import LaunchSpec, Status, Usage
+from dais.engines.slurm.mapped import Unix, UserPlaces
+from dais.engines.supervised.frames import Record
+from dais.engines.supervised.plain import directory_beneath, read_plain
 from dais.node import log_directory
 from dais.node.allocation import BRIDGE, LAUNCH, NEWS, PROBED, STOP, USAGE
 from dais.node.sealed import KEY_BYTES, seal
+from dais.node.seccomp import FILE as FILTER
 
 _words = 2000
+_MOST_JOURNAL, _MOST_FILE = 4 << 20, 64 << 10
+_MOST_NEWS = 1000
+"""Names of a directory that are looked at in one go."""
+_MOST_NUMBER = 1 << 62
+_MOST_TEXT, _MOST_WORD = 4000, 32
 
 
 @dataclass(slots=True)
@@ -36,16 +47,21 @@ class Found:
     stop_reason: str | None = None
     end: Status | None = None
     told: bool = False
+    unix: str = ""
 
 
 class Store:
     """The directory of one group. What is in it belongs to `owner` (uid, gid), if that is not who we are."""
 
-    def __init__(self, directory: Path, owner: tuple[int, int] | None) -> None:
+    def __init__(self, directory: Path, owner: tuple[int, int] | None, own_directories: Iterable[str] = ()) -> None:
         self.directory = directory
         self._owner = owner
         self._attempts = directory / "attempts"
         self._news = directory / NEWS
+        self.owner = os.geteuid() if owner is None else owner[0]
+        """The uid of the group's own user."""
+        self._users = UserPlaces(directory, *(owner or (os.geteuid(), os.getegid())), own_directories)
+        self._unix: dict[str, Unix] = {}
 
     def make(self) -> None:
         """Make the group's directories. Raises OSError."""
@@ -55,22 +71,54 @@ class Store:
             self.give(path)
 
     def place(self, attempt_id: str) -> Path:
-        return self._attempts / attempt_id
+        """Where an attempt's node reads and writes."""
+        unix = self._unix.get(attempt_id)
+        return self._attempts / attempt_id if unix is None else self._users.place(unix, attempt_id)
 
-    def log(self, attempt_id: str) -> str:
-        return log_directory(str(self.place(attempt_id)), attempt_id)
+    def shared(self, attempt_id: str) -> Path:
+        """What the attempts of one Unix user have together."""
+        unix = self._unix.get(attempt_id)
+        return self.directory if unix is None else self._users.shared(unix)
+
+    @contextmanager
+    def log(self, attempt_id: str, segment: int, offset: int) -> Iterator[str]:
+        """The directory of an attempt's log, to be read from there on; no longer than this lasts.
+
+        Raises FileNotFoundError where there is none (yet), or no log would reach that far.
+        """
+        unix = self._unix.get(attempt_id)
+        place = self.place(attempt_id)
+        if unix is None:
+            yield log_directory(str(place), attempt_id)
+            return
+        if not unix.holds(segment, offset):
+            raise FileNotFoundError(f"segment {segment} of {attempt_id} at {offset}")
+        with directory_beneath(place, log_directory(".", attempt_id)) as directory:
+            yield directory
+
+    def attend(self, spec: LaunchSpec, unix: Unix | None) -> None:
+        """Make an attempt's directory, and note whose it is. Raises OSError."""
+        own = self._attempts / spec.attempt_id
+        own.mkdir(mode=0o700, exist_ok=True)
+        self.give(own)
+        if unix is not None:
+            self._write(own / "unix", msgspec.json.encode(unix))
+            self._unix[spec.attempt_id] = unix
+            self._users.make(unix, self.directory / FILTER)
 
     def prepare(self, spec: LaunchSpec, remote: bytes | None) -> bytes:
-        """Make an attempt's directory with its launch, and return the key to it. Raises OSError.
+        """Lay down the launch of an attempt that is attended to, and return the key to it. Raises OSError.
 
         Prepared again, the launch that was there before can be opened by nobody any more. `remote` is how the
         supervisor and the server reach each other (JSON).
         """
-        place, key = self.place(spec.attempt_id), secrets.token_bytes(KEY_BYTES)
-        launch = b'{"spec":' + msgspec.json.encode(spec) + b',"remote":' + (remote or b"null") + b"}"
-        place.mkdir(mode=0o700, exist_ok=True)
-        self.give(place)
-        self._write(place / LAUNCH, seal(key, spec.attempt_id, launch))
+        attempt_id, key = spec.attempt_id, secrets.token_bytes(KEY_BYTES)
+        mapped, unix = b"null", self._unix.get(attempt_id)
+        if unix is not None:
+            spec, told = self._users.prepare(unix, spec)
+            mapped = msgspec.json.encode(told)
+        launch = b'{"spec":' + msgspec.json.encode(spec) + b',"remote":' + (remote or b"null")
+        self._write(self.place(attempt_id) / LAUNCH, seal(key, attempt_id, launch + b',"mapped":' + mapped + b"}"))
         return key
 
     def keep(self, path: Path, content: bytes) -> None:
@@ -78,11 +126,13 @@ class Store:
         self._write(path, content)
 
     def submitted(self, attempt_id: str, job: str) -> None:
-        self._write(self.place(attempt_id) / "job", job.encode())
+        self._write(self._attempts / attempt_id / "job", job.encode())
 
     def ask_stop(self, attempt_id: str, grace: float, reason: str) -> None:
         """Write down what the supervisor finds when it is told to end."""
-        self._write(self.place(attempt_id) / STOP, json.dumps({"grace": grace, "reason": reason}).encode())
+        asked = json.dumps({"grace": grace, "reason": reason}).encode()
+        for place in {self._attempts / attempt_id, self.place(attempt_id)}:
+            self._write(place / STOP, asked)
 
     def ask_bridge(self, attempt_id: str) -> bool:
         """Write down that a bridge is wanted; False where somebody has before. Raises OSError."""
@@ -97,40 +147,49 @@ class Store:
     def usage(self, attempt_id: str) -> Usage | None:
         """What the node has noted last that it uses."""
         try:
-            return msgspec.json.decode(_read(self.place(attempt_id) / USAGE), type=Usage)
+            return msgspec.json.decode(read_plain(self.place(attempt_id) / USAGE, _MOST_FILE), type=Usage)
         except msgspec.DecodeError:
             return None
 
     def sign(self, attempt_id: str) -> int:
         """When the node wrote down last what the attempt uses, by the file system's clock; 0 if it never has."""
         try:
-            return (self.place(attempt_id) / USAGE).stat().st_mtime_ns
+            return (self.place(attempt_id) / USAGE).lstat().st_mtime_ns
         except OSError:
             return 0
 
     def ended(self, status: Status) -> None:
         """Keep an end that the node has not told."""
-        self._write(self.place(status.attempt_id) / "end", msgspec.json.encode(status))
+        self._write(self._attempts / status.attempt_id / "end", msgspec.json.encode(status))
 
     def told(self, attempt_ids: Iterable[str]) -> None:
         for attempt_id in attempt_ids:
             try:
-                self._write(self.place(attempt_id) / "told", b"")
+                self._write(self._attempts / attempt_id / "told", b"")
             except FileNotFoundError:
                 continue  # forgotten meanwhile
 
     def remove(self, attempt_ids: Iterable[str]) -> None:
         """What cannot be removed now (a file system that is away) is found by the next server."""
         for attempt_id in attempt_ids:
-            shutil.rmtree(self.place(attempt_id), ignore_errors=True)
+            unix = self._unix.pop(attempt_id, None)
+            if unix is not None:
+                self._users.remove(unix, attempt_id)
+            shutil.rmtree(self._attempts / attempt_id, ignore_errors=True)
 
     def news(self) -> dict[str, list[dict[str, Any]]]:
-        """The records of attempts that have something to tell; asked again, only of those that came since."""
-        with os.scandir(self._news) as entries:
-            names = [entry.name for entry in entries]
-        for name in names:
-            (self._news / name).unlink(missing_ok=True)
-        return {name: self.records(name) for name in names}
+        """The records of attempts that have something to tell; asked again, only of those that came since.
+
+        Of a mapped user's words only those about that user's own attempts count.
+        """
+        told = [name for name in _taken(self._news) if name not in self._unix]
+        for user in self._users.names():
+            told += [name for name in _taken(self._users.news(user)) if self._is_of(name, user)]
+        return {name: self.records(name) for name in told}
+
+    def _is_of(self, attempt_id: str, user: str) -> bool:
+        unix = self._unix.get(attempt_id)
+        return unix is not None and unix.name == user
 
     def load(self) -> list[Found]:
         """Everything that is there."""
@@ -141,41 +200,47 @@ class Store:
     def records(self, attempt_id: str) -> list[dict[str, Any]]:
         """What the node has written of an attempt: its starts and its end."""
         found = []
-        for line in _read(self.place(attempt_id) / "journal").splitlines():
+        for line in read_plain(self.place(attempt_id) / "journal", _MOST_JOURNAL).splitlines():
             try:
-                document = json.loads(line)
-                if document["j"] == "record":
-                    found.append(document["record"])
-            except (ValueError, KeyError, TypeError):
-                continue  # torn, by a node that died as it wrote
+                said = _line(line)
+            except msgspec.DecodeError:
+                continue  # torn, by a node that died as it wrote; or no record of a supervisor's
+            if said.j == "record" and said.record is not None and _is_sane(said.record):
+                found.append(msgspec.structs.asdict(said.record))
         return found
 
     def was_taken(self, attempt_id: str) -> bool:
         """Whether a node has taken the launch away."""
-        return not (self.place(attempt_id) / LAUNCH).exists()
+        return not os.path.lexists(self.place(attempt_id) / LAUNCH)
 
     def said(self, attempt_id: str) -> str:
         """What Slurm or the supervisor printed about it, the end of it."""
-        return _read(self.place(attempt_id) / "slurm.out").decode("utf-8", "replace").strip()[-_words:]
+        said = read_plain(self.place(attempt_id) / "slurm.out", _MOST_FILE, tail=True)
+        return said.decode("utf-8", "replace").strip()[-_words:]
 
     def _look(self, attempt_id: str) -> Found:
-        place = self.place(attempt_id)
-        found = Found(attempt_id, records=self.records(attempt_id), told=(place / "told").exists())
-        found.job = _read(place / "job").decode("ascii", "replace").strip() or None
+        place = self._attempts / attempt_id
         try:
-            found.stop_reason = str(json.loads(_read(place / STOP))["reason"])
+            self._unix[attempt_id] = msgspec.json.decode(read_plain(place / "unix", _MOST_FILE), type=Unix)
+        except msgspec.DecodeError:
+            pass
+        found = Found(attempt_id, records=self.records(attempt_id), told=(place / "told").exists())
+        found.unix = self._unix[attempt_id].name if attempt_id in self._unix else ""
+        found.job = read_plain(place / "job", _MOST_FILE).decode("ascii", "replace").strip() or None
+        try:
+            found.stop_reason = str(json.loads(read_plain(place / STOP, _MOST_FILE))["reason"])
         except (ValueError, KeyError, TypeError):
             pass
         try:
-            found.end = msgspec.json.decode(_read(place / "end"), type=Status)
+            found.end = msgspec.json.decode(read_plain(place / "end", _MOST_FILE), type=Status)
         except msgspec.DecodeError:
             pass
         return found
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Whole or not at all. Raises OSError."""
-        new = path.with_name(f".{path.name}.new")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        """Whole or not at all, and never through a link. Raises OSError."""
+        new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         try:
             os.write(fd, content)
             if self._owner is not None:
@@ -190,8 +255,45 @@ class Store:
             os.chown(path, *self._owner)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return b""
+def _taken(directory: Path) -> list[str]:
+    """The names in a directory, which are taken away. What cannot be (a directory, say) is nobody's word."""
+    found = []
+    with os.scandir(directory) as entries:
+        for entry, _ in zip(entries, range(_MOST_NEWS), strict=False):
+            try:
+                (directory / entry.name).unlink()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            found.append(entry.name)
+    return found
+
+
+class _Line(msgspec.Struct):
+    """One of a journal."""
+
+    j: str
+    record: Record | None = None
+
+
+_line = msgspec.json.Decoder(_Line).decode
+
+
+def _is_sane(record: Record) -> bool:
+    """Whether a database can hold it: who writes a journal may be no supervisor."""
+    numbers = (record.seq, record.at, record.pid, record.exit_code, record.signal, record.memory_peak, record.log_bytes)
+    texts = (record.reason, record.detail, *record.isolation, *record.missing)
+    return (
+        all(number is None or abs(number) < _MOST_NUMBER for number in numbers)
+        and all(text is None or (len(text) <= _MOST_TEXT and "\0" not in text) for text in texts)
+        and len(record.isolation) + len(record.missing) <= 100
+        and len(record.stop_reason or "") <= _MOST_WORD
+        and record.kind in ("started", "ended")
+        and (record.kind == "started" or record.reason in _REASONS)
+    )
+
+
+_REASONS = frozenset(
+    {"exit-code", "signal", "out-of-memory", "time-limit", "command-not-found", "launch-failed", "stopped"}
+)

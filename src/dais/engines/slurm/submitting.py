@@ -7,10 +7,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from dais.engines.contract import LaunchSpec
+from dais.engines.contract import LaunchRefused, LaunchSpec
 from dais.engines.slurm.asking import Slurm
 from dais.engines.slurm.attempts import Known
 from dais.engines.slurm.commands import AT_ONCE, Failed, Unreachable
+from dais.engines.slurm.mapped import Unix, unix_of
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.reaching import Reach
 from dais.engines.slurm.requests import script, words
@@ -92,13 +93,16 @@ class Submitter:
                 self._on_unknown(known)
             except (Failed, OSError) as error:
                 if not self._may_pass(known, error):
-                    self._on_refused(known, str(error))
+                    self._on_refused(known, f"Slurm refuses the job: {error}")
                     continue
                 known.set(detail=f"Slurm does not take it yet: {error}")
                 self._waiting[known.attempt_id] = known
+            except LaunchRefused as error:
+                self._on_refused(known, str(error))
+                continue
             except Exception as error:  # whatever is wrong with one launch, the others are handed over
                 _log.exception("attempt %s cannot be handed to Slurm", known.attempt_id)
-                self._on_refused(known, repr(error))
+                self._on_refused(known, f"it cannot be handed to Slurm: {error!r}")
                 continue
             finally:
                 self._in_flight.discard(known.attempt_id)
@@ -110,15 +114,18 @@ class Submitter:
         spec, store = known.spec, self._store
         if spec is None or known.over:
             return  # it has begun, or ended, meanwhile
-        key = await asyncio.to_thread(self._prepare, spec)
-        place = store.place(spec.attempt_id)
-        text = script(self.python, self.program, place, store.directory, key, look=not self._slurm.signals)
-        job = await self._slurm.submit(words(spec, self._options, place), text)
+        unix = await asyncio.to_thread(unix_of, spec, self._options, store.owner)
+        known.unix = unix.name if unix else ""
+        key = await asyncio.to_thread(self._prepare, spec, unix)
+        place, shared = store.place(spec.attempt_id), store.shared(spec.attempt_id)
+        text = script(self.python, self.program, place, shared, key, look=not self._slurm.signals)
+        job = await self._slurm.submit(words(spec, self._options, place), text, known.unix)
         known.handed_at, known.job = time.monotonic(), job
         self._refusals.pop(known.attempt_id, None)
         await asyncio.to_thread(store.submitted, spec.attempt_id, known.job)
 
-    def _prepare(self, spec: LaunchSpec) -> bytes:
+    def _prepare(self, spec: LaunchSpec, unix: Unix | None) -> bytes:
+        self._store.attend(spec, unix)  # first: where it is to be reached depends on whose it is
         return self._store.prepare(spec, self._reach.invite(spec.attempt_id))
 
     def _may_pass(self, known: Known, error: Exception) -> bool:

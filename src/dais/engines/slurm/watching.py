@@ -111,7 +111,7 @@ class Watch:
             began = time.monotonic()
             self._asked.clear()
             try:
-                jobs = await self._slurm.jobs()
+                jobs = await self._slurm.jobs(sorted({known.unix for known in self._attempts.live() if known.unix}))
             except (Unreachable, Failed) as error:
                 self.problem = str(error)
                 raise
@@ -129,7 +129,8 @@ class Watch:
         for job in jobs:
             known = self._attempts.find(job.attempt_id)
             # Of two jobs with one attempt, that which was handed over by somebody who died has lost its launch.
-            if known is not None and known.job in (None, job.job):
+            # And anybody may name a job after an attempt: it is the user whose the attempt is that counts.
+            if known is not None and known.job in (None, job.job) and known.unix == job.user:
                 by_attempt[job.attempt_id] = job
         gone: list[Known] = []
         for known in self._attempts.live():
@@ -228,7 +229,7 @@ class Watch:
 
     def _refused(self, known: Known, why: str) -> None:
         """Slurm will not take it."""
-        self._end(known, phase=Phase.ENDED, reason="launch-failed", detail=f"Slurm refuses the job: {why}")
+        self._end(known, phase=Phase.ENDED, reason="launch-failed", detail=why)
 
     def stopped_before(self, known: Known) -> None:
         """It was to end before Slurm had it."""

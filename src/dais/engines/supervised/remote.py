@@ -22,6 +22,7 @@ from dais.engines.contract import ByteStream
 from dais.engines.supervised.authority import Authority
 from dais.engines.supervised.connector import Streams
 from dais.engines.supervised.frames import pack
+from dais.engines.supervised.plain import read_plain
 from dais.engines.supervised.streams import PartStream
 from dais.node.places import own_addresses
 from dais.node.streams import (
@@ -35,6 +36,7 @@ from dais.node.streams import (
 )
 from dais.node.wireframes import FrameError
 
+_MOST_ADDRESSES = 64 << 10
 _log = logging.getLogger(__name__)
 
 SERVER_NAME = "dais-server"
@@ -365,10 +367,11 @@ def _parse(body: bytes | None) -> _Said:
 
 def _read_addresses(path: Path) -> list[tuple[str, int]]:
     """Raises OSError."""
+    said = read_plain(path, _MOST_ADDRESSES)
+    if not said:
+        raise ConnectionError(f"the node has not written {path} yet")
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Addresses).addresses
-    except FileNotFoundError:
-        raise ConnectionError(f"the node has not written {path} yet") from None
+        return msgspec.json.decode(said, type=_Addresses).addresses
     except msgspec.DecodeError as error:
         raise ConnectionError(f"{path} is not understood: {error}") from error
 
