@@ -1,4 +1,4 @@
-"""A group on a throw-away Slurm whose jobs are two Unix users', made for the test, whom sudo lets the server submit as."""
+"""A group on a throw-away Slurm whose jobs are two Unix users', made for the test; sudo lets the server be them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from tests.support.needs import UNPRIVILEGED, needs_program
 from tests.support.slurm import Cluster
 from tests.support.users import local_user
 
+ANN, BEA = new_id(), new_id()
+
 
 @contextlib.contextmanager
 def let_submit(server: str, *users: str) -> Iterator[None]:
@@ -42,7 +44,7 @@ def let_submit(server: str, *users: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class MappedGroup:
-    """`ann` and `bea` are the Unix users of `lab.ann` and `lab.bea`."""
+    """`ann` and `bea` are the Unix users of the users ANN and BEA."""
 
     cluster: Cluster
     directory: Path
@@ -50,7 +52,7 @@ class MappedGroup:
     bea: pwd.struct_passwd
 
     def options(self, **fields: Any) -> SlurmOptions:
-        users = (f"lab.ann={self.ann.pw_name}", f"lab.bea={self.bea.pw_name}")
+        users = (f"{ANN}={self.ann.pw_name}", f"{BEA}={self.bea.pw_name}")
         ours = {"map_users": True, "users": users, "directory": str(self.directory), "isolation": ""}
         return self.cluster.options(**(ours | fields))
 
@@ -59,8 +61,8 @@ class MappedGroup:
         remote = Remote(CertificateAuthority(self.cluster.place, vault))
         return SlurmEngine(self.options(**fields), self.directory, remote)
 
-    def spec(self, argv: Sequence[str], person: str = "lab.ann", **fields: Any) -> LaunchSpec:
-        common: dict[str, Any] = {"env": {"PATH": "/usr/bin:/bin"}, "isolation": "sandbox", "person": person}
+    def spec(self, argv: Sequence[str], owner: str = ANN, **fields: Any) -> LaunchSpec:
+        common: dict[str, Any] = {"env": {"PATH": "/usr/bin:/bin"}, "isolation": "sandbox", "owner": owner}
         return LaunchSpec(attempt_id=new_id(), argv=tuple(argv), **(common | fields))
 
     def place(self, user: pwd.struct_passwd, spec: LaunchSpec) -> Path:

@@ -90,7 +90,7 @@ def launch_spec(
         slots=Slots(cpu_millis=int(resources.cpu * 1000), memory=resources.mem),
         isolation=host.isolation,
         bid=work.spec.bid,
-        person=work.person,
+        owner=work.owner_id,
         labels=_labels(work) if host.labelled else {},
     )
 

@@ -85,7 +85,7 @@ from dais.identity.queries.roles import (
 from dais.identity.queries.simulation import simulate
 from dais.identity.queries.teams import get_team, list_teams, resolve_team, team_members
 from dais.identity.queries.tokens import actor_of_token, authenticate, present
-from dais.identity.queries.users import get_user, list_users, person_names, resolve_user, user_ids, user_names
+from dais.identity.queries.users import get_user, list_users, resolve_user, user_ids, user_names
 from dais.identity.rules import (
     Decision,
     decide,
@@ -390,7 +390,6 @@ __all__ = [
     "urn",
     "user_ids",
     "user_name",
-    "person_names",
     "user_names",
     "user_of",
     "visible",

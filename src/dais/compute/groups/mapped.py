@@ -21,19 +21,18 @@ def check_mapped(actor: Actor, spec: JobSpec, group: Row) -> None:
     people = unix_users(msgspec.json.decode(group.options))
     if people is None:
         return
-    person = f"{actor.organization}.{actor.name}"
-    if people.of(person) is None:
+    if people.of(actor.id) is None:
         raise Forbidden(
-            f"jobs of group {group.name} run as Unix users, and {person} has none there: name another group, or let an "
-            f"administrator add {person}=UNIX to its option users (dais group set {group.name} --option 'users=…')",
+            f"jobs of group {group.name} run as Unix users, and {actor.name} has none there: name another group, or "
+            f"let an administrator add {actor.id}=UNIX to its option users: dais group set {group.name} --option …",
             code="no-unix-user",
             group=group.name,
-            person=person,
+            user=actor.id,
         )
     asked = {
         "folders (data)": bool(spec.data),
         "an output": spec.output is not None,
-        "the folders of an interactive job's home": spec.type == "interactive",
+        f"a job of type {spec.type}": spec.type != "batch",
     }
     for what, wanted in asked.items():
         if wanted:

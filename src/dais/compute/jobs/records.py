@@ -13,7 +13,7 @@ from dais.compute.jobs.pins import NOTHING, decode_pins
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import FolderMount, Work
 from dais.engines.contract import Handle
-from dais.identity import get_account, person_names
+from dais.identity import get_account, user_names
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.wire.spec import JobSpec
 
@@ -94,7 +94,7 @@ class People:
 
     def __init__(self, uow: UnitOfWork, rows: Sequence[Row]) -> None:
         self.accounts = {id_: get_account(uow, id_) for id_ in {row.account_id for row in rows}}
-        self.persons = person_names(uow, {row.owner_id for row in rows})
+        self.users = user_names(uow, {row.owner_id for row in rows})
 
 
 def new_work(
@@ -134,8 +134,7 @@ def new_work(
         organization_id=account.organization_id,
         account_id=row.account_id,
         account=account.full_name,
-        user=people.persons[row.owner_id].partition(".")[2],
-        person=people.persons[row.owner_id],
+        user=people.users[row.owner_id],
         owner_id=row.owner_id,
         launched_at=launched_at,
         handle=handle,

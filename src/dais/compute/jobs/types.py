@@ -55,8 +55,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     account: str
     user: str
-    person: str = ""
-    """Its owner as `organization.user`."""
     owner_id: str = ""
     gpus: tuple[str, ...] = ()
     launched_at: int | None = None

@@ -64,7 +64,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     own for as long as it lives, and what is bound belongs to that; else `uid` and `gid` are what it drops to (None: the
     server's own). `env` and `files` may hold secrets: an engine shows them to the container alone and writes them to no
     disk, log or command line. `labels` say whose it is, to who looks at the engine itself; `bid` is what it offers to
-    be sooner, to an engine that has an order of its own. `person` is whose it is, `organization.user`, to engines whose
+    be sooner, to an engine that has an order of its own. `owner` is the id of whose it is, to engines whose
     jobs are Unix users of their own (`people`); empty: the server's.
     """
 
@@ -89,7 +89,7 @@ class LaunchSpec(msgspec.Struct, frozen=True, kw_only=True):
     slots: Slots = Slots()
     isolation: str = "sandbox"
     bid: int = 0
-    person: str = ""
+    owner: str = ""
     labels: dict[str, str] = {}
 
 

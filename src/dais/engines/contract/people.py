@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-UNIX_NAME = r"[a-z_][a-z0-9_-]{0,31}"
-_unix = re.compile(UNIX_NAME)
-
 
 class UnixUsers(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of a group that say it. A person is `organization.user`, for a name alone may be many people's.
+    """The options of a group that say it: `users` are `ID=unix` each, the id of a user of Dais and a Unix user's name.
 
-    `users` are `organization.user=unix` each; users of the organization `same_names` have the Unix user of their own
-    name, unless `users` says otherwise.
+    By id and never by name: users of Dais may rename themselves, and would choose whom they are.
     """
 
     map_users: bool = False
     users: tuple[str, ...] = ()
-    same_names: str = ""
 
-    def of(self, person: str) -> str | None:
-        """The Unix user of a person; None for one who has none."""
-        for line in self.users:
-            name, _, unix = line.partition("=")
-            if name == person:
-                return unix
-        organization, _, name = person.partition(".")
-        return name if organization == self.same_names != "" and _unix.fullmatch(name) else None
+    def of(self, user_id: str) -> str | None:
+        """The Unix user of a user; None for one who has none."""
+        return dict(line.split("=", 1) for line in self.users).get(user_id)
 
 
 def unix_users(options: Mapping[str, Any]) -> UnixUsers | None:

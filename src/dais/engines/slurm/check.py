@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dais.engines.contract import CheckFinding, CheckReport, LaunchRefused
 from dais.engines.slurm.asking import Slurm, ask
+from dais.engines.slurm.check_users import mapped
 from dais.engines.slurm.commands import Failed, Unreachable, owner_of
 from dais.engines.slurm.host import NodeFacts, NoRoom, ask_a_node
 from dais.engines.slurm.options import SlurmOptions
@@ -36,6 +37,8 @@ async def check(options: SlurmOptions, *, data_dir: Path, seconds: float = JOB_S
     slurm = ask(options, seconds=CHECK_SECONDS)
     try:
         findings += await _asked(options, slurm)
+        if options.map_users and findings[-1].ok:
+            findings += await mapped(options, slurm)
         # A server is never root: who is (`dais doctor`) could try a job of root's alone, which says nothing of others.
         jobs_are_ours = slurm.owner is not None or os.geteuid() != 0
         if jobs_are_ours and all(finding.ok for finding in findings):

@@ -53,26 +53,31 @@ def unix_of(spec: LaunchSpec, options: SlurmOptions, server: int) -> Unix | None
     people = options.people
     if people is None:
         return None
-    if not spec.person:
+    if not spec.owner:
         if spec.labels:  # of somebody's, then, and not the server's own
             raise LaunchRefused(f"it is not said whose Unix user's {spec.attempt_id} is")
         return None
-    name = people.of(spec.person)
+    name = people.of(spec.owner)
     if name is None:
-        raise LaunchRefused(f"{spec.person} has no Unix user in this group; an administrator names one (option users)")
-    try:
-        found = pwd.getpwnam(name)
-    except KeyError:
-        raise LaunchRefused(
-            f"{spec.person} is the Unix user {name} in this group, whom this machine does not know"
-        ) from None
-    if found.pw_uid < LEAST_UID:
-        raise LaunchRefused(f"{name} has uid {found.pw_uid}, a system user's: jobs run as uids of at least {LEAST_UID}")
-    if found.pw_uid == server:
-        raise LaunchRefused(f"{name} is the server's own user, whose jobs nobody else can have")
+        raise LaunchRefused(f"user {spec.owner} has no Unix user in this group; its option users names them")
+    if problem := unix_problem(name, server):
+        raise LaunchRefused(problem)
     if folder := next((bind.target for bind in spec.binds if bind.exact), None):
         raise LaunchRefused(f"{folder} is a folder, which a job of the Unix user {name} cannot be given")
-    return Unix(name=name, uid=found.pw_uid, log=spec.limits.log)
+    return Unix(name=name, uid=pwd.getpwnam(name).pw_uid, log=spec.limits.log)
+
+
+def unix_problem(name: str, server: int) -> str | None:
+    """Why nobody's jobs can be this Unix user's, where the server's own has the uid `server`."""
+    try:
+        uid = pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return f"this machine does not know the Unix user {name}; the nodes must know the same"
+    if uid < LEAST_UID:
+        return f"{name} has uid {uid}, a system user's: jobs run as uids of at least {LEAST_UID}"
+    if uid == server:
+        return f"{name} is the server's own user, whose jobs nobody else can have"
+    return None
 
 
 class UserPlaces:

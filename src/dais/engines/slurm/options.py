@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from dais.engines.contract.people import UNIX_NAME, UnixUsers
+from dais.engines.contract.people import UnixUsers
 
 _word = msgspec.Meta(pattern=r"^[^\s\x00-\x1f]*$")
 Word = Annotated[str, _word]
-Person = Annotated[str, msgspec.Meta(pattern=rf"^[a-z0-9][a-z0-9_-]*\.[a-z0-9][a-z0-9_-]*={UNIX_NAME}$")]
+UserPair = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f-]{36}=[a-z_][a-z0-9_-]{0,31}$")]
 
 
 class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -30,8 +30,8 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `http://host:6820`; `rest_token` the path of a file with a token of Slurm's (JWT), where that wants one, and
     `rest_version` the version of its interface.
 
-    `map_users`: jobs are submitted as the Unix user of whoever submitted them to Dais, and run as that. `users` and
-    `same_names` say who is who (`UnixUsers`); who is in neither is refused. Sudo must let the server's user run sbatch
+    `map_users`: jobs are submitted as the Unix user of whoever submitted them to Dais, and run as that. `users` say who
+    is who, `ID=unix` each with the id of a user of Dais; others are refused. Sudo must let the server's user run sbatch
     and scancel as them. `own_directories` are shown to their jobs, with `{user}` for the Unix user's name.
 
     `directory` is one on a file system that the server and all nodes share, by the same path; else it is below the data
@@ -61,8 +61,7 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rest_token: Annotated[str, msgspec.Meta(pattern=r"^(/.*)?$")] = ""
     rest_version: Annotated[str, msgspec.Meta(pattern=r"^v[0-9]+\.[0-9]+\.[0-9]+$")] = "v0.0.38"
     map_users: bool = False
-    users: tuple[Person, ...] = ()
-    same_names: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9_-]*)?$")] = ""
+    users: tuple[UserPair, ...] = ()
     own_directories: tuple[Annotated[str, msgspec.Meta(pattern=r"^/[^\x00-\x1f]+$")], ...] = ()
     directory: str = ""
     python: str = ""
@@ -77,8 +76,8 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("Slurm is asked by slurmrestd (rest) or on a login node (login), not by both")
         if self.rest_token and not self.rest:
             raise ValueError("rest_token is the token for slurmrestd: say where that is (rest)")
-        if not self.map_users and (self.users or self.same_names or self.own_directories):
-            raise ValueError("users, same_names and own_directories are for mapped users: say map_users=true, too")
+        if not self.map_users and (self.users or self.own_directories):
+            raise ValueError("users and own_directories are for mapped users: say map_users=true, too")
         if self.map_users and not self.directory:
             raise ValueError(
                 "map_users needs a directory of its own (directory), through which the users may pass; the data "
@@ -88,12 +87,10 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("map_users needs Slurm's commands, run as the user by sudo: slurmrestd (rest) has no such")
         if self.map_users and self.isolation == "process":
             raise ValueError("map_users needs the sandbox: leave isolation out")
-        if self.map_users and not (self.users or self.same_names):
-            raise ValueError("map_users needs to know who is who: users (organization.user=unix), or same_names")
 
     @property
     def people(self) -> UnixUsers | None:
         """Who is which Unix user; None where all jobs are one user's."""
         if not self.map_users:
             return None
-        return UnixUsers(map_users=True, users=self.users, same_names=self.same_names)
+        return UnixUsers(map_users=True, users=self.users)

@@ -26,11 +26,6 @@ _by_email = Statement(_users.where(users.c.email == bindparam("email")))
 _by_name = Statement(_users.where(organizations.c.name == bindparam("organization"), users.c.name == bindparam("name")))
 _of_name = Statement(select(users.c.id).where(users.c.name == bindparam("name")))
 _names_by_id = Statement(select(users.c.id, users.c.name).where(in_list(users.c.id, "ids")))
-_persons_by_id = Statement(
-    select(users.c.id, users.c.name, organizations.c.name.label("organization"))
-    .join(organizations, organizations.c.id == users.c.organization_id)
-    .where(in_list(users.c.id, "ids"))
-)
 _names = Statement(select(users.c.name).where(users.c.organization_id == bindparam("organization_id")).limit(1000))
 
 
@@ -105,18 +100,6 @@ def user_names(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
 
 def _names_of(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.name for row in uow.all(_names_by_id, ids=list(user_ids))}
-
-
-def person_names(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
-    """As `user_names`, each with the organization: `organization.user`."""
-    if len(user_ids) == 1:
-        names = uow.remembered(CHANGED, ("person", *user_ids), lambda: _persons_of(uow, user_ids))
-        return dict(names)
-    return _persons_of(uow, user_ids) if user_ids else {}
-
-
-def _persons_of(uow: UnitOfWork, user_ids: Collection[str]) -> dict[str, str]:
-    return {row.id: f"{row.organization}.{row.name}" for row in uow.all(_persons_by_id, ids=list(user_ids))}
 
 
 def user_ids(uow: UnitOfWork, name: str) -> list[str]:
