@@ -33,7 +33,15 @@ MOST = 2_000_000
 STALE = 10_000
 """Names that a directory may have beside those that were put last, which may be gone."""
 
-_Known = dict[str, tuple[Stamp, str]]
+
+class _Seen(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A file as it was when it was read."""
+
+    stamp: Stamp
+    digest: str
+
+
+_Known = dict[str, _Seen]
 _decode = msgspec.msgpack.Decoder(_Known).decode
 
 
@@ -59,12 +67,13 @@ class DigestCache:
             return found
         try:
             with closing(self._open()) as database:
-                for directory, names in _by_directory(files).items():
+                for directory, places in _by_directory(files).items():
                     known = _read(database, directory)
-                    for place, name in names:
-                        remembered = known.get(name)
-                        if remembered is not None and remembered[0] == files[place]:
-                            found[place] = remembered[1]
+                    before = len(directory) + 1
+                    for place in places:
+                        seen = known.get(place[before:])
+                        if seen is not None and seen.stamp == files[place]:
+                            found[place] = seen.digest
         except (sqlite3.Error, OSError, UnicodeEncodeError):
             return found
         return found
@@ -72,14 +81,14 @@ class DigestCache:
     def put(self, files: Iterable[tuple[str, Stamp, str]]) -> None:
         """Remember digests: place, stamp, digest."""
         now = time.time_ns()
-        fresh = {place: (stamp, digest) for place, stamp, digest in files if now - max(stamp[3], stamp[4]) > FRESH_NS}
+        fresh = {place: _Seen(stamp, digest) for place, stamp, digest in files if now - max(stamp[3:]) > FRESH_NS}
         if not fresh:
             return
         try:
             with closing(self._open()) as database, database:
                 database.execute("BEGIN IMMEDIATE")
-                for directory, names in _by_directory(fresh).items():
-                    new: _Known = {name: fresh[place] for place, name in names}
+                for directory, places in _by_directory(fresh).items():
+                    new: _Known = {place[len(directory) + 1 :]: fresh[place] for place in places}
                     known = _read(database, directory)
                     if len(known) <= len(new) + STALE:
                         new = known | new
@@ -100,12 +109,11 @@ class DigestCache:
         return database
 
 
-def _by_directory(places: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
-    """Places with the names that they have in their directories."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def _by_directory(places: Iterable[str]) -> dict[str, list[str]]:
+    """Places by the directories that they lie in; few objects, for ten thousand of them."""
+    found: dict[str, list[str]] = {}
     for place in places:
-        directory, _, name = place.rpartition("/")
-        found.setdefault(directory, []).append((place, name))
+        found.setdefault(place[: place.rfind("/")], []).append(place)
     return found
 
 

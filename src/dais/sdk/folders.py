@@ -163,7 +163,7 @@ class FoldersApi(Resource):
             renamed = name if not path or remote.endswith("/") else path.rpartition("/")[2]
             path = path if not path or remote.endswith("/") else path.rpartition("/")[0]
             (only,) = tree.files
-            tree.files = [only._replace(path=renamed)] if renamed != name else [only]
+            tree.files = [msgspec.structs.replace(only, path=renamed)] if renamed != name else [only]
         found = yield from self._get(folder)
         return (yield from self._push(found.id, tree, path, progress))
 

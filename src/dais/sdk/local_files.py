@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from blake3 import blake3
 
 from dais.sdk.errors import Invalid
@@ -41,7 +43,7 @@ def stamp_of(info: os.stat_result) -> Stamp:
     return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-class LocalFile(NamedTuple):
+class LocalFile(msgspec.Struct, frozen=True, gc=False):
     """A file to send: where it goes, where it is, and what it was like when it was found."""
 
     path: str
@@ -104,7 +106,7 @@ def _scan(tree: Tree, top: str, ignore: _Ignore, outside: list[str], *, source: 
         path = pending.pop()
         location = os.path.join(top, path) if path else top  # noqa: PTH118  Path objects cost too much for a million
         with os.scandir(location) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+            entries = sorted(found, key=_own_name)
         if source and path and any(entry.name == "pyvenv.cfg" for entry in entries):
             tree.left_out.append(f"{path}/: a virtual environment holds for one machine only")
             continue
@@ -139,6 +141,9 @@ def _scan(tree: Tree, top: str, ignore: _Ignore, outside: list[str], *, source: 
             )
         if empty and path:
             tree.directories.append(path)
+
+
+_own_name = operator.attrgetter("name")
 
 
 def _link(tree: Tree, name: str, location: str, outside: list[str]) -> None:
