@@ -5,7 +5,7 @@ from dais.provenance.lineage.recording import record_derivation
 from dais.provenance.lineage.tracing import trace_backward, trace_forward, trace_job
 from dais.provenance.meta.finding import count_found, find
 from dais.provenance.meta.kinds import COMMON, FILE, FILESET, FOLDER, USER
-from dais.provenance.meta.reading import get_meta, sweep_meta
+from dais.provenance.meta.reading import forget_meta, get_meta, sweep_meta
 from dais.provenance.meta.types import Described, Entity, FactType, Gone, Kind
 from dais.provenance.meta.values import check_key, check_word, stored
 from dais.provenance.meta.writing import delete_meta, set_values, update_meta
@@ -26,6 +26,7 @@ __all__ = [
     "count_found",
     "delete_meta",
     "find",
+    "forget_meta",
     "get_meta",
     "record_derivation",
     "trace_backward",

@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from dais.compute.images.commands import add_image
 from dais.data import commit_files, create_file_set
+from dais.engines.contract import RootFacts
 from dais.identity import create_account, create_sign_in_link, create_user
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
@@ -373,3 +375,25 @@ async def test_a_job_shows_what_it_reads_and_makes(site: Site) -> None:
         assert f"<code>dais job partial {broken.number}</code>" in page
         form = (await client.get(f"/submit?from={made.id}")).text
         assert 'value="corpus:1=/inputs"' in form
+
+
+async def test_a_root_directory_shows_its_metadata_and_administrators_set_it(site: Site) -> None:
+    world = site.world
+    await world.db.write(add_image, world.actor, "default", "debian", "/srv/debian", RootFacts())
+    ann = await world.db.write(create_user, world.actor, "ann")
+    address = "/images/debian?group=default"
+    async with site.signed_in() as client, site.browser() as anns:
+        token = form_token((await client.get(address)).text)
+        form = {"token": token, "kind": "image", "ref": "default/debian", "words": "cuda=12.4 #good", "back": address}
+        assert (await client.post("/local/joe/meta", data=form)).headers["location"] == address
+        page = (await client.get(address)).text
+        assert "<bdi>12.4</bdi>" in page
+        assert 'name="words"' in page
+        await anns.post(f"/sign-in/{await world.db.write(create_sign_in_link, ann.id)}")
+        page = (await anns.get(address)).text
+        assert "<bdi>#good</bdi>" in page
+        assert 'name="words"' not in page
+        found = (await anns.get("/local/ann/find?kind=image&q=cuda>12")).text
+        assert 'href="/images/debian?group=default"' in found
+        form["token"] = form_token((await anns.get("/jobs")).text)
+        assert (await anns.post("/local/ann/meta", data=form)).status_code == 403

@@ -7,6 +7,7 @@ import re
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from dais.compute.groups.queries import group_names, group_row
+from dais.compute.images.described import forget_root
 from dais.compute.images.queries import MOST, get_image, image_id, image_names, image_row
 from dais.compute.images.tables import images
 from dais.compute.jobs.tables import jobs
@@ -87,6 +88,7 @@ def remove_image(uow: UnitOfWork, actor: Actor, group: str, name: str) -> str | 
             code="in-use",
             job=user,
         )
+    forget_root(uow, group, name)
     uow.run(_delete, group=group, name_=name)
     return None if uow.scalar(_same_path, group=group, path=row.path) else str(row.path)
 

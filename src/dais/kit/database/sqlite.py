@@ -7,6 +7,7 @@ anybody is answered. A failing verb undoes only itself.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import queue
@@ -240,9 +241,14 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = 1")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}").fetchall()
         connection.execute("PRAGMA cache_size = -16000")
+        connection.create_function("md5", 1, _md5, deterministic=True)  # which PostgreSQL has
     except sqlite3.Error as error:
         raise translated(error, path) from error
     return connection
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def translated(error: BaseException, path: Path | None = None) -> BaseException:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dais.identity import Account, Actor, listed, may, may_see, resolve_account, resource_at
+from dais.identity import Account, Actor, listed, may, may_see, resolve_account, resource_at, visible
 from dais.kit.database import Row, UnitOfWork, within
 from dais.kit.paging import Page, check_limit, decode_cursor, encode_cursor
 from dais.provenance.meta.asking import Extreme, asked, check_sort_key
 from dais.provenance.meta.conditions import OnFact, OnTag, OnValue, Test, shape_of, values_of
 from dais.provenance.meta.reading import described
-from dais.provenance.meta.searching import ORDER, Plan, Way, counted, in_order_of_age, position_names, statement
+from dais.provenance.meta.searching import ORDER, WHOLE, Plan, Way, counted, in_order_of_age, position_names, statement
 from dais.provenance.meta.types import Described, Kind
 from dais.provenance.meta.values import RANKS, TEXT
 from dais.wire.meta import Condition
@@ -105,6 +105,10 @@ def _position(way: Way, kind: Kind, cursor: str) -> tuple[Any, ...]:
 def _seen(uow: UnitOfWork, actor: Actor, kind: Kind, place: str) -> Mapping[str, Any]:
     """The values of what the actor may see; none where that is everything. Raises Forbidden where it is nothing."""
     action = f"{kind.type}:get"
+    if kind.everywhere:
+        own, whole = visible(uow, actor, action), visible(uow, actor, action, holder=None)
+        if not (own.nothing and whole.nothing):
+            return ({} if may_see(uow, actor, action, place) else own.values) | whole.named(WHOLE)
     if kind.holder == "account":
         return {} if may_see(uow, actor, action, place) else listed(uow, actor, action, account_id=place).values
     if may(uow, actor, action, resource_at(uow, kind.type, organization_id=place)):
@@ -237,7 +241,7 @@ class _Search:
         for place in self._indexed():
             test = self._tests[place]
             values = {"account_id": self._values["account_id"], "kind": self._values["kind"]}
-            found = int(self._uow.scalar(counted(shape_of(test), most), **values, **values_of(test, "c")))
+            found = int(self._uow.scalar(counted(self._kind, shape_of(test), most), **values, **values_of(test, "c")))
             if found < fewest:
                 best, fewest = place, found
         return best, fewest

@@ -28,14 +28,15 @@ _MEMORY = 8 << 20
 _STEP = 1000
 
 
-def _different(table: str) -> Statement:
+@functools.cache
+def _different(kind: Kind, table: str) -> Statement:
     """The different texts of a key, or tags, each found by one step in the index."""
     rows = meta_tags if table == "tags" else meta_values
     column = rows.c.tag if table == "tags" else rows.c.text
 
     def least() -> Select[tuple[str]]:
         found = select(func.min(column).label("text")).where(
-            rows.c.account_id == bindparam("account_id"), rows.c.kind == bindparam("kind")
+            kind.is_here(rows.c.account_id), rows.c.kind == bindparam("kind")
         )
         if table == "tags":
             return found
@@ -52,16 +53,12 @@ def _different(table: str) -> Statement:
     return Statement(select(step.c.text).where(step.c.text.is_not(None)).limit(bindparam("limit")))
 
 
-_texts = _different("values")
-_tags = _different("tags")
-
-
 @functools.cache
 def _facts(kind: Kind, key: str) -> Statement:
     column = kind.column(key)
     return Statement(
         select(column.label("text"))
-        .where(kind.place == bindparam("account_id"), column.is_not(None))
+        .where(kind.is_here(kind.place), column.is_not(None))
         .distinct()
         .limit(bindparam("limit"))
     )
@@ -77,9 +74,9 @@ def texts_like(uow: UnitOfWork, kind: Kind, account_id: str, key: str, pattern: 
     if key in kind.facts:
         rows = uow.all(_facts(kind, key), **wanted)
     elif key == "tags":
-        rows = uow.all(_tags, **wanted, kind=kind.name)
+        rows = uow.all(_different(kind, "tags"), **wanted, kind=kind.name)
     else:
-        rows = uow.all(_texts, **wanted, kind=kind.name, key=key)
+        rows = uow.all(_different(kind, "values"), **wanted, kind=kind.name, key=key)
     if len(rows) > MOST_TEXTS:
         raise _too_many(key)
     return tuple(_matching(compiled, key, (row.text for row in rows)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, literal_column, select
 
-from dais.identity import Actor, get_account, get_organization, user_names
+from dais.identity import INSTALLATION, Actor, get_account, get_organization, user_names
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import Row, Statement, UnitOfWork, in_list
 from dais.kit.errors import Invalid
@@ -75,7 +75,7 @@ def described(uow: UnitOfWork, actor: Actor, kind: Kind, rows: Sequence[Row]) ->
     people = {actor.id: actor.name} | (user_names(uow, others) if others else {})
     places = {getattr(row, kind.place.name) for row in rows}
     if kind.holder == "account":
-        named = {one: get_account(uow, one).full_name for one in places}
+        named = {one: one if one == INSTALLATION else get_account(uow, one).full_name for one in places}
     else:
         named = {one: get_organization(uow, one).name for one in places}
     return [
@@ -108,6 +108,12 @@ def sweep_meta(uow: UnitOfWork, kinds: Sequence[Kind], after: str, *, limit: int
             if gone := sorted(ids - there):
                 uow.run(remove, ids=gone)
     return min(ends, default=None)
+
+
+def forget_meta(uow: UnitOfWork, entity_id: str) -> None:
+    """Remove all that is known of an entity that goes, where another may get its id."""
+    for remove in _delete:
+        uow.run(remove, ids=[entity_id])
 
 
 def _system(kind: Kind, row: Row) -> dict[str, Any]:

@@ -9,9 +9,22 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    tuple_,
+)
 
-from dais.identity import conditions
+from dais.identity import INSTALLATION, conditions
 from dais.kit.database import Statement
 from dais.provenance.meta.conditions import Shape, expression, needs_facts, stretch
 from dais.provenance.meta.tables import meta_tags, meta_values
@@ -19,6 +32,9 @@ from dais.provenance.meta.types import Kind
 
 ORDER = -1
 """The driver is the index of the key that is sorted by."""
+
+WHOLE = "whole_"
+"""How the names of parameters begin that tell what of the installation's may be seen."""
 
 Way = tuple[Any, ...]
 """How it is sorted: `("newest",)`, `("key", type or 0)`, or `("fact", key)`."""
@@ -67,8 +83,7 @@ def statement(plan: Plan) -> Statement:
         query: Any = select(facts, *position).select_from(some.join(facts, facts.c.id == position[-1]))
         return Statement(query.order_by(*_order(position, plan.down)))
     query, position = _tested(plan, facts)
-    holder: Any = {plan.kind.holder: plan.kind.place}
-    query = query.where(*conditions(plan.seen, plan.kind.type, id=facts.c.resource, **holder))
+    query = query.where(*_allowed(plan))
     if plan.counted:
         found = query.with_only_columns(facts.c.id).limit(bindparam("limit")).subquery()
         return Statement(select(func.count()).select_from(found))
@@ -77,10 +92,10 @@ def statement(plan: Plan) -> Statement:
 
 
 @functools.lru_cache(maxsize=256)
-def counted(shape: Shape, most: int) -> Statement:
+def counted(kind: Kind, shape: Shape, most: int) -> Statement:
     """How many entries the stretch of one condition has, counted up to `most`."""
     row = _table(shape).alias("counted")
-    some: Select[Any] = select(literal_column("1").label("one")).where(*_of_account(row), *stretch(shape, "c", row))
+    some: Select[Any] = select(literal_column("1").label("one")).where(*_of_kind(kind, row), *stretch(shape, "c", row))
     return Statement(select(func.count()).select_from(some.limit(literal_column(str(most))).subquery()))
 
 
@@ -111,7 +126,7 @@ def _tested(plan: Plan, facts: Any) -> tuple[Any, list[ColumnElement[Any]]]:
         if plan.way[1]:
             where.append(ordered.c.type == literal_column(str(plan.way[1])))
     if plan.driver is None:
-        where.append(plan.kind.place == bindparam("account_id"))
+        where.append(plan.kind.is_here(plan.kind.place))
     elif facts is not None:
         base = base.join(facts, facts.c.id == entity)
     if plan.way[0] == "fact":
@@ -134,13 +149,13 @@ def _driven(plan: Plan) -> Any:
     query: Any
     if shape is None:
         query = select(row.c.entity_id, row.c.type, row.c.number, row.c.text)
-        query = query.where(*_of_account(row), row.c.key == bindparam("order_key"))
+        query = query.where(*_of_kind(plan.kind, row), row.c.key == bindparam("order_key"))
         for place in plan.same:
             query = query.where(*stretch(plan.tests[place], f"c{place}", row))
         if plan.way[1]:
             query = query.where(row.c.type == literal_column(str(plan.way[1])))
     else:
-        query = select(row.c.entity_id).where(*_of_account(row), *stretch(shape, f"c{plan.driver}", row))
+        query = select(row.c.entity_id).where(*_of_kind(plan.kind, row), *stretch(shape, f"c{plan.driver}", row))
     if _bounded_inside(plan):
         position = _position(plan, row.c.entity_id, row)
         if plan.after:
@@ -185,5 +200,17 @@ def _table(shape: Shape) -> Any:
     return meta_tags if shape[0] == "tag" else meta_values
 
 
-def _of_account(row: Any) -> tuple[ColumnElement[bool], ...]:
-    return (row.c.account_id == bindparam("account_id"), row.c.kind == bindparam("kind"))
+def _of_kind(kind: Kind, row: Any) -> tuple[ColumnElement[bool], ...]:
+    return (kind.is_here(row.c.account_id), row.c.kind == bindparam("kind"))
+
+
+def _allowed(plan: Plan) -> list[ColumnElement[bool]]:
+    """The conditions on what the reader may see; what is the installation's goes by names of its own."""
+    kind, resource = plan.kind, plan.kind.rows.c.resource
+    holder: Any = {kind.holder: kind.place}
+    own = conditions(plan.seen, kind.type, id=resource, **holder)
+    if not kind.everywhere:
+        return own
+    whole = conditions(plan.seen, kind.type, id=resource, organization=literal(INSTALLATION), before=WHOLE)
+    is_whole = kind.place == literal(INSTALLATION)
+    return [or_(and_(is_whole, *whole), and_(not_(is_whole), *own))]

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, bindparam, literal, or_
 
-from dais.identity import Account, Actor
+from dais.identity import INSTALLATION, Account, Actor
 from dais.kit.database import UnitOfWork
 
 FactType = Literal["text", "number", "instant"]
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that has metadata: its id, and the account (of some kinds the organization) that it lies in."""
+    """One thing that has metadata: its id, and the account (or organization, or INSTALLATION) that it lies in."""
 
     id: str
     account_id: str
@@ -32,7 +32,8 @@ class Kind:
     that a reference means, when the actor may do the action with it; it raises NotFound and Forbidden.
 
     Where `holder` is "organization", they lie in no account: their rows have an `organization_id` instead, and those of
-    the organization are searched that an account is in.
+    the organization are searched that an account is in. With `everywhere` some are the installation's, which is their
+    `account_id` and the beginning of their URNs: they are found from every account.
     """
 
     name: str
@@ -41,11 +42,17 @@ class Kind:
     facts: Mapping[str, FactType]
     find: Callable[[UnitOfWork, Actor, str, str | None, str], Entity]
     holder: Literal["account", "organization"] = "account"
+    everywhere: bool = False
 
     @property
     def place(self) -> ColumnElement[Any]:
         """The column that tells where an entity lies: an account, or an organization."""
         return self.rows.c["account_id" if self.holder == "account" else "organization_id"]
+
+    def is_here(self, place: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether what lies in `place` is among what is looked for from `:account_id`."""
+        here = place == bindparam("account_id")
+        return or_(here, place == literal(INSTALLATION)) if self.everywhere else here
 
     def place_of(self, account: Account) -> str:
         """Where entities are looked for, from an account."""

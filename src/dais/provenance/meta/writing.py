@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select
 
-from dais.identity import Actor
+from dais.identity import INSTALLATION, Actor
 from dais.kit.database import Event, Statement, UnitOfWork, in_list
 from dais.kit.errors import TooMany
 from dais.provenance.meta.tables import meta_tags, meta_values
@@ -97,7 +97,7 @@ def delete_meta(
 
 def _account(kind: Kind, entity: Entity) -> str | None:
     """The account whose members hear of a change; None: nobody's."""
-    return entity.account_id if kind.holder == "account" else None
+    return entity.account_id if kind.holder == "account" and entity.account_id != INSTALLATION else None
 
 
 def _write(uow: UnitOfWork, kind: str, entity: Entity, rows: Mapping[str, Any], words: Sequence[str]) -> None:

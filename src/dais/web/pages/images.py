@@ -21,6 +21,7 @@ from dais.api import (
 )
 from dais.compute import (
     DEFAULT_GROUP,
+    IMAGE,
     add_container_image,
     get_image,
     image_log,
@@ -38,10 +39,12 @@ from dais.compute import (
 from dais.identity import Actor, may, resource_at
 from dais.kit.database import UnitOfWork
 from dais.kit.errors import DaisError, Forbidden, Invalid
+from dais.provenance import Described
 from dais.web.ansi import plain_text, visible
 from dais.web.frame import Frame, see_other
 from dais.web.guard import Visitor, visitor
 from dais.web.pages.access.shared import acting
+from dais.web.pages.meta import described
 from dais.web.places import image_address
 from dais.wire import answers
 
@@ -102,6 +105,9 @@ class OneImage(msgspec.Struct, frozen=True, kw_only=True):
     image: answers.Image
     nodes: list[answers.Node]
     can: frozenset[str]
+    meta: Described | None = None
+    tags: bool = False
+    """Whether the reader may set tags and key-values."""
     log: str = ""
     next: int = 0
 
@@ -290,7 +296,15 @@ def one_image(uow: UnitOfWork, actor: Actor, group: str | None, name: str, log_f
     except Forbidden:
         nodes = []
     text = "\n".join(plain_text(line) for line in log.text.split("\n")) if log else ""
-    return OneImage(image=image, nodes=nodes, can=frozenset(can), log=visible(text), next=log.next if log else 0)
+    return OneImage(
+        image=image,
+        nodes=nodes,
+        can=frozenset(can),
+        meta=described(uow, actor, IMAGE, image.id or f"{image.group}/{image.name}"),
+        tags=may(uow, actor, "image:set", place),
+        log=visible(text),
+        next=log.next if log else 0,
+    )
 
 
 def image_parts(frame: Frame, known: OneImage) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -103,7 +103,7 @@ def address_of(found: Described) -> str:
     """The page of what was found."""
     if found.kind == "image":
         group, _, name = found.ref.partition("/")
-        return f"/images/{name}?{urlencode({'group': group, 'account': found.account})}"
+        return f"/images/{quote(found.id if '__reference__' in found.system else name)}?{urlencode({'group': group})}"
     if found.kind == "user":
         return f"/access/users/{found.id}"
     place = view.place(found.account)
