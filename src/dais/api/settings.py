@@ -81,6 +81,9 @@ class BulkSettings(msgspec.Struct, frozen=True, kw_only=True):
     user_connections: Annotated[
         int, msgspec.Meta(ge=1, description="Uploads of one user under way there at the same time.")
     ] = 8
+    packs: Annotated[
+        int, msgspec.Meta(ge=1, description="Packs that are received at the same time; each may take 16 MiB of memory.")
+    ] = 8
     patience_seconds: Annotated[
         float, msgspec.Meta(gt=0, description="Seconds after which a connection that brings nothing is cut.")
     ] = 30.0

@@ -153,6 +153,17 @@ def test_a_pack_has_a_length_and_an_end(server: Api) -> None:
     assert (status, problem["code"]) == (405, "method-not-allowed")
 
 
+def test_a_pack_that_breaks_off_gives_its_room_back(server: Api) -> None:
+    found = place(server)
+    head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Ticket {found.ticket}\r\nContent-Length: 9\r\n\r\n"
+    for _ in range(BulkSettings().packs + 1):
+        with socket.create_connection(("127.0.0.1", found.port), timeout=PATIENCE) as sock:
+            sock.sendall(head.encode() + b"half")
+            sock.shutdown(socket.SHUT_WR)
+            assert sock.recv(100) == b""
+    assert ask(found.port, "POST", PATH, packed(), authorization=f"Ticket {found.ticket}")[0] == 200
+
+
 def test_who_may_commit_no_file_gets_no_ticket(server: Api) -> None:
     ann = server.services.db.read_sync(authenticate, server.administrator.token.secret).actor
     secret = server.services.db.write_sync(create_token, ann, narrowed=["job:get@*"]).secret

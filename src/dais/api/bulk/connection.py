@@ -74,7 +74,6 @@ class Connection:
         self._slowest = slowest
         self._now = now
         self._rest = b""
-        self._space = bytearray()
         self._trouble: Exception = Cut()
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -132,12 +131,6 @@ class Connection:
                     return taken
                 since, counted = at, taken
         return taken
-
-    def space(self, size: int) -> memoryview:
-        """Room for a body, the same for each request of this connection: new memory would have to be cleared first."""
-        if len(self._space) < size:
-            self._space = bytearray(size)
-        return memoryview(self._space)[:size]
 
     @property
     def broken(self) -> Exception:

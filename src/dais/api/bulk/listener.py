@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dais.api.access import AccessLog, RequestIds
 from dais.api.auth import refusal_of_address, tokens_in_address
 from dais.api.bulk.connection import Connection, Cut, Head
+from dais.api.bulk.rooms import Rooms
 from dais.api.bulk.tickets import CONTENTS, Ticket, Tickets
 from dais.api.context import Services
 from dais.api.errors import HttpProblem
@@ -64,6 +65,7 @@ class BulkListener:
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._uploads: dict[str, int] = {}
+        self._rooms = Rooms(settings.packs, MAX_PACK)
         self._stopping = threading.Event()
         self._accepting = threading.Thread(target=self._accept, name="dais-bulk", daemon=True)
         self._ids = RequestIds()
@@ -143,6 +145,8 @@ class BulkListener:
         finally:
             with self._lock:
                 del self._open[sock]
+                if not self._open:
+                    self._rooms.shed()
 
     def _request(self, connection: Connection) -> bool:
         """Answer one request; whether another may follow."""
@@ -219,9 +223,9 @@ class BulkListener:
             raise Invalid(f"a pack has at most {MAX_PACK:,} bytes, not {length:,}; send several", code="bad-pack")
         blobs = self._services.blobs
         blobs.check_space(length)
-        with self._counted(user), self._services.limits.upload(user, length):
+        with self._counted(user), self._services.limits.upload(user, length), self._rooms.taken() as room:
             connection.go_on(head)
-            data = connection.space(length)
+            data = room[:length]
             if connection.fill(data) < length:
                 raise connection.broken
             return Stored(entries=store_contents(blobs, data))
