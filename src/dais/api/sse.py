@@ -10,6 +10,9 @@ from typing import Any
 
 import msgspec
 
+ACCEPTED = b""
+"""What a source yields once it is sure that the reader may follow, where the first event may be long in coming."""
+SOON_SECONDS = 0.05
 KEEP_ALIVE_SECONDS = 15.0
 SLOW_SECONDS = 30.0
 """A reader that takes nothing for so long is cut; it resumes from the last id that it has."""
@@ -38,13 +41,14 @@ async def stream_events(
     send: Send,
     stopping: asyncio.Event,
     *,
+    soon: float = SOON_SECONDS,
     keep_alive: float = KEEP_ALIVE_SECONDS,
     slow: float = SLOW_SECONDS,
 ) -> None:
     """Send what `source` yields until it ends, the client goes, or the server stops.
 
-    The answer begins with the first event, or with the first keep-alive when there is none; what `source` raises
-    before that is the caller's to answer, what it raises later ends the stream.
+    The answer begins with the first event or, when there is none `soon` seconds after `ACCEPTED`, with a keep-alive;
+    what `source` raises before that is the caller's to answer, what it raises later ends the stream.
     """
     started = False
 
@@ -60,21 +64,22 @@ async def stream_events(
     stop = asyncio.ensure_future(stopping.wait())
     upcoming = asyncio.ensure_future(_next(source))
     try:
-        first = True
+        wait: float | None = None  # a refusal has another head, however long a busy machine takes for it
         while True:
-            # The head goes out at once when there is nothing to say yet, so that the client knows it is heard.
-            wait = 0.05 if first else keep_alive
             await asyncio.wait((upcoming, gone, stop), timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-            first = False
             if gone.done() or (stop.done() and not upcoming.done()):
                 break
             if not upcoming.done():
                 await write(b": \n\n")
+                wait = keep_alive
                 continue
             item = upcoming.result()
             if item is None:
                 break
-            await write(item if isinstance(item, bytes) else item.encode())
+            if item is not ACCEPTED:
+                await write(item if isinstance(item, bytes) else item.encode())
+            # The head goes out when there is nothing to say yet, so that the client knows it is heard.
+            wait = keep_alive if started else soon
             upcoming = asyncio.ensure_future(_next(source))
         if not gone.done():
             await write(b"", more=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dais.api.sse import ServerEvent, stream_events
+from dais.api.sse import ACCEPTED, ServerEvent, stream_events
 from dais.kit.errors import NotFound
 
 PATIENCE = 30.0
@@ -69,6 +69,15 @@ class Failing:
         raise NotFound("no such job", code="no-such-job")
 
 
+class Refusing(Failing):
+    """The same, which takes its time."""
+
+    async def __anext__(self) -> ServerEvent | bytes:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await super().__anext__()
+
+
 @pytest.mark.anyio
 async def test_events_are_written_and_the_answer_ends() -> None:
     client = Client()
@@ -83,6 +92,14 @@ async def test_what_is_raised_before_the_first_event_is_the_callers() -> None:
     client = Client()
     with pytest.raises(NotFound):
         await run(client, Failing())
+    assert client.messages == []
+
+
+@pytest.mark.anyio
+async def test_a_refusal_that_takes_long_is_none_the_less_one() -> None:
+    client = Client()
+    with pytest.raises(NotFound):
+        await run(client, Refusing(), soon=0, keep_alive=0)
     assert client.messages == []
 
 
@@ -112,11 +129,12 @@ async def test_a_server_that_stops_ends_the_stream_in_order() -> None:
 @pytest.mark.anyio
 async def test_silence_is_kept_alive() -> None:
     async def silent() -> AsyncIterator[ServerEvent | bytes]:
+        yield ACCEPTED
         await client.heard_thrice.wait()
         yield ServerEvent("end")
 
     client = Client()
-    await run(client, silent(), keep_alive=0.001)
+    await run(client, silent(), soon=0.001, keep_alive=0.001)
     assert client.text.startswith(": \n\n: \n\n: \n\n")
     assert client.text.endswith('event: message\ndata: "end"\n\n')
 

@@ -22,7 +22,7 @@ async def follow_job(
     account: str | None = None,
     since: int | None = None,
     last_event_id: Annotated[str | None, Header("Last-Event-ID")] = None,
-) -> AsyncIterator[ServerEvent]:
+) -> AsyncIterator[ServerEvent | bytes]:
     """As `/v1/events`, of this job alone. It goes on after the job has ended, for a job may be retried."""
     start = resume_from(last_event_id, since)
     job = await ctx.db.read(find_job, ctx.actor, ref, account=account)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from dais.api.context import Context
 from dais.api.routing import Header, Routes
-from dais.api.sse import ServerEvent
+from dais.api.sse import ACCEPTED, ServerEvent
 from dais.identity import ACTIONS, Actor, Resource, may, present, resource_at
 from dais.kit.clock import to_rfc3339
 from dais.kit.database import UnitOfWork
@@ -40,7 +40,7 @@ async def follow_all(
     subject: str | None = None,
     since: int | None = None,
     last_event_id: Annotated[str | None, Header("Last-Event-ID")] = None,
-) -> AsyncIterator[ServerEvent]:
+) -> AsyncIterator[ServerEvent | bytes]:
     """Events named by their kind (`job.state`), from now on; with `since` or `Last-Event-ID`, from there.
 
     An event is shown to who may get what it is about. `subject` is the id of the one thing to follow. When the place to
@@ -51,10 +51,11 @@ async def follow_all(
         yield event
 
 
-async def follow(ctx: Context, subject: str | None, start: int | None) -> AsyncIterator[ServerEvent]:
+async def follow(ctx: Context, subject: str | None, start: int | None) -> AsyncIterator[ServerEvent | bytes]:
     """The events that the caller may see, after `start` or from now on; never ends by itself."""
     with ctx.db.hints.subscribe(NUMBERED) as hint:
         seq, reset = await ctx.db.read(_place, start)
+        yield ACCEPTED
         if reset:
             yield ServerEvent({"newest": seq}, "reset", str(seq))
         while True:

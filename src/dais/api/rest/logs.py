@@ -10,7 +10,7 @@ from typing import Annotated
 
 from dais.api.context import Context
 from dais.api.routing import Header, Routes
-from dais.api.sse import ServerEvent
+from dais.api.sse import ACCEPTED, ServerEvent
 from dais.compute import JobLog, Position, Slice, find_job, get_job, job_log, position_from
 from dais.engines.contract import FRAME_HEAD, STDERR, STDOUT, SYSTEM, Frame
 from dais.identity import Actor
@@ -86,6 +86,7 @@ async def follow(
     ctx.hold(partial(find_job, ref=log.job_id, action="job:logs"))
     _check_run(log, run)
     position = position_from(last_event_id or cursor, run)
+    yield ACCEPTED
     if tail is not None and not last_event_id:
         frames, position, _ = await book.tail(log, position, _lines(tail), stream=wanted.stream)
         for _, frame in _joined(wanted.only(frames), position):
