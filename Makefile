@@ -16,8 +16,9 @@ endif
 BIN := $(VENV)/bin
 
 # A file's tests run one after the other and share what is dear, several files at once: the longest first, as they are
-# collected. None of them measures time or uses the machine up; those that do are slow, and run alone.
-ABREAST := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# collected. None of them measures time or uses the machine up; those that do are marked `alone`. Half of the time they
+# wait, for processes, daemons and disks: four files keep two cores busy, two would not.
+ABREAST := --dist loadfile --no-loadscope-reorder --numprocesses
 
 .PHONY: help
 help: ## List the targets
@@ -48,11 +49,14 @@ system: ## Install the system packages that make the sandbox strong (as root; el
 
 .PHONY: test
 test: system setup-dev ## Run the tests (a quarter of an hour); what was skipped is listed with its reason at the end
-	@$(BIN)/python -m pytest -raR $(if $(TESTS),$(TESTS),-m 'not slow' $(ABREAST))
+	@$(BIN)/python -m pytest -raR $(if $(TESTS),$(TESTS),-m 'not slow' $(ABREAST) 4)
 
 .PHONY: test-slow
-test-slow: system setup-dev ## Run the tests that take long, one by one
-	@$(BIN)/python -m pytest -raR -m slow
+test-slow: system setup-dev ## Run the tests that take long, two files at once, then those that need the machine alone
+	@failed=0; \
+	$(BIN)/python -m pytest -raR -m 'slow and not alone' $(ABREAST) 2 || failed=$$?; \
+	$(BIN)/python -m pytest -raR -m 'slow and alone' || failed=$$?; \
+	exit $$failed
 
 .PHONY: chaos
 chaos: system setup-dev ## Kill, fill, cut and jump at random, and check that nothing was lost (SEEDS=N, SEED=N, POINTS=1)

@@ -149,6 +149,7 @@ def test_a_follower_that_does_not_read_hurts_nobody(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_ten_gigabytes_are_cut_and_the_server_is_as_before(
     capped: Installation, record_property: Callable[[str, object], None]
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.attacks.catalogue import MUTATIONS, Mutation
 from tests.attacks.conftest import Strike
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]  # what is not stopped there takes what it can get
 
 AS_ROOT = {"strong", "shared"}
 
