@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import apptainer
 from tests.support.containers import IMAGE, Daemons
 from tests.support.installation import Installation, installation
 from tests.support.needs import UNPRIVILEGED
@@ -81,6 +82,27 @@ def moves_data(own: Installation, group: str, directory: Path) -> None:
     assert own.output(job.id) == b"read-only\nread-only\n"
 
 
+def starts_from_an_image(own: Installation, slurm: Cluster) -> None:
+    """Images of the cluster, by a stand-in for Apptainer."""
+    program = slurm.place / "apptainer-of-one-spec"
+    program.write_bytes(Path(apptainer.__file__).read_bytes())
+    program.chmod(0o755)
+    image = program.with_suffix(".sif")
+    image.write_text("an image\n")
+    missing = own.dais("image", "add", "early", str(image), "--group", "cluster")
+    assert b"need Apptainer on the nodes" in missing.stderr, missing.stderr
+    options = ("-o", f"conf={slurm.conf}", "-o", "interval=0.5", "-o", "settle=1", "-o", f"apptainer={program}")
+    done = own.dais("attach", "slurm", "--name", "images", *options, "--json")
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    for name, path in (("file", str(image)), ("named", "docker://debian@sha256:" + "0" * 64)):
+        made = own.dais("image", "add", name, path, "--group", "images")
+        assert made.returncode == 0, made.stderr.decode()
+    job = own.run("sh", "-c", "cat /etc/image; pwd; echo more > file; cat file", group="images", image="file")
+    assert (job.state, own.output(job.id)) == ("SUCCEEDED", b"an image\n/home/work\nmore\n"), job.detail
+    assert own.dais("image", "rm", "file", "--group", "images").returncode == 0
+    assert own.dais("detach", "images").returncode == 0
+
+
 @pytest.fixture
 def with_folder() -> Iterator[Installation]:
     """An installation with the folder that the spec mounts; as root its server is a user whom Slurm's nodes know."""
@@ -124,6 +146,7 @@ def test_slurm(with_folder: Installation, slurm: Cluster, tmp_path: Path) -> Non
     own.stop()
     own.start()
     runs_it(own, "cluster", tmp_path)
+    starts_from_an_image(own, slurm)
     rows = own.dais("group", "ls", "--fields", "name,engine,state", "-H").stdout.decode().split("\n")
     assert [row.split() for row in rows if row] == [["cluster", "slurm", "UP"], ["default", "local", "UP"]]
     found = {one["name"]: one for one in json.loads(own.dais("doctor", "--json").stdout)["findings"]}

@@ -64,7 +64,7 @@ def add(client: Client, output: Output, name: str, what: str | None, group: str 
       dais image add debian /srv/images/debian
     """
     called, wanted = (None, name) if what is None else (name, what)
-    if wanted.startswith("/"):
+    if wanted.startswith("/") or "://" in wanted:
         if called is None:
             raise click.UsageError("a directory needs a name: dais image add NAME DIRECTORY")
         made = client.images.add(called, wanted, group=group)

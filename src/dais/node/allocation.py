@@ -28,6 +28,7 @@ from dais.node.roots import Roots
 from dais.node.sealed import Unsealable, unseal
 from dais.node.settling import give_up_privileges, settle, take_lock
 from dais.node.spawn import reserve_low_descriptors
+from dais.node.spec import is_image
 from dais.node.supervisor import Supervisor
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from dais.node.records import Record
 
 LAUNCH, STOP, BRIDGE, ADDRESS, USAGE, NEWS, PROBED = "launch", "stop", "bridge", "address", "usage", "news", "nodes"
-GIVEN, OWN, TRASH = "given", "own", "trash"
+GIVEN, OWN, TRASH, IMAGES = "given", "own", "trash", "images"
 """Of a mapped user's attempt (`belongings`)."""
 ENDED_FROM_OUTSIDE = "allocation-ended"
 """The `stop_reason` of what ended because its allocation was told to, and nobody had asked here."""
@@ -70,7 +71,14 @@ def main() -> None:
         from dais.node.belongings import take_up
 
         take_up(directory, shared, mapped, launch["spec"])
-    status = _run(directory, shared, launch["spec"], launch["remote"], look="--look" in arguments)
+    status = _run(
+        directory,
+        shared,
+        launch["spec"],
+        launch["remote"],
+        look="--look" in arguments,
+        apptainer=launch.get("apptainer"),
+    )
     if mapped is not None:
         from dais.node.belongings import put_away
 
@@ -92,8 +100,17 @@ def take_launch(directory: str, key: bytes) -> dict[str, Any] | None:
     return document
 
 
-def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str, Any] | None, *, look: bool) -> int:
+def _run(
+    directory: str,
+    shared: str,
+    document: dict[str, Any],
+    remote: dict[str, Any] | None,
+    *,
+    look: bool,
+    apptainer: str | None,
+) -> int:
     machine = Machine()
+    machine.apptainer, machine.images = apptainer, f"{shared}/{IMAGES}"
     journal = Journal(f"{directory}/journal")
     isolation = _probed(machine, shared)
     give_up_privileges(machine)
@@ -111,7 +128,7 @@ def _run(directory: str, shared: str, document: dict[str, Any], remote: dict[str
         supervisor.look()
     supervisor.launch([document])
     guard = None
-    if document.get("isolation") == "process":  # what is in a sandbox dies with the supervisor, without a guard
+    if _is_loose(document):  # what is in a sandbox dies with the supervisor, without a guard
         from dais.node.program import own_command
 
         guard = Guard(supervisor, own_command(directory, "--clean"))
@@ -150,6 +167,11 @@ def node_name() -> str:
     return os.environ.get("SLURMD_NODENAME") or os.uname().nodename
 
 
+def _is_loose(document: dict[str, Any]) -> bool:
+    """Whether the container is no sandbox of the supervisor's own."""
+    return document.get("isolation") == "process" or is_image(document.get("root"))
+
+
 def own_gpus(document: dict[str, Any], given: os._Environ[str] | dict[str, str]) -> None:
     """Give an attempt that asked for GPUs those of its allocation: their device nodes, and numbers from 0 on.
 
@@ -159,7 +181,7 @@ def own_gpus(document: dict[str, Any], given: os._Environ[str] | dict[str, str])
         return
     numbers = [number for number in given.get("SLURM_JOB_GPUS", "").split(",") if number.isdigit()]
     shown = [str(place) for place in range(len(numbers))]
-    if document.get("isolation") == "process":
+    if _is_loose(document):
         shown = given.get("CUDA_VISIBLE_DEVICES", "").split(",")
     document["env"] = {**document["env"], "CUDA_VISIBLE_DEVICES": ",".join(shown)}
     nodes = [f"/dev/nvidia{number}" for number in numbers]

@@ -198,7 +198,7 @@ class Setup:
             if os.getppid() != self._supervisor:
                 os._exit(255)
             stage = "chdir"
-            if self._plan is None and self._spec.workdir is not None:
+            if self._plan is None and self._spec.workdir is not None and not made.contained:
                 os.chdir(self._spec.workdir)
         except OSError as error:
             raise SetupError(stage, error) from None

@@ -16,6 +16,10 @@ def inside(attempt: Attempt) -> int | None:
     """A process in the sandbox, once that is built; 0 for a container without one, None before it has started."""
     if attempt.launched is None:
         return None
+    if attempt.launched.contained:
+        from dais.node import apptainer  # few nodes have it
+
+        return apptainer.inside(attempt)
     if not attempt.launched.sandboxed:
         return 0
     running = processes.children(attempt.init) if attempt.init else []

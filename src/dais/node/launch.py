@@ -12,7 +12,7 @@ from dais.node.lean import dumps
 from dais.node.processes import MARK
 from dais.node.sandbox import FILTER_FD, GO_FD, STATUS_FD, WORD_FD, Plan
 from dais.node.spawn import SetupError, SpawnError, candidates, spawn_plain, spawn_prepared
-from dais.node.spec import DEFAULT_PATH, OPEN_FILES, SpecError
+from dais.node.spec import DEFAULT_PATH, OPEN_FILES, SpecError, is_image
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class LaunchFailed(Exception):
 class Launched:
     """A started container, as the supervisor holds it. Descriptors are ours to close; -1 is none."""
 
-    __slots__ = ("admitted", "data_limit", "env", "gid", "go_fd", "group", "isolation", "leased", "missing", "outputs",
-                 "pid", "sandboxed", "status_fd", "uid", "workdir")  # fmt: skip
+    __slots__ = ("admitted", "contained", "data_limit", "env", "gid", "go_fd", "group", "isolation", "leased",
+                 "missing", "outputs", "pid", "sandboxed", "status_fd", "uid", "workdir")  # fmt: skip
 
     def __init__(self) -> None:
         self.pid = 0
@@ -50,6 +50,8 @@ class Launched:
         self.admitted = False
         """Whether all of it was born in its control group."""
         self.sandboxed = False
+        self.contained = False
+        """Whether Apptainer makes the container, from an image."""
         self.status_fd = -1
         self.go_fd = -1
         self.outputs: list[tuple[int, int]] = []
@@ -102,6 +104,9 @@ class Machine:
         self.pasta: str | None = None
         self.pasta_reason = "not tried"
         self.cgroups: Cgroups | None = None
+        self.apptainer: str | None = None
+        """Apptainer's program; images that it fetches go to `images`."""
+        self.images = ""
         self.around: Around | None = None
         """The group of the allocation that the supervisor is in, where it is in one."""
         self.fence = NO_FENCE
@@ -124,7 +129,9 @@ class Machine:
         try:
             self._identity(spec, made)
             exposed = uid_in_use or self._is_crowded(spec.limits.open_files)
-            if spec.isolation == "sandbox":
+            if is_image(spec.root):
+                self._launch_image(spec, made, closing)
+            elif spec.isolation == "sandbox":
                 self._launch_sandbox(spec, made, closing, exposed=exposed, way=way)
             else:
                 self._launch_process(spec, made, closing, exposed=exposed)
@@ -242,6 +249,30 @@ class Machine:
         """What bwrap is told beside the spec: user namespaces inside would open parts of the kernel to the job."""
         options = ["--disable-userns"] if self.disable_userns else []
         return options + (["--seccomp", str(FILTER_FD)] if self.filter is not None else [])
+
+    # Apptainer: the container is its, and all of it below one process.
+
+    def _launch_image(self, spec: LaunchSpec, made: Launched, closing: list[int]) -> None:
+        from dais.node import apptainer  # few nodes have it
+
+        if self.apptainer is None:
+            raise LaunchFailed(f"image {spec.root} needs Apptainer, which is not found on this node; install it there")
+        try:
+            image = apptainer.ready(self.apptainer, spec.root, self.images)
+        except apptainer.NoImage as error:
+            raise LaunchFailed(str(error)) from None
+        argv = apptainer.command(self.apptainer, image, spec)
+        made.contained = True
+        made.env, made.workdir = {"PATH": DEFAULT_PATH, **spec.env, MARK: spec.attempt_id}, spec.workdir
+        made.isolation += ["apptainer", "filesystem", "user", "pid", "ipc", "no-new-privileges"]
+        made.isolation += [] if spec.network == "host" else ["net"]
+        made.missing += ["seccomp", "uts"]
+        self._control(spec, made, wanted=False)
+        stdio = self._stdio(spec, made, closing)
+        env = {"PATH": DEFAULT_PATH, MARK: spec.attempt_id, **apptainer.variables(made.env)}
+        words = [f"{name}={value}".encode("utf-8", "surrogateescape") for name, value in env.items()]
+        made.pid = spawn_prepared(argv, [os.fsencode(self.apptainer)], words, stdio, Setup(spec, made, stdio[0]))
+        made.limit_data(made.pid)
 
     # Process mode: the program itself, in a session of its own.
 

@@ -45,7 +45,7 @@ def main() -> None:
         "prefix": os.path.realpath(sys.base_prefix),
         "isolation": isolation,
         "gpus": sorted(f"/dev/{name}" for name in os.listdir("/dev") if name[:6] == "nvidia" and name[6:].isdigit()),
-        "apptainer": _found("apptainer") or _found("singularity"),
+        "apptainer": _found("apptainer"),
     }
     try:
         bundle.write()

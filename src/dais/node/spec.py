@@ -17,8 +17,17 @@ NAME_SERVER = "192.0.0.3"
 """Whom a container with a way to the internet asks for names."""
 
 
+SCHEMES = ("docker://", "oras://")
+"""How references of images begin that Apptainer fetches."""
+
+
 class SpecError(Exception):
     """A launch spec (or request) that cannot be carried out as it stands; the message goes to the user."""
+
+
+def is_image(root: object) -> bool:
+    """Whether a container's root is an image of Apptainer's, and no directory."""
+    return isinstance(root, str) and (root.startswith(SCHEMES) or root.endswith(".sif"))
 
 
 def valid_id(value: object) -> str:
@@ -162,7 +171,8 @@ class LaunchSpec:
         workdir = _text(document, "workdir")
         self.workdir = None if workdir is None else absolute("workdir", workdir)
         root = _text(document, "root", "host") or "host"
-        self.root = root if root == "host" else absolute("root", root).rstrip("/")
+        named = root == "host" or root.startswith(SCHEMES)
+        self.root = root if named else absolute("root", root).rstrip("/")
         if not self.root:
             raise SpecError("root: the machine's own root is called 'host'")
         self.binds = _binds(document.get("binds") or [])

@@ -133,7 +133,7 @@ async def _ran(options: SlurmOptions, slurm: Slurm, data_dir: Path, seconds: flo
         await asyncio.to_thread(shutil.rmtree, store.directory, ignore_errors=True)
     took = time.monotonic() - begun
     detail = f"one ran on {facts.node} within {took:.1f} s, with Python {facts.version}, and wrote to the directory"
-    return [CheckFinding(name="job", ok=True, detail=detail), _apart(facts, options)]
+    return [CheckFinding(name="job", ok=True, detail=detail), _apart(facts, options), _images(facts, options)]
 
 
 def _apart(facts: NodeFacts, options: SlurmOptions) -> CheckFinding:
@@ -147,6 +147,16 @@ def _apart(facts: NodeFacts, options: SlurmOptions) -> CheckFinding:
         remedy="install bubblewrap on the nodes, and let users make user namespaces",
         needed=False,
     )
+
+
+def _images(facts: NodeFacts, options: SlurmOptions) -> CheckFinding:
+    """Whether jobs can start from images there."""
+    program = options.apptainer or facts.apptainer
+    if program is None:
+        detail = f"no Apptainer on {facts.node}: jobs start from the nodes themselves"
+    else:
+        detail = f"by {program}; unverified: Dais was written against Apptainer's documentation, and never run with it"
+    return CheckFinding(name="images", ok=True, detail=detail, needed=False)
 
 
 def _user(options: SlurmOptions) -> CheckFinding:

@@ -20,10 +20,12 @@ from dais.engines.contract import (
     Frame,
     Handle,
     HostTools,
+    LaunchRefused,
     LaunchSpec,
     LogChunk,
     NodeInfo,
     Phase,
+    RootFacts,
     Status,
     Terminal,
     Usage,
@@ -33,7 +35,7 @@ from dais.engines.slurm import program
 from dais.engines.slurm.asking import Slurm, ask
 from dais.engines.slurm.attempts import Attempts, Known
 from dais.engines.slurm.commands import Failed, Unreachable
-from dais.engines.slurm.host import NodeFacts, host_tools, look_at_a_node
+from dais.engines.slurm.host import NodeFacts, host_tools, image_problem, look_at_a_node
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.partition import Nodes
 from dais.engines.slurm.reaching import Reach
@@ -199,6 +201,24 @@ class SlurmEngine:
     async def host_tools(self) -> HostTools:
         return host_tools(await self._node_facts(), self._options, self._slurm.owner)
 
+    async def add_root(self, path: str) -> RootFacts:
+        """Let jobs start from an image by Apptainer: a SIF file that the nodes see, or a reference with a digest.
+
+        It is fetched by the first job that starts from it. Raises LaunchRefused, OSError.
+        """
+        await self._node_facts()
+        if not self._store.apptainer:
+            raise LaunchRefused(
+                "images need Apptainer on the nodes, where it was not found: install it there, or say where it is "
+                "(--option apptainer=PATH), and attach the group anew"
+            )
+        if problem := await asyncio.to_thread(image_problem, path):
+            raise LaunchRefused(problem)
+        return RootFacts()
+
+    async def remove_root(self, path: str) -> None:
+        """What was fetched stays in the group's directory."""
+
     async def exec(
         self, handle: Handle, argv: Sequence[str], *, env: dict[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
@@ -231,6 +251,7 @@ class SlurmEngine:
         """What a node of the group can do, asked once. Raises LaunchRefused, OSError."""
         if self._facts is None:
             self._facts = await look_at_a_node(self._slurm, self._options, self._store, self._watch.submitter.program)
+            self._store.apptainer = self._options.apptainer or self._facts.apptainer
         return self._facts
 
 

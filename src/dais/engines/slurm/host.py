@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import shlex
 import sys
@@ -18,10 +19,12 @@ from dais.engines.slurm.asking import Slurm
 from dais.engines.slurm.commands import Failed, Unreachable
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.store import Store
+from dais.node.spec import SCHEMES
 
 LEAST_VERSION = (3, 11)
 LOOK_SECONDS = 60.0
 _facts = "facts.json"
+_digest = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
 class NoRoom(LaunchRefused):
@@ -175,6 +178,17 @@ done
 echo 'none of {" ".join(places)} is a Python >= {".".join(map(str, LEAST_VERSION))}; install one, or name one' >&2
 exit 1
 """
+
+
+def image_problem(path: str) -> str | None:
+    """Why no job could start from this by Apptainer. Blocking."""
+    if path.startswith(SCHEMES):
+        if _digest.search(path):
+            return None
+        return f"{path} names no content: add its digest, as in docker://debian@sha256:…, so that it stays the same"
+    if not path.endswith(".sif") or not path.startswith("/"):
+        return f"{path} is no image: name a file as /shared/image.sif, or {SCHEMES[0]}NAME@sha256:DIGEST"
+    return None if Path(path).is_file() else f"there is no file {path} here; it must lie where nodes see it, too"
 
 
 def host_tools(facts: NodeFacts, options: SlurmOptions, owner: tuple[int, int] | None) -> HostTools:

@@ -24,7 +24,7 @@ import msgspec
 from dais.engines.contract import Bind, LaunchRefused, LaunchSpec
 from dais.engines.slurm.acl import ALL, ENTER, READ, share, share_content
 from dais.engines.slurm.options import SlurmOptions
-from dais.node.allocation import GIVEN, NEWS, OWN, PROBED, TRASH
+from dais.node.allocation import GIVEN, IMAGES, NEWS, OWN, PROBED, TRASH
 from dais.node.belongings import copy
 from dais.node.logs import SEGMENT_BYTES
 
@@ -114,7 +114,7 @@ class UserPlaces:
             path.chmod(0o711)
         self._own(self._top)
         rights = {shared: ENTER | READ, shared / "attempts": ENTER}
-        rights |= {shared / name: ALL for name in (NEWS, PROBED, TRASH)}
+        rights |= {shared / name: ALL for name in (NEWS, PROBED, TRASH, IMAGES)}
         for path, right in rights.items():
             path.mkdir(mode=0o700, exist_ok=True)
             self._own(path)

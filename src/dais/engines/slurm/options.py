@@ -36,7 +36,8 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     `directory` is one on a file system that the server and all nodes share, by the same path; else it is below the data
     directory, which is then on such a file system. `python` is a Python >= 3.11 on the nodes and `isolation` what they
-    can do: both are found by a small job when they are not given.
+    can do: both are found by a small job when they are not given. `apptainer` is its program on the nodes, where it is
+    not on their PATH; with it jobs can start from images (unverified: see `dais.node.apptainer`).
 
     `interval` is how often, in seconds, Slurm is asked for the state of all jobs, `settle` how long the file system may
     take to show what a node wrote. `overhead` is memory, in MiB, that each job asks for beyond its own: the
@@ -66,6 +67,7 @@ class SlurmOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     directory: str = ""
     python: str = ""
     isolation: Literal["", "sandbox", "process"] = ""
+    apptainer: Annotated[str, msgspec.Meta(pattern=r"^(/[^\x00-\x1f]+)?$")] = ""
     interval: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 5.0
     settle: Annotated[float, msgspec.Meta(ge=0, le=600)] = 15.0
     overhead: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 64

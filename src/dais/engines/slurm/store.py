@@ -62,6 +62,8 @@ class Store:
         """The uid of the group's own user."""
         self._users = UserPlaces(directory, *(owner or (os.geteuid(), os.getegid())), own_directories)
         self._unix: dict[str, Unix] = {}
+        self.apptainer: str | None = None
+        """Apptainer's program on the nodes, once that is known."""
 
     def make(self) -> None:
         """Make the group's directories. Raises OSError."""
@@ -113,12 +115,19 @@ class Store:
         supervisor and the server reach each other (JSON).
         """
         attempt_id, key = spec.attempt_id, secrets.token_bytes(KEY_BYTES)
+        apptainer = msgspec.json.encode(self.apptainer)
         mapped, unix = b"null", self._unix.get(attempt_id)
         if unix is not None:
             spec, told = self._users.prepare(unix, spec)
             mapped = msgspec.json.encode(told)
-        launch = b'{"spec":' + msgspec.json.encode(spec) + b',"remote":' + (remote or b"null")
-        self._write(self.place(attempt_id) / LAUNCH, seal(key, attempt_id, launch + b',"mapped":' + mapped + b"}"))
+        parts = {
+            "spec": msgspec.json.encode(spec),
+            "remote": remote or b"null",
+            "mapped": mapped,
+            "apptainer": apptainer,
+        }
+        launch = b",".join(b'"%s":%s' % (name.encode(), part) for name, part in parts.items())
+        self._write(self.place(attempt_id) / LAUNCH, seal(key, attempt_id, b"{" + launch + b"}"))
         return key
 
     def keep(self, path: Path, content: bytes) -> None:

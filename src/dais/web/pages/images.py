@@ -213,7 +213,7 @@ async def make(request: Request, frame: Frame) -> Response:
     what, name = form.get("what", ""), form.get("name", "")
     group = form.get("group") or None
     try:
-        if what.startswith("/"):
+        if what.startswith("/") or "://" in what:
             image = await add_root_image(frame.services, who.actor, group or DEFAULT_GROUP, name, what)
         else:
             where = await frame.services.db.read(store_group, group)
