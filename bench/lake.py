@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ SETTLED_SECONDS = 2.1
 def run(bench: Bench) -> None:
     large(bench)
     small(bench)
+    memory(bench)
     tree_for_jobs(bench)
 
 
@@ -70,6 +72,31 @@ def large(bench: Bench) -> None:
             unit="MiB",
             aim=Aim(number="", must=16, at_most=True),
         ),
+    )
+
+
+def memory(bench: Bench) -> None:
+    """The most memory that the server and a command have while a large file goes up, and while it comes back."""
+    size = bench.pick(10_240, 64) * MIB
+    with _place() as directory, dais() as server:
+        source = directory / "large"
+        write_stamped(source, size)
+        peaks = {}
+        for words in (("upload", str(source), "/large"), ("download", "/large", str(directory / "back"))):
+            Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # its peak is counted from now on
+            peaks[words[0]] = (peak_of([sys.executable, "-m", "dais", "file", *words], server), peak(server.pid))
+        assert (directory / "back").stat().st_size == size
+    bench.report(
+        *(
+            Row(
+                figure=f"the most resident memory of the {side} while {size // MIB:,} MiB go {way}",
+                ours=[peaks[verb][place] / 1e6],
+                unit="MB",
+                aim=Aim(number="", must=300, at_most=True),
+            )
+            for verb, way in (("upload", "up"), ("download", "down"))
+            for place, side in enumerate(("command", "server"))
+        )
     )
 
 
@@ -229,6 +256,31 @@ def write_new(path: Path, size: int) -> None:
     with path.open("wb") as file:
         for _ in range(size // MIB):
             file.write(os.urandom(MIB))
+
+
+def write_stamped(path: Path, size: int) -> None:
+    """A file with holes, which takes a twentieth of its size here; no two of its chunks are the same."""
+    with path.open("wb") as file:
+        file.truncate(size)
+        for at in range(0, size, 80 << 10):
+            file.seek(at)
+            file.write(os.urandom(16))
+
+
+def peak_of(command: Sequence[str], server: Installation) -> int:
+    """Run a command of an installation; the most resident bytes that it had."""
+    process = subprocess.Popen(command, env=server.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{command} failed"
+    return usage.ru_maxrss << 10
+
+
+def peak(pid: int) -> int:
+    """The most resident bytes that a process had since its peak was cleared."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) << 10
 
 
 def write_tree(tree: Path, count: int) -> None:
