@@ -251,12 +251,18 @@ class TestQueries:
             assert len(whole) == database.read_sync(count_found, ann, FILESET, conditions)
 
     @pytest.mark.parametrize("steps", [(), (1,), (2, 4), (1000,)])
-    @pytest.mark.parametrize("few", [0, 2, 1000])
+    @pytest.mark.parametrize("few, some", [(0, 0), (2, 0), (0, 1000), (1000, 0)])
     def test_every_way_finds_the_same(
-        self, database: Database, ann: Actor, monkeypatch: pytest.MonkeyPatch, steps: tuple[int, ...], few: int
+        self,
+        database: Database,
+        ann: Actor,
+        monkeypatch: pytest.MonkeyPatch,
+        steps: tuple[int, ...],
+        few: int,
+        some: int,
     ) -> None:
-        monkeypatch.setattr(finding, "STEPS", steps)
-        monkeypatch.setattr(finding, "FEW", few)
+        for name, chosen in (("STEPS", steps), ("FEW", few), ("SOME", some)):
+            monkeypatch.setattr(finding, name, chosen)
         cnn = value("model", "cnn")
         assert found(database, ann, cnn, Condition(key="accuracy", op="max")) == ["m2:1", "m1:1"]
         assert found(database, ann, cnn, order="-step") == ["m4:1", "m2:1", "m1:1", "m0:1"]

@@ -30,6 +30,9 @@ GLIMPSE = STEPS[0]
 FEW = 5_000
 """Entities that are rather gathered and sorted."""
 
+SOME = 2 * STEPS[-1]
+"""Entities that are rather gathered and sorted than to take the last step, where those before were in vain."""
+
 MANY = 500_000
 """Entities that are gathered and sorted where walking was in vain."""
 
@@ -140,6 +143,7 @@ class _Search:
         found = asked(uow, kind, place, conditions)
         self._tests: list[Test] = found.tests
         self._extremes = found.extremes
+        self._counts: dict[Test, tuple[int, int]] = {}
         self.only: Row | None = None
         """The one entity of the last extreme, where no other has that value."""
 
@@ -190,6 +194,8 @@ class _Search:
         for width in STEPS:
             if width < 2 * asking.limit:
                 continue
+            if width == STEPS[-1] and self._rarest(SOME)[0] is not None:
+                return None
             rows = self._run(driver, asking, width=width)
             if len(rows) >= asking.limit:
                 return rows
@@ -239,12 +245,20 @@ class _Search:
         """The place of the condition with the fewest entries, and how many; None where all have `most` or more."""
         best, fewest = None, most
         for place in self._indexed():
-            test = self._tests[place]
-            values = {"account_id": self._values["account_id"], "kind": self._values["kind"]}
-            found = int(self._uow.scalar(counted(self._kind, shape_of(test), most), **values, **values_of(test, "c")))
+            found = self._entries(place, most)
             if found < fewest:
                 best, fewest = place, found
         return best, fewest
+
+    def _entries(self, place: int, most: int) -> int:
+        """How many entries the stretch of a condition has, up to `most`; counted once."""
+        test = self._tests[place]
+        found, up_to = self._counts.get(test, (0, 0))
+        if found == up_to < most:
+            values = {"account_id": self._values["account_id"], "kind": self._values["kind"]}
+            found = int(self._uow.scalar(counted(self._kind, shape_of(test), most), **values, **values_of(test, "c")))
+            self._counts[test] = (found, most)
+        return found
 
     def _run(self, driver: int | None, asking: _Asking, *, width: int | None) -> list[Row]:
         plan = self._plan(driver, asking, width)
