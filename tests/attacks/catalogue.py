@@ -62,6 +62,11 @@ ATTACKS = (
         entering=True,
     ),
     Attack(
+        "look_into_helpers",
+        "Look into the memory of whoever carries commands into the job",
+        everywhere("hidden from all but root; capabilities of the sandbox"),
+    ),
+    Attack(
         "outlive",
         "Leave a process behind (double fork, setsid)",
         {
@@ -197,6 +202,7 @@ MUTATIONS = (
     Mutation("log_bomb", ("log_limit",)),
     Mutation("exhaust", ("own_user",)),
     Mutation("outlive", ("sure_end",), "process", needs="pids", as_root=True),
+    Mutation("look_into_helpers", ("hidden_helpers",), "process"),
 )
 
 

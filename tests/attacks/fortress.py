@@ -23,7 +23,7 @@ import msgspec
 from dais.compute import ComputeSettings
 from dais.compute.jobs.types import Work
 from dais.compute.launch import Staged, launch_spec
-from dais.engines.contract import Bind, LaunchSpec, Phase, Slots
+from dais.engines.contract import Bind, Handle, LaunchSpec, Phase, Slots
 from dais.engines.local import LocalEngine, LocalSettings, data_owner, filter_program, leasing
 from dais.kit.ids import new_id
 from dais.node import launcher, start_supervisor
@@ -43,6 +43,8 @@ NARROW: dict[str, dict[str, Any]] = {"cpu_hog": {"cpu": 0.05}, "inode_bomb": {"m
 KILLED = ("out-of-memory", "signal")
 LOOKS = 12
 """How often a mount is tried while its source is being swapped."""
+COMMANDS = 12
+"""How many are carried into a job that lies in wait for them."""
 
 
 _starting = threading.Lock()
@@ -244,6 +246,8 @@ class Fortress:
         match attack.name:
             case "swap":
                 return await self._while(attack, b"swapping", "look", LOOKS)
+            case "look_into_helpers":
+                return await self._carry_into(attack)
             case "exhaust":
                 return await self._while(attack, b"holding", "take_one", 1)
             case _:
@@ -252,7 +256,10 @@ class Fortress:
     async def _run(self, name: str, *, pty: bool = False) -> Outcome:
         spec = self.spec(name, self._known, pty=pty)
         [handle] = await self.engine.launch([spec])
-        end = await self.watcher.over(spec.attempt_id)
+        return await self._outcome(name, spec.attempt_id, handle)
+
+    async def _outcome(self, name: str, attempt_id: str, handle: Handle) -> Outcome:
+        end = await self.watcher.over(attempt_id)
         said = output(await read_log(self.engine, handle)).decode(errors="replace")
         escaped = said.partition("ESCAPED: ")[2].strip() or None
         ran = escaped is not None or "HELD" in said or end.reason in KILLED or end.log_truncated
@@ -282,6 +289,18 @@ class Fortress:
         await self.engine.stop(handle, grace=0, reason="enough")
         await self.watcher.over(spec.attempt_id)
         return found
+
+    async def _carry_into(self, attack: Attack) -> Outcome:
+        """An attack on those who carry commands into the job that makes it."""
+        spec = self.spec(attack.name, self._known)
+        [handle] = await self.engine.launch([spec])
+        await printed(self.engine, handle, b"looking")
+        with contextlib.suppress(ConnectionError, LookupError):  # it ends when it has got through
+            for script in (*(["sleep 0.05"] * COMMANDS), ": > stop"):
+                stream = await self.engine.exec(handle, ("/bin/sh", "-c", script), env=spec.env, workdir=None, pty=None)
+                await drain(stream)
+                await stream.close()
+        return await self._outcome(attack.name, spec.attempt_id, handle)
 
     async def _while(self, attack: Attack, begun: bytes, name: str, times: int) -> Outcome:
         """An attack that goes on while other jobs find out whether it works."""

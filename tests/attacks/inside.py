@@ -102,6 +102,27 @@ def memory_of_processes(known: Known) -> str | None:
     return None
 
 
+def look_into_helpers(known: Known) -> str | None:
+    """While commands are carried in: whoever carries them remembers other jobs. Until a file `stop` is there."""
+    print("looking", flush=True)
+    if os.getuid() == 0:
+        return None  # root may look into everything: no job is root where Dais has another user to give it
+    seen: set[int] = set()
+    while not os.path.exists("stop"):
+        for pid in processes():
+            try:
+                fd = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+            except OSError:
+                continue
+            # What was opened stays what it was, so that it was the helper's if the name is still its.
+            name = read(f"/proc/{pid}/comm")
+            os.close(fd)
+            if name == b"dais-exec\n":
+                return f"opened the memory of helper {pid}"
+            seen.add(pid)
+    return None if seen else "saw nothing at all, so that it tells nothing"
+
+
 # Files.
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dais.node import attempt, become, fence, idmap, kernel, program, sandbox, spec
+from dais.node import attempt, become, enter, fence, idmap, kernel, program, sandbox, spec
 from dais.node.cgroups import Cgroups
 
 Options = list[str]
@@ -198,6 +198,10 @@ def own_user() -> None:
     del sys.argv[at : at + 2]
 
 
+def hidden_helpers() -> None:
+    enter._hide = lambda: None
+
+
 def sure_end() -> None:
     attempt.Attempt._find_left = lambda self: []  # type: ignore[method-assign]
 
@@ -230,5 +234,6 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
         read_only_mounts, read_only_mapping, read_only_root, own_devices, no_capabilities, no_nested_namespaces,
         call_filter, shared_memory_size, temporary_files_size, opened_sources, closed_descriptors, no_new_privileges,
         no_core_files, descriptor_limit, memory_limit, process_limit, cpu_limit, log_limit, own_user, sure_end,
+        hidden_helpers,
     )
 }  # fmt: skip

@@ -1,12 +1,14 @@
 """The helper that carries a command into a running container.
 
 It is a fork of the supervisor: to start an interpreter would take longer than most commands. Of what the supervisor
-has open it keeps nothing but a socket to it. It becomes what the container's processes are (control group, user,
-namespaces), forks again, and waits: entering a pid namespace takes effect for children only, and somebody outside must
-tell how the command ended.
+has open it keeps nothing but a socket to it. It becomes what the container's processes are (user, namespaces), forks
+again, and waits: entering a pid namespace takes effect for children only, and somebody outside must tell how the
+command ended. The child joins the container's control group as the last thing before its exec: whatever runs the user's
+code is inside it, and none of what comes before waits for the job's share of the processor.
 
-It has the supervisor's memory, with what other jobs were told in it. So before it becomes the job's user it makes
-itself a process that only root may look into; the command itself has none of it from its exec on.
+It has the supervisor's memory, with what other jobs were told in it. So it is a process that only root may look into:
+before it becomes the job's user, and once more afterwards, for the kernel decides anew when the user changes
+(`fs.suid_dumpable`). The command itself has none of that memory from its exec on.
 
 Namespaces are entered as the job's own user, who owns the sandbox's user namespace: the same way with and without root.
 bwrap may nest two user namespaces, the mounts belonging to the outer and the processes to the inner one.
@@ -25,6 +27,7 @@ import termios
 
 from dais.node import kernel, seccomp
 from dais.node.become import drop_privileges, limit_files, prefer_as_victim, set_window
+from dais.node.group import enter
 from dais.node.launch import NOT_A_COMMAND
 from dais.node.spawn import candidates
 from dais.node.spec import DEFAULT_PATH
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 STATUS_FD = 3
 FAILED = 255
-NAME = "dais-exec"
+NAME = b"dais-exec"
 _MOST_FDS = 1 << 16
 NS_GET_USERNS = 0xB701
 _NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
@@ -60,28 +63,32 @@ def fork_helper(stdio: tuple[int, int, int], status: socket.socket, request: dic
     return pid
 
 
-def _keep_only(stdio: tuple[int, int, int], status: socket.socket) -> socket.socket:
-    """Be a process of its own: of the supervisor's signals, descriptors and rights to be looked into nothing stays."""
+def _keep_only(stdio: tuple[int, int, int], status: socket.socket, doors: list[int]) -> list[int]:
+    """Be a process of its own: of the supervisor's signals, descriptors and rights to be looked into nothing stays.
+
+    The status is STATUS_FD from then on; returned is where the doors are.
+    """
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
     # All of these are above the supervisor's reserved numbers, so that none is overwritten before it was copied.
-    for target, source in enumerate((*stdio, status.fileno())):
+    kept = (*stdio, status.fileno(), *doors)
+    for target, source in enumerate(kept):
         os.dup2(source, target, inheritable=target < STATUS_FD)
-    os.closerange(STATUS_FD + 1, _MOST_FDS)
-    return socket.socket(fileno=STATUS_FD)
+    os.closerange(len(kept), _MOST_FDS)
+    return list(range(STATUS_FD + 1, len(kept)))
 
 
 def _help(stdio: tuple[int, int, int], status: socket.socket, request: dict[str, Any]) -> NoReturn:
     """Join, start, wait, tell."""
     gc.disable()  # what it would close are the supervisor's numbers, and by then others'
     try:
-        if request["group"] is not None:
-            request["group"].join()  # by descriptors of the supervisor
-        status = _keep_only(stdio, status)
+        doors = [] if request["group"] is None else request["group"].doors()
+        doors = _keep_only(stdio, status, doors)
+        status = socket.socket(fileno=STATUS_FD)
         _become(request)
-        pid = _start(request, status)
+        pid = _start(request, status, doors)
     except Failed as error:
         _tell(status, {"error": error.code, "message": str(error)})
         os._exit(0)
@@ -107,9 +114,9 @@ def _tell(status: socket.socket, message: dict[str, Any]) -> None:
 
 def _become(request: dict[str, Any]) -> None:
     """Take on the container's limits, user and namespaces."""
+    _hide()
     prefer_as_victim(os.getpid())
-    _call_itself(NAME)
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # from here on what /proc shows of this process is root's
+    kernel.call_itself(NAME)  # in lists of processes; its command line is the supervisor's
     limit_files(request["open_files"])
     namespaces = _open_namespaces(request["inside"]) if request["inside"] else {}
     if request["uid"] is not None:
@@ -120,13 +127,12 @@ def _become(request: dict[str, Any]) -> None:
         os._exit(0)
     if namespaces:
         _enter(namespaces)
+    _hide()
 
 
-def _call_itself(name: str) -> None:
-    """As whoever lists processes sees it: its command line is the supervisor's."""
-    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
-    os.write(fd, name.encode())
-    os.close(fd)
+def _hide() -> None:
+    """What /proc shows of this process, and of those that it forks, is root's, and nobody else traces them."""
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def _open_namespaces(pid: int) -> dict[str, int]:
@@ -161,15 +167,16 @@ def _enter(namespaces: dict[str, int]) -> None:
         kernel.setns(namespaces["user"])
 
 
-def _start(request: dict[str, Any], status: socket.socket) -> int:
+def _start(request: dict[str, Any], status: socket.socket, doors: list[int]) -> int:
     """Fork the command; returns its pid as seen from outside. Raises Failed when it could not be started."""
     error_read, error_write = os.pipe2(os.O_CLOEXEC)
     helper = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(error_read)
-        _command(request, status, helper, error_write)
-    os.close(error_write)
+        _command(request, status, helper, error_write, doors)
+    for fd in (error_write, *doors):
+        os.close(fd)
     message = b""
     while part := os.read(error_read, 4096):
         message += part
@@ -181,7 +188,7 @@ def _start(request: dict[str, Any], status: socket.socket) -> int:
     return pid
 
 
-def _command(request: dict[str, Any], status: socket.socket, helper: int, report: int) -> NoReturn:
+def _command(request: dict[str, Any], status: socket.socket, helper: int, report: int, doors: list[int]) -> NoReturn:
     """The child: becomes the command, or writes why it could not."""
     argv = request["argv"]
     code, words = "exec-failed", ""
@@ -200,6 +207,10 @@ def _command(request: dict[str, Any], status: socket.socket, helper: int, report
         except OSError as error:
             raise Failed("exec-failed", f"{request['workdir']}: {error.strerror}") from None
         env = {os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()}
+        try:
+            enter(doors)
+        except OSError as error:
+            raise Failed("exec-failed", f"the job's control group cannot be joined: {error.strerror}") from None
         if request["filter"] is not None:
             seccomp.install(request["filter"])
         failure = errno.ENOENT

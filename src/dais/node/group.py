@@ -6,6 +6,10 @@ import os
 
 from dais.node.processes import send
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MOST_LEFT = 2 << 20
 """Bytes that may be left on a group's account when it is kept for another attempt: caches, and what a processor holds
 ready."""
@@ -34,6 +38,13 @@ def read_text(path: str) -> str | None:
 def join(directory: str) -> None:
     """Move the calling process into a group. Raises OSError."""
     write_text(f"{directory}/cgroup.procs", "0")
+
+
+def enter(doors: Iterable[int]) -> None:
+    """Join the group whose `doors` these are, and close them. Raises OSError."""
+    for fd in doors:
+        os.pwrite(fd, b"0", 0)
+        os.close(fd)
 
 
 class Group:
@@ -70,6 +81,14 @@ class Group:
         name = "tasks" if self.version == "v1" else "cgroup.procs"
         for controller in self._single:
             self._write(controller, name, "0")
+
+    def doors(self) -> list[int]:
+        """Descriptors by which a process, whoever it has become since, joins the group (`enter`). Raises OSError.
+
+        What counts is who opened them (Linux since 2022, and what was mended then).
+        """
+        name = "tasks" if self.version == "v1" else "cgroup.procs"
+        return [self._file(controller, name, os.O_WRONLY)[0] for controller in self._single]
 
     def add(self, pid: int) -> None:
         """Move a process into the group; one that has just ended is no error. Raises OSError."""

@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +16,16 @@ from typing import Any
 import pytest
 
 from tests.support.needs import needs_cgroups, needs_root
-from tests.support.supervisor import Closed, Control, Node, exec_helpers, processes_with, sleeping, until
+from tests.support.supervisor import (
+    TEST_UID,
+    Closed,
+    Control,
+    Node,
+    exec_helpers,
+    processes_with,
+    sleeping,
+    until,
+)
 
 _NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 _PTY = {"rows": 30, "cols": 100, "term": "xterm"}
@@ -212,6 +223,11 @@ def test_a_helper_has_nothing_of_the_supervisor_open_and_is_not_looked_into(node
     second = node.exec(running, "cat")
     helpers = exec_helpers(node)
     assert len(helpers) == 2
+    if os.geteuid() != 0:
+        for pid in helpers:
+            with pytest.raises(PermissionError):
+                os.listdir(f"/proc/{pid}/fd")
+        return
     for pid in helpers:
         opened = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115 (links to no path)
         kinds = [name.partition(":")[0] for name in opened]
@@ -325,3 +341,20 @@ def test_exec_waits_for_a_container_that_is_just_starting(node: Node, control: C
         assert client.ready == {"ok": True}
         client.result()
         assert client.stdout.decode().strip() == spec["attempt_id"]
+
+
+@pytest.mark.slow
+def test_all_of_this_holds_for_a_supervisor_that_is_not_root(tmp_path: Path) -> None:
+    """There the helper enters by its user's own rights, and a control group joins by none."""
+    needs_root()
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, TEST_UID, TEST_UID)
+    for above in home.parents[:3]:
+        above.chmod(above.stat().st_mode | 0o011)
+    user = ("setpriv", "--reuid", str(TEST_UID), "--regid", str(TEST_UID), "--clear-groups", "--")
+    tests = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", __file__)
+    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home)}
+    done = subprocess.run([*user, *tests], env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 40, done.stdout  # type: ignore[index]
