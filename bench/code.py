@@ -122,7 +122,7 @@ def _cell(client: Client, job: str, kernel: str = "python") -> None:
 def _from_the_pool(server: Installation) -> float:
     client = server.client()
     until = time.monotonic() + PATIENCE
-    while not list(client.jobs.list(state="alive", tag="dais-warm=ready")):
+    while not list(client.jobs.list(state="alive", type="system", tag="dais-warm=ready")):
         assert time.monotonic() < until, "no warm sandbox is there"
         time.sleep(0.05)
     job, took = _open(client)

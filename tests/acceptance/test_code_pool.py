@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from dais.sdk import Client
 from dais.wire.answers import JobDetail
@@ -26,7 +27,7 @@ def site() -> Iterator[Installation]:
 
 def warm(site: Installation) -> list[JobDetail]:
     client = site.client()
-    return [client.jobs.get(job.id) for job in client.jobs.list(state="alive", tag="dais-warm=ready")]
+    return [client.jobs.get(job.id) for job in client.jobs.list(state="alive", type="system", tag="dais-warm=ready")]
 
 
 def ready(site: Installation) -> JobDetail:
@@ -48,7 +49,8 @@ def another(site: Installation, name: str = "ada") -> Client:
 
 def test_a_session_is_one_that_waited_and_nothing_of_others_is_in_it(site: Installation) -> None:
     waiting = ready(site)
-    assert waiting.type == "system"
+    assert (waiting.type, waiting.owner) == ("system", "(installation)")
+    assert waiting.id not in {job.id for job in site.client().jobs.list(state="alive")}
     with another(site) as ada:
         got = ada.code.open()
         assert (got.id, got.state, got.type, got.tags) == (waiting.id, "RUNNING", "interactive", {"dais-code": ""})
@@ -56,9 +58,16 @@ def test_a_session_is_one_that_waited_and_nothing_of_others_is_in_it(site: Insta
         assert cells.all("secret")[-1].error is not None
         names = "import os; print(os.environ['DAIS_USER'], os.environ['DAIS_ACCOUNT'], os.environ['EAI_USER'], end='')"
         assert cells(names) == [("stdout", "ada local.ada ada")]
+        private = serialization.load_ssh_private_key(ada.code.download(got.id, "id_container"), None)
+        public = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        assert ada.code.download(got.id, ".ssh/authorized_keys") == public + f" job-{got.id}\n".encode()
+        paths = "('.ssh', '.ssh/authorized_keys', 'id_container')"
+        assert cells(f"import os; print(*(oct(os.stat(p).st_mode & 0o777) for p in {paths}))") == [
+            ("stdout", "0o700 0o600 0o600\n")
+        ]
         ran = ada.code.batch(got.id, exec="echo $DAIS_USER $DAIS_ACCOUNT $DAIS_JOB_ID; ls")
         shown = "".join(data for answer in ran for _, data in answer.console)
-        assert shown == f"ada local.ada {got.id}\n"
+        assert shown == f"ada local.ada {got.id}\nid_container\n"
         told = figures(site)
         assert told["dais_code_sessions_total", "warm"] == told["dais_code_sessions_total", "submitted"] == 1
         ada.jobs.kill(got.id)

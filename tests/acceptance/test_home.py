@@ -57,3 +57,19 @@ def test_an_interactive_job_has_a_key_of_its_own_for_ssh(shared: Installation, t
         assert subprocess.run(line, capture_output=True, timeout=60, check=False).returncode == 255
     batch = shared.run("/bin/sh", "-c", "ls -A ~")
     assert b"id_container" not in shared.output(batch.id)
+
+
+def test_without_a_sandbox_dotfiles_are_refused_in_words_that_help() -> None:
+    with installation(settings={"DAIS_LOCAL_ISOLATION": "process"}) as inst:
+        plain = inst.run("/bin/sh", "-c", "ls -A ~", type="interactive")
+        assert plain.state == "SUCCEEDED"
+        assert b"id_container" not in inst.output(plain.id), "nor is there a key, which would be a file"
+        assert inst.dais("dotfile", "set", ".bashrc", stdin=b"greeting=hello\n").returncode == 0
+        job = inst.run("true", type="interactive")
+        assert (job.state, job.reason) == ("FAILED", "launch-failed")
+        assert job.detail is not None
+        for wanted in ("dotfiles of", "(.bashrc)", "has no sandbox", "dais doctor", "dais dotfile rm"):
+            assert wanted in job.detail
+        assert inst.run("true").state == "SUCCEEDED", "batch jobs are given none"
+        assert inst.dais("dotfile", "rm", ".bashrc").returncode == 0
+        assert inst.run("true", type="interactive").state == "SUCCEEDED"

@@ -20,6 +20,8 @@ from dais.kit.ids import new_id
 
 _insert = Statement(insert(audit))
 _UUID = 36
+OWN = "(installation)"
+"""Who did what the installation did by itself: no user has such a name."""
 
 
 def record(
@@ -40,8 +42,8 @@ def record(
         organization_id,
         allowed=allowed,
         detail=detail,
-        user_id=actor.id,
-        user_name=f"{actor.organization}.{actor.name}",
+        user_id=None if actor.installation else actor.id,
+        user_name=OWN if actor.installation else f"{actor.organization}.{actor.name}",
         token_id=actor.token_id,
         role_id=actor.role_id,
         address=actor.address,

@@ -85,6 +85,7 @@ def first_administrator(uow: UnitOfWork) -> Actor | None:
         organization=account.full_name.partition(".")[0],
         account_id=row.account_id,
         administrator=True,
+        installation=True,
     )
 
 

@@ -12,6 +12,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
     `role_id`: a role's key is used, and only the role's rules hold; the user is who made the key. `narrowed` are the
     statements that bound what the token may do, None: none. `address` is where the request came from, for the audit.
+    `installation`: it is nobody's doing, and the user only lends their rights.
     """
 
     id: str
@@ -25,6 +26,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     role_id: str | None = None
     narrowed: tuple[str, ...] | None = None
     address: str = ""
+    installation: bool = False
 
 
 class Authenticated(msgspec.Struct, frozen=True, kw_only=True):

@@ -178,8 +178,8 @@ class JobsApi(JobAppsApi, ReproducingApi):
         """Jobs that you may see, the newest first; pages are fetched as you go.
 
         `me`: only yours. `owner`: a user's name. `state`: names, "alive" or "all". `text`: a part of the name, in any
-        case. `type`: "batch", … . `group`: of resources. `tag`: "key" or "key=value". `since`: an RFC 3339 time; jobs
-        that are alive are listed all the same.
+        case. `type`: "batch", … ; those of "system", the installation's own, are listed by it alone. `group`: of
+        resources. `tag`: "key" or "key=value". `since`: an RFC 3339 time; jobs that are alive are listed all the same.
         """
         query: Query = {
             "me": me or None,

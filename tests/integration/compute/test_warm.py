@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import bindparam, column, func, select, table
 
-from dais.compute import open_session
+from dais.compute import JobFilter, get_job, list_jobs, open_session
 from dais.compute.code.pool import Pool, fill
 from dais.compute.code.sessions import session_spec
 from dais.compute.code.warm import OLDEST, WARM_TAG, Refilled, adopt, give_back, living, mark_ready, refill
@@ -25,7 +25,7 @@ from dais.compute.jobs.running import running_work
 from dais.compute.jobs.tables import job_tags
 from dais.compute.loops.tick import tick
 from dais.engines.contract import HostTools, NodeInfo, Phase, Status
-from dais.identity import Actor
+from dais.identity import Actor, list_audit
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, Statement, UnitOfWork
 from dais.kit.errors import Conflict
@@ -120,16 +120,40 @@ async def test_at_most_as_many_as_is_set(world: World) -> None:
     assert len(await world.db.read(living)) == 1
 
 
-async def test_none_is_begun_while_a_job_waits_or_where_no_other_would_have_room(world: World) -> None:
+async def test_none_is_begun_while_a_job_waits_and_one_alone_takes_the_last_place(world: World) -> None:
+    for _ in range(2):
+        await opened(world)
+    await filled(world)
+    assert await world.db.read(living) == [], "the sessions themselves wait"
+    await turn(world)
+    other = await world.submit("sleep-forever", resources=Resources(cpu=5, mem=GIB))
+    await turn(world)
+    for _ in range(2):
+        await filled(world)
+        await turn(world)
+    assert len(await world.db.read(living)) == 1, "there is one core left, of two sandboxes that are wanted"
+    job = await world.submit("sleep-forever", resources=Resources(cpu=1, mem=GIB))
+    await turn(world)
+    assert len(await turn(world)) == 1, "it is ended for a job"
+    for one in (other, job):
+        await world.kill(one)
+
+
+async def test_the_installations_own_are_listed_where_they_are_asked_for_and_are_nobodys(world: World) -> None:
+    (ready,) = await warmed(world, 1)
+    listed = await world.db.read(list_jobs, world.actor, JobFilter())
+    assert ready not in {job.id for job in listed.items}
+    (own,) = (await world.db.read(list_jobs, world.actor, JobFilter(type="system"))).items
+    assert (own.id, own.owner) == (ready, "(installation)")
+    assert (await world.job(ready)).owner == "(installation)"
+    assert (await world.db.read(get_job, world.actor, "last")).id != ready
+    entries = (await world.db.read(list_audit, world.actor, action="job:new")).items
+    assert {(entry.user, entry.user_id) for entry in entries} == {
+        ("(installation)", None),
+        ("local.joe", world.actor.id),
+    }
     await opened(world)
-    await filled(world)
-    assert await world.db.read(living) == [], "the session itself waits"
-    await turn(world)
-    other = await world.submit("sleep-forever", resources=Resources(cpu=6, mem=GIB))
-    await turn(world)
-    await filled(world)
-    assert await world.db.read(living) == [], "there is one core left"
-    await world.kill(other)
+    assert (await world.job(ready)).owner == world.actor.name
 
 
 async def test_a_session_takes_one_over_with_all_that_a_submit_would_have_written(world: World) -> None:
@@ -258,8 +282,8 @@ async def test_they_make_room_for_a_job_at_once_and_the_sums_are_right(world: Wo
     assert (await world.job(job)).state != "PENDING"
     assert (await world.db.read(held_slots))["n1"].cpu_millis == 7000
     await filled(world)
-    assert await world.db.read(living) == []
-    assert await world.db.read(_warm_tags) == 0, "those that have ended are forgotten"
+    assert len(await world.db.read(living)) == 1, "there is one core left"
+    assert await world.db.read(_warm_tags) == 1, "those that have ended are forgotten"
 
 
 def _warm_tags(uow: UnitOfWork) -> int:

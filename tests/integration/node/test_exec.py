@@ -226,7 +226,7 @@ def test_a_helper_has_nothing_of_the_supervisor_open_and_is_not_looked_into(node
     if os.geteuid() != 0:
         for pid in helpers:
             with pytest.raises(PermissionError):
-                os.listdir(f"/proc/{pid}/fd")
+                list(Path(f"/proc/{pid}/fd").iterdir())
         return
     for pid in helpers:
         opened = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]  # noqa: PTH115 (links to no path)

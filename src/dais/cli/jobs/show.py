@@ -28,7 +28,12 @@ MOST = 1000
 @click.option("--state", metavar="STATES", help="States joined by commas, `alive` or `all`.")
 @click.option("-N", "--name", metavar="NAME", help="Jobs of this name.")
 @click.option("--text", metavar="TEXT", help="Jobs with this in their name, in upper or lower case.")
-@click.option("--type", "kind", metavar="TYPE", help="Jobs of this type: batch, …")
+@click.option(
+    "--type",
+    "kind",
+    metavar="TYPE",
+    help="Jobs of this type: batch, interactive, …; the installation's own, `system`, are listed by it alone.",
+)
 @click.option("--group", metavar="GROUP", help="Jobs of this resource group.")
 @click.option("--tag", metavar="KEY[=VALUE]", help="Jobs with this tag.")
 @click.option("--since", metavar="TIME", help="Made since then: 2h, 7d, or 2026-11-22T09:30:00Z. [default: 24h]")

@@ -13,6 +13,7 @@ import msgspec
 
 from dais.compute.code.connection import Lost, RunnerConnection
 from dais.compute.inside import bundle, python_in
+from dais.compute.interactive.own_key import new_key_files
 from dais.compute.jobs.types import Work
 from dais.kit.errors import Invalid, TooMany, Unavailable
 from dais.kit.ids import new_id
@@ -145,9 +146,13 @@ class CodeDesk:
         await self._ask(work, dict[str, Any], "rm", path=path, recursive=recursive)
 
     async def adopted(self, work: Work) -> None:
-        """The sandbox has become somebody's: its Python is told the variables of its new job."""
+        """The sandbox has become somebody's: its Python is told the variables of its new job, and its home is given the
+        key pair that the home of any interactive job has.
+        """
         variables = await self._compute.variables(work)
-        await self._ask(work, dict[str, Any], "adopt", variables=variables)
+        pair = await asyncio.to_thread(new_key_files, work.job_id)
+        files = [{"path": one.target, "data": base64.b64encode(one.content).decode(), "mode": one.mode} for one in pair]
+        await self._ask(work, dict[str, Any], "adopt", variables=variables, files=files)
 
     async def warm(self, work: Work) -> None:
         """Start the runner and its built-in kernel, before anybody needs them."""

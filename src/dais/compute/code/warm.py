@@ -165,7 +165,7 @@ def adopt(uow: UnitOfWork, actor: Actor, settings: ComputeSettings, spec: JobSpe
 def refill(uow: UnitOfWork, settings: ComputeSettings, default_image: str) -> Refilled:
     """Begin or end warm sandboxes, so that there are as many as are likely to be wanted; forget those that have ended.
 
-    None is begun while a job waits, nor where no job of the same size would have room beside it.
+    None is begun while a job waits. All but one leave room for a job of their size beside them.
     """
     owner = first_administrator(uow)
     if owner is None:
@@ -182,7 +182,7 @@ def refill(uow: UnitOfWork, settings: ComputeSettings, default_image: str) -> Re
             give_back(uow, row.id, NOT_NEEDED)
     missing = wanted - len(kept)
     if missing > 0 and len(living) == len(kept) and uow.one(_busy) is None:
-        for _ in range(min(missing, _room(uow))):
+        for _ in range(min(missing, _room(uow, len(kept)))):
             _begin(uow, owner, settings)
     return Refilled(
         cold=[row.id for row in kept if row.state == "RUNNING" and row.value != READY],
@@ -198,8 +198,11 @@ def _begin(uow: UnitOfWork, owner: Actor, settings: ComputeSettings) -> None:
     uow.run(_insert_tag, job_id=made.id, key=WARM_TAG, value="")
 
 
-def _room(uow: UnitOfWork) -> int:
-    """How many would start now, with room left for another job of their size."""
+def _room(uow: UnitOfWork, kept: int) -> int:
+    """How many would start now, with room left for another job of their size; one at least where there is any room.
+
+    That one takes the last place of a small machine, which a job that needs it is given at once.
+    """
     asked = JobSpec(command=COMMAND).resources
     held = held_slots(uow)
     room = 0
@@ -209,7 +212,7 @@ def _room(uow: UnitOfWork) -> int:
         mem = node.mem - node.others_mem - used.mem
         if not node.no_room:
             room += max(0, min(cpu // int(asked.cpu * 1000), mem // asked.mem))
-    return max(0, room - 1)
+    return max(min(room, 1 - kept), room - 1, 0)
 
 
 def mark_ready(uow: UnitOfWork, job_id: str) -> None:

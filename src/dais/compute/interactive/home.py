@@ -124,11 +124,14 @@ def has_dotfiles(uow: UnitOfWork, user_id: str) -> bool:
     return bool(uow.scalar(_count, user=user_id))
 
 
-def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work], *, keys: bool = True) -> dict[str, Given]:
+def open_homes(
+    uow: UnitOfWork, vault: Vault, works: Iterable[Work], *, contained: bool = True
+) -> dict[str, Given | Refused]:
     """The files that interactive runs are given, by run. For their launch alone: nothing of this may be logged.
 
     What a mount or a secret of the job covers is left out; a key pair of the run's own, where its user has an
-    `.ssh/authorized_keys` of another kind, and without `keys`: where files need a sandbox, and there is none.
+    `.ssh/authorized_keys` of another kind. Files need a sandbox: where jobs are not `contained` there is no key pair,
+    and the run of somebody who has dotfiles is refused.
     """
     wanted = [work for work in works if work.spec.type == "interactive"]
     if not wanted:
@@ -136,8 +139,12 @@ def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work], *, keys: bo
     rows: dict[str, list[Row]] = {}
     for row in uow.all(_of, users=sorted({work.owner_id for work in wanted})):
         rows.setdefault(row.user_id, []).append(row)
-    found = {}
+    found: dict[str, Given | Refused] = {}
     for work in wanted:
+        if not contained:
+            if work.owner_id in rows:
+                found[work.run_id] = _no_home(work, [row.path for row in rows[work.owner_id]])
+            continue
         files = [
             File(
                 target=_target(row.path),
@@ -148,11 +155,20 @@ def open_homes(uow: UnitOfWork, vault: Vault, works: Iterable[Work], *, keys: bo
             if not _is_covered(work, _target(row.path))
         ]
         taken = {file.target for file in files}
-        if keys and not {ALLOWED, PRIVATE} & taken and not any(_is_covered(work, path) for path in (ALLOWED, PRIVATE)):
+        if not {ALLOWED, PRIVATE} & taken and not any(_is_covered(work, path) for path in (ALLOWED, PRIVATE)):
             files += new_key_files(work.job_id)
         if files:
             found[work.run_id] = Given(files=tuple(files))
     return found
+
+
+def _no_home(work: Work, paths: list[str]) -> Refused:
+    shown = ", ".join(paths[:3]) + (", …" if len(paths) > 3 else "")
+    return Refused(
+        "launch-failed",
+        f"the dotfiles of {work.user} ({shown}) cannot be given to a job in group {work.group}, which has no sandbox: "
+        "have that mended (`dais doctor` says how), choose another group, or remove them (`dais dotfile rm`)",
+    )
 
 
 def _target(path: str) -> str:
@@ -164,12 +180,14 @@ def _is_covered(work: Work, target: str) -> bool:
     return any(target == path or target.startswith(f"{path}/") for path in covering)
 
 
-def add_homes(given: dict[str, Given | Refused], homes: Mapping[str, Given]) -> None:
-    """Give runs their files beside their secrets; those that were refused these stay so."""
+def add_homes(given: dict[str, Given | Refused], homes: Mapping[str, Given | Refused]) -> None:
+    """Give runs their files beside their secrets; those that were refused either stay so."""
     for run_id, home in homes.items():
         before = given.get(run_id, Given())
         if isinstance(before, Given):
-            given[run_id] = Given(before.variables, (*before.files, *home.files))
+            if isinstance(home, Given):
+                home = Given(before.variables, (*before.files, *home.files))
+            given[run_id] = home
 
 
 def checked_path(path: str) -> str:

@@ -14,7 +14,7 @@ from dais.compute.groups.queries import group_problems
 from dais.compute.interactive.warned import idle_warning
 from dais.compute.jobs.lifecycle import FINAL
 from dais.compute.jobs.progress import data_of, phase_of
-from dais.compute.jobs.system import check_system
+from dais.compute.jobs.system import OWNER, check_system
 from dais.compute.jobs.tables import SHORT_ID, is_waiting, job_history, job_tags, jobs, runs
 from dais.compute.notify.queries import deliveries_of
 from dais.compute.scheduler import BEHIND
@@ -56,7 +56,10 @@ _newest_named = Statement(
     .limit(1)
 )
 _last_of = Statement(
-    select(jobs).where(jobs.c.owner_id == bindparam("owner_id")).order_by(jobs.c.number.desc()).limit(1)
+    select(jobs)
+    .where(jobs.c.owner_id == bindparam("owner_id"), jobs.c.type != "system")
+    .order_by(jobs.c.number.desc())
+    .limit(1)
 )
 _runs_of = Statement(select(runs).where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.idx))
 _latest_runs = Statement(
@@ -192,7 +195,8 @@ def new_job(
 class JobFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs a list shows. `states` as names, `alive`, `all`; `since` in µs; `tag` is `key` or `key=value`.
 
-    `owner` is a user's name, `text` a part of the job's name.
+    `owner` is a user's name, `text` a part of the job's name. Jobs of the installation's own are shown where `type` is
+    `system`, and nowhere else.
     """
 
     account: str | None = None
@@ -219,6 +223,7 @@ def list_jobs(
     check_limit(limit)
     values: dict[str, Any] = {"limit": limit + 1}
     shape: list[str] = ["oldest"] if wanted.oldest_first else []
+    shape += ["peoples"] if wanted.type is None else []
     if wanted.account is not None:
         values["account_id"] = resolve_account(uow, actor, wanted.account).id
     values |= listed(uow, actor, "job:list", account_id=values.get("account_id")).values
@@ -276,6 +281,7 @@ def _list_statement(shape: frozenset[str]) -> Statement:
         "name": jobs.c.name == bindparam("name"),
         "text": jobs.c.name.contains(bindparam("text"), escape="/"),
         "type": jobs.c.type == bindparam("type"),
+        "peoples": jobs.c.type != "system",
         "group": jobs.c.group_name == bindparam("group"),
         "since": (jobs.c.created_at >= bindparam("since")) | jobs.c.ended_at.is_(None),
     }
@@ -324,7 +330,7 @@ def _fields(row: Row, spec: JobSpec, account: Account, owner: str) -> dict[str, 
         "urn": urn(account.organization_id, account.id, "job", row.id),
         "account": account.full_name,
         "account_id": account.id,
-        "owner": owner,
+        "owner": OWNER if row.type == "system" else owner,
         "state": row.state,
         "reason": row.reason,
         "detail": row.detail,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dais.kit.database import Row
 from dais.kit.errors import Conflict
 
+OWNER = "(installation)"
+"""As whose they are shown: no user has such a name."""
 _allowed = ("job:get", "job:logs", "job:kill", "job:rm")
 
 

@@ -345,7 +345,7 @@ class Dispatcher:
         if any(work.spec.secrets for work in works):
             secrets = await group.db.read(open_secrets, group.vault, works)
         if any(work.spec.type == "interactive" for work in works):
-            add_homes(secrets, await group.db.read(open_homes, group.vault, works, keys=is_contained(group.host)))
+            add_homes(secrets, await group.db.read(open_homes, group.vault, works, contained=is_contained(group.host)))
         for spec in await asyncio.to_thread(self._specify_all, works, secrets):
             if isinstance(spec, LaunchSpec):
                 specs.append(spec)

@@ -152,7 +152,9 @@ class Server:
         return {}
 
     def op_adopt(self, _client: Lines, _number: Any, message: dict[str, Any]) -> dict[str, Any]:
-        """The job has got an owner: new kernels get its variables, and so does the one that waits."""
+        """The job has got an owner: new kernels get its variables, and so does the one that waits; files of its own."""
+        for file in message["files"]:
+            code_files.give(str(file["path"]), file["data"], int(file["mode"]))
         variables = {str(name): str(value) for name, value in message["variables"].items()}
         os.environ.update(variables)
         self.session.tell("environ", variables)

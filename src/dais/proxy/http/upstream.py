@@ -301,5 +301,8 @@ class Pool:
 
 def _busy(most: int) -> Unavailable:
     return Unavailable(
-        f"all {most} connections to this app are in use, and none became free", code="app-busy", retry_after=1
+        f"all {most} connections to this port of the job are in use, and none became free within {WAIT_SECONDS:g} s; "
+        "so many are allowed by DAIS_PROXY_APP_CONNECTIONS (`[proxy] app_connections`)",
+        code="app-busy",
+        retry_after=1,
     )
