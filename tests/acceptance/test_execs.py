@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dais.sdk.execution import ExecResult
-from tests.support.installation import installation
+from tests.support.installation import Installation, installation
 from tests.support.supervisor import processes_with
 
 COUNT = 1_000
@@ -37,3 +39,43 @@ def test_commands_in_a_row_and_side_by_side_lose_nothing(isolation: str) -> None
         commands = set(processes_with(b"DAIS_EXEC="))
         assert not commands.intersection(processes_with(job.id.encode()))
         assert dais.is_well()
+
+
+NOT_NEEDED = {
+    "asyncio",
+    "base64",
+    "hashlib",
+    "httpx2",
+    "msgspec",
+    "platformdirs",
+    "ssl",
+    "tarfile",
+    "tempfile",
+    "websockets",
+}
+
+COMMANDED = """
+import sys
+from dais.cli.program import run
+
+code = run(sys.argv[1:])
+print(*sys.modules, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_a_command_of_the_command_line_imports_next_to_nothing(shared: Installation) -> None:
+    """Each import is waited for at every `dais job exec`."""
+    job = shared.submit("sleep", "100000")
+    shared.wait_running(job)
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDED, "job", "exec", job.id, "--", "sh", "-c", "echo inside; exit 7"],
+        env=shared.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    imported = set(done.stderr.split())
+    assert (done.returncode, done.stdout) == (7, "inside\n"), done.stderr
+    assert "dais.sdk.execution" in imported
+    assert imported & NOT_NEEDED == set()

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
+    from dais.sdk.profiles import Access
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -91,6 +92,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def connected(function: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:
     """Gives the command `--profile` and `--account`, and a client as its first argument, closed at its end."""
 
+    def command(access: Access, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with _client(access, PATIENCE) as client:
+            return function(client, *args, **kwargs)
+
+    return reaching(functools.update_wrapper(command, function))
+
+
+def reaching(function: Callable[Concatenate[Access, P], R]) -> Callable[P, R]:
+    """As `connected`, with what a client would connect with: importing one takes longer than some commands do."""
+
     @click.option("--profile", metavar="NAME", help="Use this profile of the profile file (DAIS_PROFILE).")
     @click.option("--account", metavar="ACCOUNT", help="Act in this account, as org.lab.project (DAIS_ACCOUNT).")
     @functools.wraps(function)
@@ -101,12 +112,12 @@ def connected(function: Callable[Concatenate[Client, P], R]) -> Callable[P, R]:
         from dais.cli.problems import about_token
         from dais.sdk.errors import Unauthenticated
 
-        with open_client() as client:
-            try:
-                return function(client, *args, **kwargs)
-            except Unauthenticated as error:
-                error.hint = error.hint or about_token(client.access)
-                raise
+        access = _find_access()
+        try:
+            return function(access, *args, **kwargs)
+        except Unauthenticated as error:
+            error.hint = error.hint or about_token(access)
+            raise
 
     return command  # type: ignore[return-value]
 
@@ -136,16 +147,26 @@ def _take_global(context: click.Context, parameter: click.Parameter, value: str 
 
 def open_client(*, patience: float = PATIENCE) -> Client:
     """A client for the options of the command, the environment and the profile file."""
+    return _client(_find_access(), patience)
+
+
+def _client(access: Access, patience: float) -> Client:
     from dais.sdk.client import Client
+
+    client = Client(access.url, access.token or "", account=access.account, patience=patience, on_wait=note)
+    client.access = access
+    return client
+
+
+def _find_access() -> Access:
+    """What the options of the command, the environment and the profile file say."""
     from dais.sdk.profiles import find_access
 
     given = chosen()
     access = find_access(profile=given.profile, account=given.account, prefixes=given.prefixes)
-    client = Client(access.url, access.token or "", account=access.account, patience=patience, on_wait=note)
-    client.access = access
-    for sentence in client.access.outdone:
+    for sentence in access.outdone:
         note(sentence)
-    return client
+    return access
 
 
 def chosen() -> Globals:

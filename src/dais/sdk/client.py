@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation
 from dais.sdk.pages import whole
 from dais.sdk.profiles import Access, find_access
-from dais.sdk.target import Target
 from dais.wire.answers import Me, Node, SignInLink, Version
 from dais.wire.meta import Meta
 
@@ -157,7 +156,7 @@ class Client(ClientApi, Blocking):
         self.account = self.access.account
         self.patience = patience
         self.on_wait = on_wait
-        self.target = _target(self.access)
+        self.target = self.access.target
 
     @cached_property
     def transport(self) -> BlockingTransport:
@@ -235,7 +234,7 @@ class AsyncClient(ClientApi, Asynchronous):
         self.account = self.access.account
         self.patience = patience
         self.on_wait = on_wait
-        self.target = _target(self.access)
+        self.target = self.access.target
 
     @cached_property
     def transport(self) -> AsyncTransport:
@@ -268,7 +267,3 @@ class AsyncClient(ClientApi, Asynchronous):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def _target(access: Access) -> Target:
-    return Target(access.url, access.token, access.token_origin)

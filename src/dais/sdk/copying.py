@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from dais.sdk.errors import DaisError, Invalid, NotFound
 from dais.wire.paths import stays_inside
 
 if TYPE_CHECKING:
+    import tarfile
+
     from dais.sdk.execution import ExecSession
     from dais.sdk.jobs import Jobs
 
@@ -44,6 +45,8 @@ def copy_from_job(jobs: Jobs, ref: str, remote: str, local: Path, note: Note = N
 
     Links that point outside and special files are left out, and `note` is told. Raises DaisError `copy-failed`.
     """
+    import tarfile  # few copy, and every command about jobs would wait for it
+
     _require_absolute(remote)
     plain = posixpath.normpath(remote)
     name = posixpath.basename(plain) or "root"
@@ -135,6 +138,8 @@ class _Input:
 
 
 def _send_tree(session: ExecSession, local: Path, name: str, note: Note) -> None:
+    import tarfile
+
     def kept(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
         if member.isreg() or member.isdir() or member.issym() or member.islnk():
             member.uname = member.gname = ""

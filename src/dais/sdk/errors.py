@@ -16,10 +16,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from dais.wire.answers import Problem
-
 
 class DaisError(Exception):
     """A failure with a stable `code` for programs, a message for people, and the values in `fields`.
@@ -107,6 +103,10 @@ _by_status: dict[int, type[DaisError]] = {
 
 def from_response(status: int, body: bytes, headers: dict[str, str]) -> DaisError:
     """The exception for an answer of 400 or above. `headers` have lower-case names."""
+    import msgspec  # a command that goes well may need neither
+
+    from dais.wire.answers import Problem
+
     try:
         problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:  # a proxy's page, or nothing at all

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlsplit
-
-import msgspec
 
 from dais.sdk.errors import BadAnswer, Conflict, DaisError, Invalid, NotFound, Unreachable, from_response
 from dais.sdk.target import CONNECT_TIMEOUT, Target, is_loopback
@@ -27,7 +25,7 @@ CHUNK = 64 << 10
 _refusals: dict[str, type[DaisError]] = {"not-running": Conflict, "no-such-job": NotFound}
 
 
-class Terminal(msgspec.Struct, frozen=True):
+class Terminal(NamedTuple):
     """Size and type of a pseudo-terminal for a command."""
 
     rows: int = 24
@@ -35,30 +33,12 @@ class Terminal(msgspec.Struct, frozen=True):
     term: str = "xterm-256color"
 
 
-@dataclass(frozen=True, slots=True)
-class ExecResult:
+class ExecResult(NamedTuple):
     """How a command in a job ended (128 + n for signal n), and what it printed."""
 
     exit_code: int
     stdout: bytes
     stderr: bytes
-
-
-class _Start(msgspec.Struct, omit_defaults=True):
-    argv: Sequence[str]
-    env: Mapping[str, str] = {}
-    workdir: str | None = None
-    pty: Terminal | None = None
-
-
-class _Answer(msgspec.Struct):
-    ok: bool = False
-    error: str = "refused"
-    message: str = "the server refused to run the command"
-
-
-class _Exit(msgspec.Struct):
-    exit_code: int
 
 
 class _Codec:
@@ -71,15 +51,20 @@ class _Codec:
         kind, payload = _split(message)
         if kind != READY:
             raise BadAnswer(f"the server began with message {kind}", code="bad-answer")
-        answer = msgspec.json.decode(payload, type=_Answer)
-        if not answer.ok:
-            raise _refusals.get(answer.error, Invalid)(answer.message, code=answer.error)
+        answer = _read(payload)
+        if not answer.get("ok"):
+            code = str(answer.get("error", "refused"))
+            message = str(answer.get("message", "the server refused to run the command"))
+            raise _refusals.get(code, Invalid)(message, code=code)
 
     def take(self, message: str | bytes) -> tuple[int, bytes] | None:
         """(STDOUT or STDERR, bytes); None once the command has ended."""
         kind, payload = _split(message)
         if kind == EXIT:
-            self.exit_code = msgspec.json.decode(payload, type=_Exit).exit_code
+            code = _read(payload).get("exit_code")
+            if not isinstance(code, int):
+                raise BadAnswer("the server did not say how the command ended", code="bad-answer")
+            self.exit_code = code
             return None
         return kind, payload
 
@@ -283,10 +268,24 @@ def _first_message(
 ) -> str:
     if not argv:
         raise Invalid("there is no command to run", code="bad-exec", hint="write it after `--`")
+    given = {"argv": list(argv), "env": dict(env or {}), "workdir": workdir, "pty": pty and pty._asdict()}
+    message = json.dumps({name: value for name, value in given.items() if value}, ensure_ascii=False)
     try:
-        return msgspec.json.encode(_Start(list(argv), env or {}, workdir, pty)).decode()
+        message.encode()
     except UnicodeEncodeError as error:
         raise Invalid("the command is not valid UTF-8", code="bad-exec") from error
+    return message
+
+
+def _read(payload: bytes) -> dict[str, Any]:
+    """A message's document; msgspec would take longer to import than a command to run. Raises BadAnswer."""
+    try:
+        document = json.loads(payload)
+    except ValueError as error:
+        raise BadAnswer(f"the server sent no document: {error}", code="bad-answer") from error
+    if not isinstance(document, dict):
+        raise BadAnswer("the server sent another document than is agreed on", code="bad-answer")
+    return document
 
 
 def _split(message: str | bytes) -> tuple[int, bytes]:
@@ -296,7 +295,7 @@ def _split(message: str | bytes) -> tuple[int, bytes]:
 
 
 def _size(rows: int, cols: int) -> bytes:
-    return msgspec.json.encode({"rows": rows, "cols": cols})
+    return json.dumps({"rows": rows, "cols": cols}).encode()
 
 
 def _path(ref: str, account: str | None) -> str:

@@ -13,14 +13,14 @@ The file is `profiles.toml` in the configuration directory (DAIS_CONFIG_DIR, els
 from __future__ import annotations
 
 import os
-import tempfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from dais.sdk.errors import Invalid
+from dais.sdk.target import Target
 
 DEFAULT_URL = "http://localhost:8765"
 FILE_NAME = "profiles.toml"
@@ -31,17 +31,18 @@ USE = "use"
 """The key of the profile that holds where none is named; so no profile can be called like this."""
 
 
-@dataclass(frozen=True)
-class Profile:
+class Profile(NamedTuple):
     """One table of the file; what is None is not in it."""
 
     url: str | None = None
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     account: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Profile(url={self.url!r}, account={self.account!r})"
 
-@dataclass(frozen=True)
-class Access:
+
+class Access(NamedTuple):
     """What a client connects with. The origins say where url and token were found, for messages.
 
     `profile` is the profile's name, "" where none has to do with it. `outdone` tells, in sentences, what of a profile
@@ -49,12 +50,19 @@ class Access:
     """
 
     url: str
-    token: str | None = field(repr=False)
+    token: str | None
     account: str | None
     url_origin: str
     token_origin: str
     profile: str = ""
     outdone: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Access(url={self.url!r}, account={self.account!r}, profile={self.profile!r})"
+
+    @property
+    def target(self) -> Target:
+        return Target(self.url, self.token, self.token_origin)
 
 
 def config_dir() -> Path:
@@ -71,8 +79,7 @@ def profiles_path() -> Path:
     return config_dir() / FILE_NAME
 
 
-@dataclass(frozen=True)
-class ProfileFile:
+class ProfileFile(NamedTuple):
     """What is in the file. `use` is the name of the profile that holds where none is named."""
 
     profiles: dict[str, Profile]
@@ -159,6 +166,8 @@ def _named(name: str, profiles: dict[str, Profile]) -> Profile:
 
 def _write(wanted: ProfileFile) -> Path:
     """The file is replaced whole, mode 0600."""
+    import tempfile
+
     path = profiles_path()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = [f"{USE} = {_toml(wanted.use)}", ""] if wanted.use != DEFAULT_NAME else []

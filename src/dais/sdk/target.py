@@ -1,25 +1,29 @@
-"""Where requests go, and as whom: with a bearer token, or a pair of keys that signs them."""
+"""Where requests go, and as whom: with a bearer token, or a pair of keys that signs them.
+
+Named tuples, here and in `profiles`: every command makes these classes, and dataclasses take several times as long.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import time
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 CONNECT_TIMEOUT = 5.0
 ANSWER_TIMEOUT = 60.0
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Where requests go, and as whom: with a bearer token, or a pair `ACCESS:SECRET`, which signs.
 
     `token_origin` says where the token was found, for messages.
     """
 
     url: str
-    token: str | None = field(repr=False)
+    token: str | None
     token_origin: str = ""
+
+    def __repr__(self) -> str:
+        return f"Target({self.url!r})"
 
     def credentials(self, method: str, raw_path: str) -> dict[str, str]:
         """The headers that say who asks, for a request without a body that is made otherwise (a WebSocket)."""
@@ -35,12 +39,14 @@ class Target:
         return Pair(access_key, secret) if colon else None
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """An access key and its secret, which is not sent."""
 
     access_key: str
-    secret: str = field(repr=False)
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Pair({self.access_key!r})"
 
     def headers(self, method: str, raw_path: str, body: bytes | None) -> dict[str, str]:
         """The headers that sign a request now."""
@@ -55,8 +61,10 @@ class Pair:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name means this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
+    if host in ("localhost", "127.0.0.1", "::1") or host.endswith(".localhost"):
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

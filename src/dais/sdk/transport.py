@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -142,6 +141,8 @@ class BlockingTransport:
             raise unreachable(self.target.url, error) from error
 
     def _together(self, effect: Together) -> list[Any]:
+        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
         stop = threading.Event()
         with ThreadPoolExecutor(max_workers=max(1, effect.at_once), thread_name_prefix="dais") as pool:
             futures = [pool.submit(self.run, flow, stop) for flow in effect.flows]

@@ -5,13 +5,13 @@ Through a proxy, which few need, the `websockets` library goes instead.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import contextlib
 import os
 import socket
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dais.sdk.errors import BadAnswer, from_response
@@ -35,18 +35,20 @@ class Closed(Exception):
         self.code = code
 
 
-class Socket(Protocol):
+class Socket:
     """A WebSocket of either kind. One thread receives; any may send."""
 
     def send(self, message: bytes | str) -> None:
         """Waits while the other side does not read. Raises Closed."""
-        ...
+        raise NotImplementedError
 
     def recv(self) -> bytes | str:
         """The next message. Raises Closed."""
-        ...
+        raise NotImplementedError
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Say so, without waiting for an answer."""
+        raise NotImplementedError
 
 
 def open_websocket(target: Target, path: str) -> Socket:
@@ -55,8 +57,9 @@ def open_websocket(target: Target, path: str) -> Socket:
     host, secure = parts.hostname or "", parts.scheme == "https"
     if not is_loopback(host) and any(os.environ.get(name) for name in _proxies):
         return _Library(target, path)
-    key = base64.b64encode(os.urandom(16)).decode("ascii")
-    sock = socket.create_connection((host, parts.port or (443 if secure else 80)), CONNECT_TIMEOUT)
+    key = binascii.b2a_base64(os.urandom(16), newline=False).decode("ascii")
+    place: Any = host.encode() if host.isascii() else host  # text would be asked for with all of Unicode's tables
+    sock = socket.create_connection((place, parts.port or (443 if secure else 80)), CONNECT_TIMEOUT)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -132,7 +135,7 @@ def _answer(target: Target, sock: socket.socket, key: str) -> bytes:
             return found[2]
 
 
-class _Plain:
+class _Plain(Socket):
     """A WebSocket on a socket of our own."""
 
     def __init__(self, sock: socket.socket, rest: bytes, *, masked: bool) -> None:
@@ -209,7 +212,7 @@ class _Plain:
             raise Closed(1006, str(error)) from error
 
 
-class _Library:
+class _Library(Socket):
     """The same by the `websockets` library, which knows proxies."""
 
     def __init__(self, target: Target, path: str) -> None:

@@ -5,10 +5,14 @@ Libraries hold a message until it is whole; what carries a file, or a connection
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import binascii
 import struct
 from collections.abc import Callable, Iterator
+
+try:
+    from _sha1 import sha1  # type: ignore[import-not-found]
+except ImportError:  # hashlib has it from OpenSSL, whose start is longer than a command's
+    from hashlib import sha1
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 NORMAL, GOING_AWAY, PROTOCOL, POLICY, FAILED, RESTART = 1000, 1001, 1002, 1008, 1011, 1012
@@ -32,8 +36,8 @@ class BrokenFraming(Exception):
 
 def accept_key(key: str) -> str:
     """What a server answers to a client's `Sec-WebSocket-Key`."""
-    digest = hashlib.sha1(key.encode("latin-1") + _guid, usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode("ascii")
+    digest = sha1(key.encode("latin-1") + _guid, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False).decode("ascii")
 
 
 def head(opcode: int, size: int, mask: bytes | None = None) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import threading
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import ReferenceAndCommand, connected, leave
+from dais.cli.base import ReferenceAndCommand, leave, reaching
 from dais.cli.problems import PLATFORM, explain
 
 if TYPE_CHECKING:
-    from dais.sdk.client import Client
     from dais.sdk.execution import ExecSession, Terminal
+    from dais.sdk.profiles import Access
 
 CHUNK = 64 << 10
 
@@ -31,9 +30,9 @@ CHUNK = 64 << 10
 @click.option("-T", "--no-tty", is_flag=True, help="Give it none.")
 @click.option("-e", "--env", metavar="NAME=VALUE", multiple=True, help="Set a variable. Repeatable.")
 @click.option("--workdir", metavar="DIR", help="Start it in this directory.")
-@connected
+@reaching
 def execute(
-    client: Client,
+    access: Access,
     last: bool,
     attach: bool,
     tty: bool,
@@ -58,8 +57,10 @@ def execute(
     variables = _variables(env)
     terminal = _terminal() if not no_tty and (tty or (sys.stdin.isatty() and sys.stdout.isatty())) else None
     attach = attach or terminal is not None or not sys.stdin.isatty()
+    from dais.sdk.execution import open_exec
+
     try:
-        with client.jobs.open_exec(ref, argv, env=variables, workdir=workdir, pty=terminal) as session:
+        with open_exec(access.target, ref, argv, variables, workdir, terminal, access.account) as session:
             code = _converse(session, attach=attach, raw=terminal is not None and sys.stdin.isatty())
     except Exception as error:
         code = explain(error, failed=127 if getattr(error, "code", None) == "command-not-found" else PLATFORM)
@@ -161,6 +162,8 @@ def _window() -> os.terminal_size:
     try:
         return os.get_terminal_size(0)
     except OSError:
+        import shutil
+
         return shutil.get_terminal_size()
 
 
