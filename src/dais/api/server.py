@@ -15,7 +15,6 @@ from typing import Any, cast
 import uvicorn
 
 from dais.api.taking import Doorway, Taker
-from dais.api.websocket import WebSocket
 from dais.kit.errors import Invalid, Unavailable
 
 BACKLOG = 2048
@@ -84,6 +83,13 @@ def url_of(sock: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
+def _websocket(**parts: Any) -> asyncio.Protocol:
+    """What speaks WebSocket on a connection, imported with the first."""
+    from dais.api.websocket import WebSocket
+
+    return WebSocket(**parts)
+
+
 class Server(uvicorn.Server):
     """uvicorn with signals left to the caller. `on_ready` is called once, when requests are answered.
 
@@ -98,7 +104,7 @@ class Server(uvicorn.Server):
                 app,
                 loop="none",
                 http=cast(Any, partial(Doorway, takers=tuple(takers))),
-                ws=WebSocket,
+                ws=cast(Any, _websocket),
                 ws_per_message_deflate=False,
                 lifespan="off",
                 interface="asgi3",

@@ -18,6 +18,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+TAKE = "dais.take"
+"""The extension's name in the scope of a WebSocket whose connection can be taken."""
+
 MOST_HEAD = 64 << 10
 """Bytes of a head that may still be given to a taker."""
 

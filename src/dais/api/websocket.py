@@ -11,10 +11,8 @@ from typing import Any, Protocol, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from dais.api.taking import TAKE
 from dais.wire.websocket import FAILED, POLICY, RESTART
-
-TAKE = "dais.take"
-"""The extension's name in the scope."""
 
 
 class Bytes(Protocol):

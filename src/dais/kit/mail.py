@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import smtplib
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -68,6 +67,8 @@ def send_mail(settings: MailSettings, to: str, subject: str, text: str, message_
         raise Undelivered(
             "this installation sends no mail; its administrator can set DAIS_NOTIFY_SMTP_HOST", final=True
         )
+    import smtplib  # most installations send none
+
     message = EmailMessage()
     message["From"] = settings.mail_from or f"dais@{gethostname()}"
     message["To"] = to
@@ -96,6 +97,8 @@ def one_line(text: str) -> str:
 
 
 def _hand_over(settings: MailSettings, message: EmailMessage) -> None:
+    import smtplib
+
     secure = ssl.create_default_context() if settings.smtp_security != "none" else None
     if settings.smtp_security == "tls":
         connection: smtplib.SMTP = smtplib.SMTP_SSL(

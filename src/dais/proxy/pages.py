@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -105,6 +104,8 @@ def refusal(
 
 
 def _page(title: str, words: str, again: bool, link: str) -> bytes:
+    import html  # with the names of two thousand characters
+
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if again else ""
     more = "<p>This page looks again every other second.</p>" if again else ""
     if link:

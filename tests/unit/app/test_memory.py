@@ -21,6 +21,9 @@ NOT_NEEDED = {
     "starlette",
     "jinja2",
     "yaml",
+    "html.entities",
+    "smtplib",
+    "websockets",
     "re2",  # what only some requests need, with the first of them
     "argon2",
     "asyncssh",

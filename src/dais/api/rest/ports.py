@@ -10,11 +10,9 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from websockets import frames
-
 from dais.api.context import Context
 from dais.api.routing import Receive, Routes, Scope, Send
-from dais.api.websocket import TAKE
+from dais.api.taking import TAKE
 from dais.compute import Activity, Work, find_job, running_work
 from dais.engines.contract import ByteStream, Detachable
 from dais.kit.errors import Invalid, Unavailable
@@ -46,6 +44,8 @@ async def connect_to_port(
     try:
         with compute.activity.open(work.run_id, "connection"):
             note = _noting(compute.activity, work.run_id)
+            from websockets import frames  # the connection has brought it
+
             tunnel = Tunnel(unmask=frames.apply_mask, note=note)  # type: ignore[attr-defined]  # the fast one if any
             end = await _join(tunnel, stream, scope, send)
             await asyncio.shield(tunnel.over)  # cancelled itself it would count as over
