@@ -37,6 +37,8 @@ CHECKPOINT_PAGES = 8000
 """How long the write-ahead log grows (pages of 4 KiB) before it is copied: pages that are written again and again are
 copied once. After a kill the next server reads it, in 4 µs a page."""
 WAL_TRUNCATE_BYTES = 64 << 20
+CRAMPED_WAL_BYTES = 1 << 20
+"""How long it grows where less room is left than it might take: a full disk keeps it from being copied, too."""
 
 
 class SqliteDatabase:
@@ -222,13 +224,18 @@ class SqliteDatabase:
     def _checkpoint(self) -> None:
         """Keep the write-ahead log short; SQLite's own checkpoint cannot shrink it while readers come and go."""
         try:
-            if os.stat(self._log).st_size < WAL_TRUNCATE_BYTES:  # noqa: PTH116 (after every commit: it must be quick)
+            size = os.stat(self._log).st_size  # noqa: PTH116 (after every commit: it must be quick)
+            if size < CRAMPED_WAL_BYTES or (size < WAL_TRUNCATE_BYTES and not self._is_cramped()):
                 return
             self._writer_connection.execute("PRAGMA busy_timeout = 50")
             self._writer_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._writer_connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         except (OSError, sqlite3.Error) as error:
             log.warning("could not shorten the write-ahead log: %s", error)
+
+    def _is_cramped(self) -> bool:
+        disk = os.statvfs(self._log)
+        return disk.f_bavail * disk.f_frsize < WAL_TRUNCATE_BYTES
 
 
 def _connect(path: Path) -> sqlite3.Connection:
