@@ -98,7 +98,11 @@ def test_no_job_starts_on_a_nearly_full_disk_until_there_is_room(cramped: Instal
         info = os.statvfs(disk)
         needed = info.f_blocks * info.f_frsize // 20
         os.posix_fallocate(file.fileno(), 0, info.f_bavail * info.f_frsize - (needed - (300 << 10)))
-    until(lambda: cramped.ask("GET", "/v1/nodes").json["items"][0]["warnings"], "the node says so")
+
+    def warned() -> list[str]:  # the server answers before it knows its node
+        return [told for node in cramped.ask("GET", "/v1/nodes").json["items"] for told in node["warnings"]]
+
+    until(warned, "the node says so")
     job = cramped.submit("true")
     assert any("nearly full" in warning for warning in job.warnings)
     until(lambda: "nearly full" in (cramped.client().jobs.get(job.id).pending_reason or ""), "the job waits for room")

@@ -91,6 +91,7 @@ async def test_everything_is_a_few_keys_away(browser: Browser, site: Site) -> No
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("dialog")).to_have_count(0)
         await page.get_by_title("Account:").click()
+        await expect(page.get_by_placeholder("Find an account")).to_be_focused()  # the menu tells later that it is open
         await page.keyboard.type("joe")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/local/joe/jobs")
