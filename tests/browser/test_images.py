@@ -45,7 +45,9 @@ async def site(daemon: ContainerDaemon, tmp_path: Path) -> AsyncIterator[Site]:
     with sqlite_url() as url, contextlib.closing(open_database(url, clock)) as database:
         world = World(database, clock, tmp_path)
         world.machine.host = msgspec.structs.replace(world.machine.host, uid=UID, gid=UID)
-        engine = ContainerEngine("docker", tmp_path / "engine", ContainerOptions(socket=str(daemon.socket)))
+        options = ContainerOptions(socket=str(daemon.socket))
+        kit = daemon.directory / "runner"  # made once: it takes two seconds
+        engine = ContainerEngine("docker", tmp_path / "engine", options, runner=kit)
         world.machines = DockerMachines(clock, engine)
         async with running_site(world) as running:
             await world.db.write(new_group, world.actor, BOXES, "docker", {}, "")

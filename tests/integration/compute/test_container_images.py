@@ -124,7 +124,9 @@ class Boxes:
 async def boxes(place: Place, database: Database, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Boxes]:
     world = World(database, clock, tmp_path)
     world.machine.host = msgspec.structs.replace(world.machine.host, uid=UID, gid=UID)
-    engine = ContainerEngine("docker", tmp_path / "engine", ContainerOptions(socket=str(place.daemon.socket)))
+    options = ContainerOptions(socket=str(place.daemon.socket))
+    kit = place.daemon.directory / "runner"  # made once: it takes two seconds
+    engine = ContainerEngine("docker", tmp_path / "engine", options, runner=kit)
     world.machines = DockerMachines(clock, engine)
     async with running(world) as world:
         await world.db.write(new_group, world.actor, BOXES, "docker", {}, "")
