@@ -23,7 +23,7 @@ from tests.support.attaching import Machines
 
 T = TypeVar("T")
 GROUP = "default"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which something that must happen has not happened."""
 
 
