@@ -325,6 +325,21 @@ def test_branches_of_data_are_pushed_into_mounted_and_emptied(joe: Shell) -> Non
     assert "http: 404" in joe.refused("eai data content rm code@joe 'nothing*'")
     assert joe("eai data branch ls acme.joe.code --field name").split() == ["code@joe", "code@v1"]
     assert "code@joe" in joe.refused("eai data rm --yes acme.joe.code"), "its branches go first"
+    joe("eai data branch add acme.joe.code@v1 of_version")
+    assert joe.rows("eai data commit acme.joe.code@v1")[1][:2] == ["code", "1"]
+    joe("echo 4 > project/run.py && eai data push code@v1 ./project && eai data commit code@v1")
+    assert joe("eai data versions acme.joe.code --field version").split() == ["2", "1"]
+    mounts = "-d acme.joe.code@1:/one -d code@2:/two:ro"
+    joe(f"eai job new {mounts} -- bash -c 'cat /one/run.py /two/run.py; ! touch /one/x'")
+    assert joe.ended() == "SUCCEEDED"
+    assert joe("eai job log --last").splitlines()[:2] == ["1", "4"]
+    assert joe("eai data content ls code@1 --field name") == ".eaiignore\nrun.py\n"
+    assert joe("eai data tree code@2").splitlines() == ["code@2", "└── .eaiignore", "└── run.py"]
+    joe("eai data pull acme.joe.code@1 run.py here && grep -qx 1 here/run.py")
+    joe("eai data branch add code@1 first && eai data pull code@first again && grep -qx 1 again/run.py")
+    assert "never changes" in joe.refused("eai data push acme.joe.code@1 ./project", 2)
+    assert "never changes" in joe.refused("eai job new -d code@1:/one:rw -- true", 2)
+    joe("eai data branch rm --yes code@of_version code@first")
     joe("eai data branch rm --yes acme.joe.code@joe code@v1 && eai data rm --yes acme.joe.code")
 
 

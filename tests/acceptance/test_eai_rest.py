@@ -91,7 +91,7 @@ def test_what_is_wrong_is_told_in_their_shape(shared: Installation) -> None:
         {"replicas": 2},
         {"options": {"internal-dns": {"name": "head"}}},
         {"resources": {"gpuModel": "!A100"}},
-        {"data": ["org.alice.code@v1:/app"]},
+        {"role": "org.alice.reader"},
     ]
     for more in unbuilt:
         refused = ask(shared, "POST", place, SPEC | more)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from dais.cli.base import connected, note
-from dais.cli.output import Output, with_output
+from dais.cli.output import Output, with_output, with_output_of
 from dais.cli.progress import transfer_bar
 from dais.wire.answers import Entry, Folder
+from dais.wire.lake import FileSetVersion
 from dais.wire.names import split_folder
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "full_name", "owner", "created")
 DETAILS = ("id", "full_name", "owner", "created", "files", "size")
+VERSION = ("name", "version", "files", "size", "created_at")
 ENTRY_COLUMNS = ("kind", "size", "modified_at", "path")
 
 PATIENCE = 60.0
@@ -81,6 +83,30 @@ def copy(client: Client, output: Output, source: str, name: str) -> None:
       dais folder copy local.lab.code code --account local.joe
     """
     output.one(client.folders.copy(source, name), COLUMNS)
+
+
+@folder.command()
+@click.argument("name", metavar="NAME")
+@with_output_of(FileSetVersion)
+@connected
+def seal(client: Client, output: Output, name: str) -> None:
+    """Make a version of a folder, which never changes: of the files that are in it, or in a branch of it, now.
+
+    The versions are those of the file set that is called as the folder. Jobs mount the third as NAME@3, read-only, and
+    `dais folder copy NAME@3 NAME@BRANCH` makes a branch of it. It takes room beside the folder.
+
+    \b
+    Examples:
+      dais folder seal digits
+      dais run -d digits@1:/data -- ls /data
+      dais fileset diff digits:1 2
+    """
+    client.patience = PATIENCE
+    made = client.folders.seal(name)
+    output.one(made.fileset, VERSION)
+    tell_left_out(made.left_out)
+    if output.for_people and made.fileset.state == "same":
+        note(f"nothing has changed since version {made.fileset.version}")
 
 
 @folder.command()

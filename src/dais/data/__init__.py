@@ -24,6 +24,7 @@ from dais.data.lake.graph import (
 from dais.data.lake.needed import lake_digests, versions_with
 from dais.data.lake.pins import FixedSet, fix_file_set, make_output_set, require_output, set_files
 from dais.data.lake.reading import file_by_id, get_file, get_files, list_directory_files, list_file_versions
+from dais.data.lake.sealing import FixedFolder, check_out, fix_folder, require_seal, seal_folder, take_folder
 from dais.data.lake.sessions import (
     Session,
     abort_session,
@@ -75,6 +76,12 @@ __all__ = [
     "poll_session",
     "session_file",
     "session_state",
+    "FixedFolder",
+    "check_out",
+    "fix_folder",
+    "require_seal",
+    "seal_folder",
+    "take_folder",
     "Found",
     "look_through",
     "take",

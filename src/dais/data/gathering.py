@@ -181,4 +181,6 @@ def _told(pieces: Iterator[bytes], tell: Callable[[int], None]) -> Iterator[byte
 
 
 def _too_large(what: str) -> Invalid:
-    return Invalid(f"the output has {what}; write less below it, or into a folder", code="output-too-large")
+    return Invalid(
+        f"there is {what}, which no file set holds; write less there, or keep it in a folder", code="output-too-large"
+    )

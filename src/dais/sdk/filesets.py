@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from dais.sdk.errors import Invalid
+from dais.sdk.errors import Invalid, NotFound
 from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource, listing, operation, quoted, work
 from dais.sdk.getting import Getter, at_mount_point
 from dais.sdk.pages import pages
@@ -78,10 +78,13 @@ class FileSetsApi(Resource):
         mount_point: str | Path = ".",
         *,
         account: str | None = None,
+        below: str = "",
         force: bool = False,
         progress: OnProgress | None = None,
     ) -> Flow[Transferred]:
         """Download a version of a set below a directory that is there: `/allen/d/2.txt` to `MOUNT/allen/d/2.txt`.
+
+        With `below="/allen"` only what is in that directory, to `MOUNT/d/2.txt`; with a file, it alone.
 
         What is there and is not the same is left alone, and refused with `in-the-way`, unless `force`. Links are not
         followed. Raises NotFound, Invalid.
@@ -92,7 +95,9 @@ class FileSetsApi(Resource):
         where = account or self._client.account
         found = yield from self._all_files((yield from self._get(name, where)), where)
         meter = Meter(progress)
-        names = [(file, file.path) for file in found]
+        names = [(file, seen) for file in found if (seen := _below(file.path, below.rstrip("/"))) is not None]
+        if below and found and not names:
+            raise NotFound(f"there is no {shown(below)} in {name}", code="no-such-file", status=404)
         placed = yield from work(lambda: at_mount_point(names, mount, force=force))
         yield from Getter(self, where, meter).get(placed)
         return meter.result([])
@@ -122,6 +127,13 @@ class FileSetsApi(Resource):
 
     def _account(self, account: str | None) -> dict[str, str | None]:
         return {"account": account or self._client.account}
+
+
+def _below(path: str, directory: str) -> str | None:
+    """A path as seen from a directory; the name alone of a file that is meant itself. None for what lies elsewhere."""
+    if path == directory:
+        return path.rpartition("/")[2]
+    return path[len(directory) :] if path.startswith(f"{directory}/") else None
 
 
 class FileSets(FileSetsApi, Blocking):

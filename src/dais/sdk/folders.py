@@ -32,6 +32,7 @@ from dais.sdk.pulling import Puller, entries
 from dais.sdk.pushing import Pusher
 from dais.sdk.uploading import PATIENCE
 from dais.wire.answers import Entry, Folder, Page
+from dais.wire.lake import SealedFolder
 from dais.wire.paths import PathError, clean_path, shown
 from dais.wire.transfers import Move, NewDirectory, NewFolder
 
@@ -83,6 +84,16 @@ class FoldersApi(Resource):
         """
         body = NewFolder(name=name, account=account or self._client.account, copy_of=folder)
         return (yield from self._create(body, timeout=COPYING))
+
+    @operation
+    def seal(self, folder: str) -> Flow[SealedFolder]:
+        """Make a version of a folder: the next one of the file set that is called as it, of the files in it now.
+
+        What is the same as the latest version makes no new one. Raises NotFound, Forbidden, Invalid for what no file
+        set can hold.
+        """
+        path = f"/v1/folders/{quoted(folder)}/seal"
+        return (yield from self.call(Request("POST", path, self._account(), timeout=COPYING), SealedFolder))
 
     @operation
     def get(self, folder: str, *, measured: bool = False) -> Flow[Folder]:

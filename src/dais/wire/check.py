@@ -7,7 +7,7 @@ import posixpath
 import re
 
 from dais.wire.inputs import WORK_DIRECTORY, check_job_data
-from dais.wire.names import ACCOUNT_NAME, FOLDER_NAME, check_environment_name, check_job_name
+from dais.wire.names import ACCOUNT_NAME, FOLDER_NAME, check_environment_name, check_job_name, split_version
 from dais.wire.notify import check_targets
 from dais.wire.ports import check_ports
 from dais.wire.problems import SpecError, shown
@@ -200,6 +200,13 @@ def _check_mounts(mounts: tuple[Mount, ...]) -> None:
     for index, mount in enumerate(mounts):
         path = f"data[{index}]"
         _check_folder(mount.name, path)
+        if not mount.read_only and split_version(mount.name)[1] is not None:
+            raise SpecError(
+                path,
+                f"{shown(mount.name)} is a version, which never changes",
+                given=mount.name,
+                hint="mount it read-only (:ro), or a branch of it",
+            )
         if mount.path:
             _check_inside(mount.path, path)
         _check_target(mount.target, path)
@@ -226,7 +233,8 @@ def _check_input_targets(spec: JobSpec) -> None:
 
 def _check_folder(name: str, path: str) -> None:
     """A short name, a full name, or an id."""
-    account, _, own = name.rpartition("./") if "./" in name else name.rpartition(".")
+    head, _ = split_version(name)
+    account, _, own = head.rpartition("./") if "./" in head else head.rpartition(".")
     if not FOLDER_NAME.fullmatch(own) or (account and not ACCOUNT_NAME.fullmatch(account)):
         raise SpecError(
             path,

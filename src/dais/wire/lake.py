@@ -256,6 +256,13 @@ class FileSetVersion(Answer, frozen=True, kw_only=True):
     state: str = ""
 
 
+class SealedFolder(Answer, frozen=True, kw_only=True):
+    """The version of a folder that was made, or (`state` is `same`) was there; links and their like are left out."""
+
+    fileset: FileSetVersion
+    left_out: list[str]
+
+
 class FileChange(Answer, frozen=True, kw_only=True):
     """A difference between two versions of file sets: `change` is `added`, `removed` or `changed`."""
 

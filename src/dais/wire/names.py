@@ -12,6 +12,9 @@ FOLDER_NAME = re.compile(
     r"(?=.{1,64}\Z)\.?[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(@(?!(latest|empty|[0-9]+)\Z)[A-Za-z0-9_][A-Za-z0-9_-]*)?",
     re.ASCII,
 )
+VERSION = re.compile(r"([^@]*)@([1-9][0-9]{0,8})", re.ASCII)
+"""`code@3`: the third version of a folder, which can only be read."""
+
 ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}(\.[A-Za-z0-9][A-Za-z0-9_-]{0,62}){0,31}", re.ASCII)
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}", re.ASCII)
 SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
@@ -78,3 +81,9 @@ def branch_of(name: str) -> str | None:
     """The folder that a branch is of: `code` for `code@next`; None for what is no branch."""
     base, at, _ = name.partition("@")
     return base if at else None
+
+
+def split_version(name: str) -> tuple[str, int | None]:
+    """A folder's name, and the number of its version: `code@3`; None for what is in a folder, or a branch, now."""
+    found = VERSION.fullmatch(name)
+    return (found[1], int(found[2])) if found else (name, None)

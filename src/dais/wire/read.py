@@ -15,7 +15,7 @@ from typing import Any
 
 from dais.wire.check import check
 from dais.wire.inputs import human_input, human_output, read_code, read_inputs, read_output
-from dais.wire.names import split_folder
+from dais.wire.names import split_folder, split_version
 from dais.wire.notify import read_notify
 from dais.wire.ports import human_port, read_ports
 from dais.wire.problems import SpecError, nearest, shown
@@ -233,8 +233,8 @@ def _read_mount(value: Any, path: str) -> Mount:
                 raise SpecError(path, f"the field {name!r} is missing", expected="name and target")
         return Mount(**fields)
     parts = _split_at_colons(text_of(value, path))
-    mode = parts.pop() if len(parts) == 3 else "rw"
-    if len(parts) != 2 or mode not in ("ro", "rw"):
+    mode = parts.pop() if len(parts) == 3 else None
+    if len(parts) != 2 or mode not in (None, "ro", "rw"):
         raise SpecError(
             path,
             f"{shown(value)} is no mount",
@@ -243,7 +243,8 @@ def _read_mount(value: Any, path: str) -> Mount:
             hint="write for example digits:/data:ro",
         )
     name, below = split_folder(_living(parts[0]))
-    return Mount(name=name, path=below, target=parts[1], read_only=mode == "ro")
+    never_changes = mode is None and split_version(name)[1] is not None
+    return Mount(name=name, path=below, target=parts[1], read_only=never_changes or mode == "ro")
 
 
 def _living(name: str) -> str:

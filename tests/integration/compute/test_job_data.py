@@ -30,21 +30,26 @@ from dais.data import (
     SetVersion,
     commit_files,
     create_file_set,
+    create_folder,
     get_file,
     get_file_set,
+    get_folder,
     list_file_set_versions,
+    seal_folder,
     source_file,
+    take_folder,
 )
 from dais.engines.contract import NodeInfo
 from dais.identity import Actor, authenticate, create_policy, create_token, create_user
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
-from dais.kit.errors import Conflict, DaisError
+from dais.kit.errors import Conflict, DaisError, NotFound
+from dais.kit.ids import new_id
 from dais.kit.outbox import after, number_events
 from dais.provenance import trace_backward, unknown_parents
 from dais.wire.answers import JobDetail
 from dais.wire.lake import NewVersion
-from dais.wire.spec import Input, JobSpec, Output, Resources
+from dais.wire.spec import Input, JobSpec, Mount, Output, Resources
 from tests.support.world import GROUP, World, running
 
 DAY = 25 * 3600.0
@@ -112,6 +117,70 @@ async def test_versions_are_fixed_at_the_submit_and_stay(world: World) -> None:
         assert await world.db.read(unknown_parents) == []
         trace = await world.db.read(trace_backward, world.actor, f"@{name}:1")
         assert {node.name for node in trace.nodes} >= {f"{name}:1", "corpus:1"}
+
+
+async def sealed(world: World, name: str, **files: str) -> str:
+    """Put files into a folder, and make a version of it: its name."""
+    try:
+        folder = (await world.db.read(get_folder, world.actor, name)).id
+    except NotFound:
+        folder = new_id()
+        world.folders.create(folder)
+        await world.db.write(create_folder, world.actor, folder, name)
+    place = world.folders.root / folder
+    for path, text in files.items():
+        (place / path.replace("__", "/")).parent.mkdir(exist_ok=True)
+        (place / path.replace("__", "/")).write_text(text)
+    taken = take_folder(world.folders, world.blobs, folder)
+    made: SetVersion = await world.db.write(seal_folder, world.actor, folder, taken.files)
+    return f"{name.partition('@')[0]}@{made.version}"
+
+
+async def test_a_version_of_a_folder_is_mounted_as_it_was(world: World) -> None:
+    first = await sealed(world, "code", main="1", lib__a="a")
+    assert (first, await sealed(world, "code")) == ("code@1", "code@1"), "what is the same makes no new version"
+    await sealed(world, "code", main="2")
+    await sealed(world, "code@next", main="3")
+    async with running(world):
+        mounts = (
+            Mount(name="local.joe.code@1", target="/app", read_only=True),
+            Mount(name="code@2", path="lib", target="/lib2", read_only=True),
+            Mount(name="code@3", target="/next", read_only=True),
+        )
+        job_id, _ = await running_job(world, data=mounts)
+        binds = {bind.target: bind for bind in world.machine.launched[-1].binds}
+        assert (Path(binds["/app"].source) / "main").read_text() == "1"
+        assert os.listdir(binds["/lib2"].source) == ["a"]  # noqa: PTH208
+        assert (Path(binds["/next"].source) / "main").read_text() == "3"
+        assert all(binds[target].read_only for target in ("/app", "/lib2", "/next"))
+        job = await world.job(job_id)
+        assert job.spec.data == mounts
+        assert [one.fileset for one in job.inputs] == ["code:1", "code:2", "code:3"]
+        with pytest.raises(Conflict, match="job"):
+            await world.db.write(remove_unused_file_set, world.actor, "code:1")
+        await ended(world, job_id)
+        again = await world.db.write(retry_job, world.actor, job_id, world.settings)
+        await world.state(again, "RUNNING")
+        await ended(world, job_id)
+        for name, path, code in (("code@9", "", "no-such-fileset"), ("code@1", "nothing", "no-such-directory")):
+            mount = Mount(name=name, path=path, target="/x", read_only=True)
+            assert (await refused(world, world.actor, data=(mount,))).code == code
+
+
+async def test_a_version_is_mounted_by_who_may_mount_the_folder_and_read_its_files(world: World) -> None:
+    await sealed(world, "code", main="1")
+    mount = Mount(name="local.joe.code@1", target="/app", read_only=True)
+    spec = JobSpec(command=("true",), resources=Resources(cpu=0.1, mem=1 << 20), account="local.joe", data=(mount,))
+    async with running(world):
+        reads = await user(world, "reads", "account:get@*", "fileset:get+file:get@*")
+        assert (await refused(world, reads, data=(mount,))).code == "no-such-folder"
+        mounts = await user(world, "mounts", "account:get@*", "data:get+data:mount@*")
+        assert (await refused(world, mounts, data=(mount,))).code == "no-such-fileset"
+        both = await user(world, "both", "account:get@*", "data:get+data:mount+fileset:get+file:get@*")
+        made: JobDetail = await world.db.write(submit_job, both, spec, world.settings)
+        world.machine.advance(1)
+        assert (await world.finished(made.id)).state == "SUCCEEDED"
+        assert await world.db.read(unknown_parents) == []
 
 
 async def test_what_was_written_becomes_versions_and_a_set(world: World) -> None:

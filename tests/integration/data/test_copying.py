@@ -11,7 +11,7 @@ import pytest
 from dais.data import FolderStore, copy_folder, list_entries
 from dais.kit.ids import new_id
 from dais.sdk import Client
-from dais.sdk.errors import Conflict, NotFound
+from dais.sdk.errors import Conflict, Invalid, NotFound
 from tests.support.serving import Api
 
 
@@ -89,3 +89,36 @@ def test_a_branch_is_made_of_what_is_there_and_goes_its_own_way(client: Client, 
     client.folders.remove("code@v1")
     client.folders.remove("code")
     assert [one.name for one in client.folders.list()] == []
+
+
+def test_a_version_never_changes_and_can_be_begun_from(client: Client, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    (code / "lib").mkdir(parents=True)
+    (code / "lib/run.sh").write_text("echo 1\n")
+    (code / "lib/run.sh").chmod(0o755)
+    (code / "link").symlink_to("lib")
+    client.folders.create("code", code)
+    first = client.folders.seal("code")
+    assert (first.fileset.name, first.fileset.version, first.fileset.state) == ("code", 1, "new")
+    assert first.left_out == ["link (a link)"]
+    assert client.folders.seal("code").fileset.state == "same"
+    (code / "lib/run.sh").write_text("echo 2\n")
+    client.folders.push("code", code)
+    client.folders.copy("code", "code@other")
+    assert client.folders.seal("code@other").fileset.version == 2, "versions of branches are counted with the others"
+    client.folders.copy("code@1", "code@old")
+    assert [one.path for one in client.folders.entries("code@old", recursive=True)] == ["lib", "lib/run.sh"]
+    client.folders.pull("code@old", tmp_path / "old")
+    assert (tmp_path / "old/lib/run.sh").read_text() == "echo 1\n"
+    assert (tmp_path / "old/lib/run.sh").stat().st_mode & 0o111
+    client.folders.push("code@old", code)  # it can be changed
+    (tmp_path / "into").mkdir()
+    client.filesets.download("code:1", tmp_path / "into", below="/code/lib")
+    assert (tmp_path / "into/run.sh").read_text() == "echo 1\n"
+    with pytest.raises(NotFound):
+        client.folders.copy("code@7", "code@seven")
+    with pytest.raises(NotFound):
+        client.filesets.download("code:1", tmp_path / "into", below="/code/nothing")
+    client.folders.create(".ssh")
+    with pytest.raises(Invalid, match="no versions"):
+        client.folders.seal(".ssh")

@@ -90,7 +90,6 @@ def test_unknown_fields_have_their_nearest_name(document: dict[str, Any], path: 
         {"replicas": 2},
         {"resources": {"gpuMem": 32}},
         {"resources": {"gpu_model": "!A100"}},
-        {"data": ["org.alice.code@v2:/app"]},
     ],
 )
 def test_what_is_known_and_not_built_is_refused(more: dict[str, Any]) -> None:

@@ -6,16 +6,21 @@ from msgspec.structs import replace
 
 from dais.api.context import Context, Services
 from dais.api.files import disk
+from dais.api.rest.filesets import set_answer
 from dais.api.routing import Reply, Routes
 from dais.compute import remove_unused_folder
 from dais.data import (
     MAX_PAGE,
     Entry,
+    FixedFolder,
     Folder,
+    SetVersion,
+    check_out,
     compare,
     copy_folder,
     create_folder,
     find_entry,
+    fix_folder,
     get_folder,
     list_entries,
     list_folders,
@@ -24,12 +29,17 @@ from dais.data import (
     move_entry,
     publish_folder,
     remove_entries,
+    require_seal,
+    seal_folder,
+    take_folder,
 )
 from dais.identity import Actor, urn
 from dais.kit.clock import to_rfc3339
 from dais.kit.errors import Invalid
 from dais.kit.ids import new_id
 from dais.wire import answers
+from dais.wire.lake import SealedFolder
+from dais.wire.names import split_version
 from dais.wire.transfers import Compared, Comparison, Move, NewDirectory, NewFolder
 
 routes = Routes()
@@ -56,11 +66,19 @@ async def make_folder(services: Services, actor: Actor, wanted: NewFolder, folde
 async def _copied(ctx: Context, wanted: NewFolder, source_ref: str, folder_id: str) -> Folder:
     """Make a folder with the content of another one, which appears all at once."""
     db, store = ctx.db, ctx.services.folders
-    source = await db.read(get_folder, ctx.actor, source_ref, account=wanted.account, action="data:get")
+    fixed: FixedFolder | None = None
+    if split_version(source_ref)[1] is not None:
+        fixed = await db.read(fix_folder, ctx.actor, source_ref, account=wanted.account)
+        source = fixed.folder
+    else:
+        source = await db.read(get_folder, ctx.actor, source_ref, account=wanted.account, action="data:get")
     begun = await make_folder(ctx.services, ctx.actor, replace(wanted, staging=folder_id, copy_of=None), folder_id)
     published: Folder | None = None
     try:
-        await disk(copy_folder, store, source.id, begun.id)
+        if fixed is not None:
+            await disk(check_out, store, ctx.services.blobs, fixed.fixed.files, fixed.top, begun.id)
+        else:
+            await disk(copy_folder, store, source.id, begun.id)
         published = await db.write(publish_folder, ctx.actor, begun.id)
         return published
     finally:
@@ -89,6 +107,24 @@ async def new_folder(ctx: Context, body: NewFolder) -> Reply[answers.Folder]:
 @routes.post("/v1/folders/{ref}/publish", summary="Show a folder that was filled while it was made", action="data:new")
 async def publish(ctx: Context, ref: str) -> answers.Folder:
     return _answer(await ctx.db.write(publish_folder, ctx.actor, ref))
+
+
+@routes.post(
+    "/v1/folders/{ref}/seal",
+    status=201,
+    summary="Make a version of a folder",
+    action=("data:get", "fileset:new", "file:new"),
+)
+async def seal(ctx: Context, ref: str, account: str | None = None) -> Reply[SealedFolder]:
+    """The next version of the file set that is called as the folder, of the files that are in it, or its branch, now.
+
+    200 instead of 201: the latest version is the same, and is answered. Jobs mount it as `NAME@N`.
+    """
+    found: Folder = await ctx.db.read(require_seal, ctx.actor, ref, account=account)
+    taken = await disk(take_folder, ctx.services.folders, ctx.services.blobs, found.id)
+    made: SetVersion = await ctx.db.write(seal_folder, ctx.actor, found.id, taken.files)
+    told = SealedFolder(fileset=set_answer(made, state="new" if made.new else "same"), left_out=taken.left_out[:1000])
+    return Reply(told, 201 if made.new else 200)
 
 
 @routes.get("/v1/folders", summary="List folders", action="data:list")

@@ -8,19 +8,24 @@ import msgspec
 from sqlalchemy import insert
 
 from dais.compute.jobs.tables import job_codes, job_inputs
-from dais.data import FixedSet, LakeFile, fix_file_set, get_file, require_output
-from dais.identity import Account, Actor
+from dais.data import FixedSet, LakeFile, fix_file_set, fix_folder, get_file, require_output
+from dais.identity import Account, Actor, get_account
 from dais.kit.database import Statement, UnitOfWork
-from dais.kit.errors import Conflict
+from dais.kit.errors import Conflict, Invalid
+from dais.wire.names import split_version
 from dais.wire.paths import shown
-from dais.wire.spec import Input, JobSpec
+from dais.wire.spec import Input, JobSpec, Mount
 
 _insert_input = Statement(insert(job_inputs))
 _insert_code = Statement(insert(job_codes))
 
 
-class PinnedInput(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a file set. `target` None: it is laid out in the working directory."""
+class PinnedInput(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A version of a file set. `target` None: it is laid out in the working directory.
+
+    `path` is the directory of it that is mounted at the target ("": all of it). `account_id` is whose set it is, where
+    that is not the job's account's.
+    """
 
     set_version_id: str
     name: str
@@ -28,6 +33,8 @@ class PinnedInput(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None
     files: int
     size: int
+    path: str = ""
+    account_id: str | None = None
 
 
 class PinnedOutput(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +68,12 @@ decode_pins = msgspec.json.Decoder(Pins).decode
 
 def has_data(spec: JobSpec) -> bool:
     """Whether a job has anything of the data lake."""
-    return bool(spec.inputs or spec.output or spec.code)
+    return bool(spec.inputs or spec.output or spec.code or any(is_version(mount) for mount in spec.data))
+
+
+def is_version(mount: Mount) -> bool:
+    """Whether a version of a folder is meant, `code@3`, and not what is in one when the job runs."""
+    return split_version(mount.name)[1] is not None
 
 
 def fix(uow: UnitOfWork, actor: Actor, where: Account, spec: JobSpec) -> Pins:
@@ -83,6 +95,7 @@ def fix(uow: UnitOfWork, actor: Actor, where: Account, spec: JobSpec) -> Pins:
         )
         for one, fixed in found
     )
+    inputs += tuple(_fix_mount(uow, actor, where, mount) for mount in spec.data if is_version(mount))
     output = None
     if spec.output is not None:
         output = PinnedOutput(path=spec.output.path, fileset=spec.output.fileset or "")
@@ -95,7 +108,7 @@ def fixed_spec(spec: JobSpec, pins: Pins) -> JobSpec:
     """The spec that names what was fixed, so that submitting it again is the same job."""
     inputs = tuple(
         Input(fileset=f"{pin.name}:{pin.version}", target=one.target)
-        for one, pin in zip(spec.inputs, pins.inputs, strict=True)
+        for one, pin in zip(spec.inputs, pins.inputs, strict=False)  # versions of folders follow, and name themselves
     )
     return msgspec.structs.replace(spec, inputs=inputs, code=pins.code.name if pins.code else None)
 
@@ -125,11 +138,34 @@ def note_uses(uow: UnitOfWork, job_id: str, pins: Pins) -> None:
 def check_pins(uow: UnitOfWork, actor: Actor, where: Account, pins: Pins) -> None:
     """Ask again for all that is pinned, for whoever lets the job run once more. Raises as `fix`."""
     for one in pins.inputs:
-        fix_file_set(uow, actor, where, f"{one.name}:{one.version}")
+        of = get_account(uow, one.account_id) if one.account_id is not None else where
+        fix_file_set(uow, actor, of, f"{one.name}:{one.version}")
     if pins.code is not None:
         get_file(uow, actor, pins.code.name, account=where.id)
     if pins.output is not None:
         require_output(uow, actor, where, f"/{pins.output.path}/", pins.output.fileset)
+
+
+def _fix_mount(uow: UnitOfWork, actor: Actor, where: Account, mount: Mount) -> PinnedInput:
+    """A version of a folder, or a directory of it, at the mount's target."""
+    folder, fixed, top = fix_folder(uow, actor, mount.name, account=where.id, action="data:mount")
+    path = f"{top}/{mount.path}".rstrip("/")
+    if mount.path and not any(file.path.startswith(f"/{path}/") for file in fixed.files):
+        raise Invalid(
+            f"{mount.name} has no directory {shown(mount.path)} to mount; mount all of it, or another one",
+            code="no-such-directory",
+            path=mount.path[:200],
+        )
+    return PinnedInput(
+        set_version_id=fixed.version.id,
+        name=fixed.version.name,
+        version=fixed.version.version,
+        target=mount.target,
+        files=fixed.version.files,
+        size=fixed.version.size,
+        path=path if fixed.files else "",
+        account_id=folder.account_id if folder.account_id != where.id else None,
+    )
 
 
 def _refuse_conflicts(found: Sequence[tuple[Input, FixedSet]]) -> None:

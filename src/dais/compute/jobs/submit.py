@@ -24,6 +24,7 @@ from dais.compute.jobs.pins import (
     fix,
     fixed_spec,
     has_data,
+    is_version,
     named,
     note_uses,
 )
@@ -179,6 +180,7 @@ def check_spec(uow: UnitOfWork, actor: Actor, spec: JobSpec, settings: ComputeSe
     mounts = tuple(
         FolderMount(folder_id=found.folder_id, path=found.path, target=mount.target, read_only=found.read_only)
         for mount in (*spec.data, *dot_folders(uow, actor, spec))
+        if not is_version(mount)  # which is an input, see `jobs.pins`
         for found in (find_mount(uow, actor, mount, account.id),)
     )
     group = chosen.group

@@ -72,7 +72,7 @@ def _bring_inputs(group: Group, work: Work, directory: Path, bringing: Bringing)
     for one in inputs:
         if one.target is not None:
             tree = group.trees.ensure(one.set_version_id, bringing.files[one.set_version_id], bringing.tell)
-            yield Bind(source=str(tree), target=one.target)
+            yield Bind(source=str(tree / one.path), target=one.target)
     laid = [one for one in inputs if one.target is None]
     tops = Counter(top for one in laid for top in _directories(bringing.files[one.set_version_id]))
     writer = TreeWriter(group.blobs, links=False, owner=_owner(group))

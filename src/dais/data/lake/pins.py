@@ -53,14 +53,21 @@ def require_output(uow: UnitOfWork, actor: Actor, where: Account, directory: str
 
 
 def make_output_set(
-    uow: UnitOfWork, account_id: str, user_id: str, name: str, files: Sequence[NewVersion], made_by: tuple[str, str]
+    uow: UnitOfWork,
+    account_id: str,
+    user_id: str,
+    name: str,
+    files: Sequence[NewVersion],
+    made_by: tuple[str, str],
+    *,
+    always: bool = True,
 ) -> SetVersion:
     """Give files their next versions, and make the next version of a set of just them: all of it or nothing.
 
     Contents are in the blob store, and were asked for there. What is permitted was asked before (`require_output`).
-    Raises Invalid, Conflict as `commit_files`.
+    Unless `always`, what is the same as the latest version makes no new one. Raises as `commit_files`.
     """
     where = get_account(uow, account_id)
     refs = [FileRef(done.path, done.version) for done in store_files(uow, user_id, where, files)] if files else []
     rows = find_files(uow, account_id, refs)
-    return make_set_version(uow, user_id, where, name, [rows[ref] for ref in refs], (), made_by, always=True)
+    return make_set_version(uow, user_id, where, name, [rows[ref] for ref in refs], (), made_by, always=always)

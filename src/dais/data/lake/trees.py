@@ -38,15 +38,18 @@ Tell = Callable[[int], None]
 class TreeWriter:
     """Writes versions of files below a directory that is there. For one thread.
 
-    `links`: contents may be linked; else the files belong to `owner`. Files can only be read, by everybody. What is
-    copied among links is flushed: such a tree outlives a crash of the machine, and is used again.
+    `links`: contents may be linked; else the files belong to `owner`. Files can only be read, by everybody, unless
+    `writable`. What is copied among links is flushed: such a tree outlives a crash of the machine, and is used again.
     """
 
-    def __init__(self, blobs: BlobStore, *, links: bool, owner: Owner = safe_paths.NOBODY) -> None:
+    def __init__(
+        self, blobs: BlobStore, *, links: bool, owner: Owner = safe_paths.NOBODY, writable: bool = False
+    ) -> None:
         self._blobs = blobs
         self._links = links
         self._reflinks = True
         self._owner = owner
+        self._mode = 0o644 if writable else 0o444
         self._unflushed: list[int] = []
 
     def write(self, directory: Path, files: Iterable[LakeFile], tell: Tell) -> None:
@@ -89,7 +92,7 @@ class TreeWriter:
                 tell(file.size)
             else:
                 self._copy(file, fd, tell)
-            os.fchmod(fd, 0o555 if file.executable else 0o444)
+            os.fchmod(fd, self._mode | 0o111 if file.executable else self._mode)
             self._owner.give(fd)
             if self._links:
                 self._unflushed.append(os.dup(fd))

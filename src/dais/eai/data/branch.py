@@ -9,7 +9,7 @@ import click
 from dais.cli.base import connected
 from dais.cli.folder import COLUMNS, PATIENCE, folder
 from dais.cli.output import Output, with_output_of
-from dais.eai.data.references import EMPTY, living
+from dais.eai.data.references import EMPTY, living, place
 from dais.eai.words import adopted
 from dais.wire.answers import Folder
 from dais.wire.names import branch_of
@@ -36,12 +36,12 @@ def branch() -> None:
 
 
 @branch.command()
-@click.argument("name", metavar="NAME[@empty|@latest|@BRANCH]")
+@click.argument("name", metavar="NAME[@empty|@latest|@BRANCH|@VERSION]")
 @click.argument("new", metavar="BRANCH")
 @with_output_of(Folder)
 @connected
 def add(client: Client, output: Output, name: str, new: str) -> None:
-    """Make a branch of data: empty, or with what is in the data, or in another branch, now.
+    """Make a branch of data: empty, or with what is in the data, a branch or a version of it, now.
 
     \b
     Examples:
@@ -55,7 +55,7 @@ def add(client: Client, output: Output, name: str, new: str) -> None:
     if version == EMPTY:
         made = client.folders.create(called, account=base.account)
     else:
-        made = client.folders.copy(living(name), called, account=base.account)
+        made = client.folders.copy(place(name).name, called, account=base.account)
     output.one(made, COLUMNS)
 
 
@@ -70,7 +70,7 @@ def ls(client: Client, output: Output, name: str) -> None:
     Example:
       eai data branch ls acme.joe.code --field name
     """
-    base = client.folders.get(living(name))
+    base = client.folders.get(living(name).folder)
     found = client.folders.list(account=base.account)
     output.many(Folder, (one for one in found if branch_of(one.name) == base.name), COLUMNS)
 

@@ -9,10 +9,10 @@ import click
 
 from dais.cli.base import connected
 from dais.cli.output import Output, with_output_of
-from dais.eai.data.references import living
+from dais.eai.data.references import Place, living, place
+from dais.eai.data.versions import version_entries
 from dais.sdk.errors import NotFound
 from dais.wire.answers import Answer
-from dais.wire.names import split_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +44,7 @@ def content() -> None:
 
 
 @content.command("ls")
-@click.argument("name", metavar="NAME[/PATH]")
+@click.argument("name", metavar="NAME[@BRANCH|@VERSION][/PATH]")
 @click.argument("path", metavar="[PATH]", default="")
 @click.option("--path", "named", metavar="PATH", help="The same as PATH.")
 @with_output_of(Content)
@@ -57,8 +57,7 @@ def content_ls(client: Client, output: Output, name: str, path: str, named: str 
       eai data content ls acme.joe.home
       eai data content ls acme.joe.home@next --path models
     """
-    name, below = split_folder(living(name))
-    found = ordered(client.folders.entries(name, f"{below}/{named or path}", recursive=True))
+    found = entries_of(client, place(name), named or path)
     shown = (Content(name=one.path, kind=one.kind, size=one.size, modified_at=one.modified_at) for one in found)
     output.many(Content, shown, ("name", "status"))
 
@@ -76,14 +75,19 @@ def content_rm(client: Client, name: str, paths: tuple[str, ...]) -> None:
       eai data content rm acme.joe.home 'logs/*.txt'
       eai data content rm acme.joe.home .
     """
-    folder = living(name)
+    folder = living(name).folder
     for path in paths:
         for one in _matching(client, folder, path):
             client.folders.remove_entries(folder, one, recursive=True)
 
 
-def ordered(entries: Iterable[Entry]) -> list[Entry]:
-    """Entries as a tree has them: what is in a directory right behind it."""
+def entries_of(client: Client, found: Place, path: str) -> list[Entry]:
+    """All that is below a path of data, as a tree has it: what is in a directory right behind it."""
+    below = f"{found.below}/{path}"
+    if found.version is not None:
+        entries: Iterable[Entry] = version_entries(client, found, below)
+    else:
+        entries = client.folders.entries(found.folder, below, recursive=True)
     return sorted(entries, key=lambda one: one.path.split("/"))
 
 

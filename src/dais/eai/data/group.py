@@ -15,6 +15,8 @@ COMMANDS: dict[str, Entry] = {
     "size": Entry("dais.eai.data.show:size", "Count the files and bytes of data."),
     "tree": Entry("dais.eai.data.show:tree", "Print what is in data as a tree."),
     "content": Entry("dais.eai.data.content:content", "List and remove what is in data."),
+    "commit": Entry("dais.eai.data.versions:commit", "Make a version of data, which never changes."),
+    "versions": Entry("dais.eai.data.versions:versions", "List the versions of data."),
     "branch": Entry("dais.eai.data.branch:branch", "Make, list and remove branches of data."),
     "rm": Entry("dais.eai.data.branch:rm", "Remove data with all that is in it."),
 }
@@ -26,7 +28,7 @@ def data() -> None:
 
     Data is a directory tree that jobs mount: `eai job new -d acme.joe.home:/home/joe -- ls /home/joe`. It is named by
     its id, its full name (acme.joe.home), or its name in your account. NAME and NAME@latest are what is in it now,
-    NAME@BRANCH is a branch of it.
+    NAME@BRANCH is a branch of it, NAME@3 its third version.
 
     \b
     Examples:

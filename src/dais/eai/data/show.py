@@ -9,10 +9,9 @@ import click
 from dais.cli.base import connected
 from dais.cli.folder import COLUMNS, DETAILS
 from dais.cli.output import Output, with_output_of
-from dais.eai.data.content import ordered
-from dais.eai.data.references import living
+from dais.eai.data.content import entries_of
+from dais.eai.data.references import living, place
 from dais.wire.answers import Folder
-from dais.wire.names import split_folder
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
@@ -43,7 +42,7 @@ def get(client: Client, output: Output, name: str) -> None:
     Example:
       eai data get acme.joe.home --field urn
     """
-    output.one(client.folders.get(living(name)), COLUMNS)
+    output.one(client.folders.get(living(name).folder), COLUMNS)
 
 
 @click.command()
@@ -51,17 +50,17 @@ def get(client: Client, output: Output, name: str) -> None:
 @with_output_of(Folder)
 @connected
 def size(client: Client, output: Output, name: str) -> None:
-    """Count the files and bytes of data.
+    """Count the files and bytes of data; `eai data versions` tells those of its versions.
 
     \b
     Example:
       eai data size acme.joe.home --field size
     """
-    output.one(client.folders.get(living(name), measured=True), DETAILS)
+    output.one(client.folders.get(living(name).folder, measured=True), DETAILS)
 
 
 @click.command()
-@click.argument("name", metavar="NAME[/PATH]")
+@click.argument("name", metavar="NAME[@BRANCH|@VERSION][/PATH]")
 @click.argument("path", metavar="[PATH]", default="")
 @connected
 def tree(client: Client, name: str, path: str) -> None:
@@ -71,8 +70,8 @@ def tree(client: Client, name: str, path: str) -> None:
     Example:
       eai data tree acme.joe.home
     """
-    name, below = split_folder(living(name))
-    click.echo(name)
-    for entry in ordered(client.folders.entries(name, f"{below}/{path}", recursive=True)):
+    found = place(name)
+    click.echo(found.name)
+    for entry in entries_of(client, found, path):
         parts = entry.path.split("/")
         click.echo(f"{'    ' * (len(parts) - 1)}└── {parts[-1]}{'/' if entry.kind == 'directory' else ''}")

@@ -10,9 +10,9 @@ from dais.cli.base import connected
 from dais.cli.folder import COLUMNS, PATIENCE, split_local, tell
 from dais.cli.output import Output, with_output, with_output_of
 from dais.cli.progress import transfer_bar
-from dais.eai.data.references import living, split_name
+from dais.eai.data.references import living, place, split_name
+from dais.eai.data.versions import pull_version
 from dais.wire.answers import Folder
-from dais.wire.names import split_folder
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
@@ -53,6 +53,8 @@ def new(client: Client, output: Output, name: str, directory: str | None) -> Non
 def push(client: Client, output: Output, name: str, local: str) -> None:
     """Send a directory's content, or a file, into data. What is there already is skipped; nothing is removed.
 
+    It makes no version, which takes room of its own; `eai data commit` does.
+
     \b
     Examples:
       eai data push acme.joe.home ./home
@@ -60,14 +62,14 @@ def push(client: Client, output: Output, name: str, local: str) -> None:
       eai data push acme.joe.code@next ./code:/
     """
     client.patience = PATIENCE
-    place, remote = split_local(local)
+    source, remote = split_local(local)
     with transfer_bar(f"push {name}") as progress:
-        done = client.folders.push(living(name), place, remote, progress=progress)
+        done = client.folders.push(living(name).folder, source, remote, progress=progress)
     tell(output, "sent", done)
 
 
 @click.command()
-@click.argument("name", metavar="NAME[@BRANCH][/REMOTE]")
+@click.argument("name", metavar="NAME[@BRANCH|@VERSION][/REMOTE]")
 @click.argument("places", metavar="[REMOTE[:NAME]] [LOCAL]", nargs=-1)
 @_verbose
 @with_output
@@ -84,12 +86,19 @@ def pull(client: Client, output: Output, name: str, places: tuple[str, ...]) -> 
     if len(places) > 2:
         raise click.UsageError("give at most REMOTE and LOCAL after the name")
     client.patience = PATIENCE
-    folder, remote = split_folder(living(name))
-    local = places[-1] if places else "."
+    found = place(name)
+    remote, local = found.below, places[-1] if places else "."
+    renamed = ""
     if len(places) == 2:
         below, colon, renamed = places[0].rpartition(":")
-        remote = f"{remote}/{below if colon else places[0]}"
-        local = f"{local}/{renamed}" if colon else local
+        remote = f"{remote}/{below if colon else renamed}"
+        renamed = renamed if colon else ""
     with transfer_bar(f"pull {name}") as progress:
-        done = client.folders.pull(folder, local, remote, progress=progress)
+        if found.version is not None:
+            if renamed:
+                raise click.UsageError(f"{places[0]!r}: what a version holds keeps its name; leave :{renamed} out")
+            done = pull_version(client, found, remote, local, progress)
+        else:
+            local = f"{local}/{renamed}" if renamed else local
+            done = client.folders.pull(found.folder, local, remote, progress=progress)
     tell(output, "fetched", done)
