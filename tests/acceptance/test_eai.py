@@ -6,6 +6,7 @@ build with Docker stand in as `host`; what is left out needs Docker Hub, Grafana
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -224,6 +225,7 @@ def test_how_to_prevent_output_buffering(joe: Shell) -> None:
 def test_how_to_pull_certain_files(joe: Shell) -> None:
     joe("eai account new acme.account; mkdir -p data/remote; echo 1 > data/remote/a; echo 2 > data/b")
     joe("eai data new acme.account.data ./data")
+    assert "eai data pull acme.account.data ./remote ." in joe("eai data pull --help")
     joe("mkdir here; cd here; eai data pull acme.account.data ./remote .")
     assert joe("cd here; find . -type f").splitlines() == ["./a"]
 
@@ -363,7 +365,56 @@ def test_a_runner_of_its_own_account(joe: Shell) -> None:
     assert joe("eai job ls --mine --account acme.runner -c elsewhere --no-header") == ""
 
 
-def test_tokens_profiles_and_what_is_not_there_are_told(joe: Shell, shared: Installation) -> None:
+NOT_THERE = {
+    "eai job new --replicas 2 -- true": "a job for each",
+    "eai job new --internal-dns head -- true": "through Dais",
+    "eai job new --gpu-mem 32 -- true": "--group",
+    "eai job new --gpu-model-filter '!A100' -- true": "--group",
+    "eai job new --cuda-version 11.0 -- true": "--group",
+    "eai job new --cpu-model x -- true": "--group",
+    "eai job new --infiniband -- true": "--group",
+    "eai job new --role acme.joe.job_access -- true": "secret",
+    "eai job new -i host": "the command",
+    "eai service new testsvc --runtime acme.joe.app": "restartable job",
+    "eai service update testsvc -i host --cpu 1 --mem 1": "restartable job",
+    "eai docker get-registry --volatile": "a tag that you delete",
+    "eai data push vscode@1 .": "eai data branch add",
+    "eai data content ls vscode@empty": "eai data branch add",
+}
+"""Lines that are refused, each with what its message tells to do instead."""
+
+
+def test_what_is_not_there_is_refused_with_what_to_do_instead(joe: Shell) -> None:
+    for line, remedy in NOT_THERE.items():
+        assert remedy in joe.refused(line, 2), line
+
+
+def test_every_format_and_field(joe: Shell) -> None:
+    joe("eai job new --tag sweep=1 --tag plain --name formats -- bash -c 'exit 3'")
+    assert joe.ended() == "FAILED"
+    rows = joe("eai job ls -N formats --state all --fields id,state --fields runs.exitCode --format csv").splitlines()
+    job = rows[1].split(",")[0]
+    assert rows == ["id,state,runs.exitCode", f"{job},FAILED,3"]
+    lines = joe("eai job ls -N formats --format json").splitlines()
+    shown = json.loads(lines[0])
+    assert (len(lines), shown["id"], shown["runs"][0]["exitCode"], shown["alive"]) == (1, job, 3, False)
+    assert {"key": "sweep", "value": "1"} in shown["tags"]
+    assert "│" in joe("eai job ls -N formats --format table")
+    assert joe("eai job ls --tag sweep=1 --tag plain --field id").split() == [job]
+    assert joe("eai job ls --tag sweep=1 --tag other -H") == ""
+    assert joe("eai job ls -r -n 1 --field id -H --state all") != joe("eai job ls -n 1 --field id -H --state all")
+    assert joe(f"eai job get {job} --field runs.runTime").strip().isdecimal()
+    joe(f"eai job set {job} --name renamed && eai job info {job} --job-spec > spec.yml && eai job new -f spec.yml")
+    assert joe.ended() == "FAILED"
+    assert joe("eai job get --last --field name") == "renamed\n", "the name of a job that has ended is free"
+    assert "name: other" in joe("eai job new -f spec.yml --name other -e A=B --dry-run")
+    running = joe("eai job new --name taken --fields id -H -- sleep 600").strip()
+    assert "already exists" in joe.refused("eai job new --name taken -- true")
+    assert joe("eai job new --name taken --enforce-name --field name -- true").startswith("taken")
+    assert joe(f"eai job kill {running} --field state").strip() in ("CANCELLING", "CANCELLED")
+
+
+def test_tokens_profiles_and_stale_ones_are_told(joe: Shell, shared: Installation) -> None:
     missing = joe.refused("eai job get 0193a1b2-77c1-7d1e-9f00-3f1f2a5c8d10")
     assert "http: 404" in missing
     stale = joe.refused("eai job ls", EAI_TOKEN="dais_user_of_yesterday")

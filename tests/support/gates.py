@@ -75,7 +75,14 @@ CALLS: dict[str, Call | list[Call]] = {
     "GET /v1/filesets/{name}/files": Call(query=ACCOUNT, needs=NAMED),
     "GET /v1/filesets/{name}/versions": Call(query=ACCOUNT, needs=NAMED),
     "GET /v1/folders": Call(),
-    "POST /v1/folders": Call(body={"name": "n{n}", "account": "{account}"}, needs=NAMED),
+    "POST /v1/folders": [
+        Call(action="data:new", body={"name": "n{n}", "account": "{account}"}, needs=NAMED),
+        Call(
+            action="data:get",
+            body={"name": "c{n}", "account": "{account}", "copy_of": "{folder}"},
+            needs=f"{NAMED} data:new",
+        ),
+    ],
     "GET /v1/folders/{ref}": Call(),
     "DELETE /v1/folders/{ref}": Call(),
     "POST /v1/folders/{ref}/compare": Call(body={"files": []}),
@@ -88,6 +95,11 @@ CALLS: dict[str, Call | list[Call]] = {
     "POST /v1/folders/{ref}/move": Call(body={"source": "a.txt", "target": "m{n}"}),
     "POST /v1/folders/{ref}/pack": Call(raw=b""),
     "POST /v1/folders/{ref}/publish": Call(),
+    "POST /v1/folders/{ref}/seal": [
+        Call(action="data:get", needs="fileset:new file:new"),
+        Call(action="fileset:new", needs="data:get file:new"),
+        Call(action="file:new", needs="data:get fileset:new"),
+    ],
     "POST /v1/folders/{ref}/uploads": Call(body={"path": "u{n}", "size": 1 << 20, "name": "u{n}"}),
     "DELETE /v1/folders/{ref}/uploads/{name}": Call(query="?path=u&size=1"),
     "GET /v1/groups": Call(own=True),

@@ -11,11 +11,14 @@ _context = {"ignore_unknown_options": True, "allow_extra_args": True}
 def service() -> None:
     """Services with a stable address: not built yet.
 
-    A server can be a restartable job with a role's key instead: `docs/eai.md` shows how.
+    A server can be a restartable job with a role's key instead.
 
     \b
     Example:
       eai job new --restartable --bid 9999 --name api -- python3 -m http.server 8080
+      eai role new acme.joe.api --policy "job:get@$(eai job get api --field urn)"
+      eai role key new acme.joe.api
+      eai job info api --field accessUrl
     """
 
 

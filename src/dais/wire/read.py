@@ -78,6 +78,13 @@ NOT_BUILT = {
 }
 """Fields of the Element AI Toolkit that are known and refused: what is not built yet."""
 
+INSTEAD = {
+    "options": "reach a port of the other job through Dais (`dais job address`)",
+    "role": "give it a key of the role as a secret (`dais role key new`, `dais secret new`, --secret NAME)",
+    "replicas": "submit a job for each",
+}
+"""What to do without them; where nothing stands, a group of such machines may be named."""
+
 GRANTED = ("tunnel",)
 """Fields of the Element AI Toolkit that ask for what every job has: each port can be reached."""
 
@@ -352,16 +359,21 @@ def _unknown(key: Any, path: str, known: Collection[str]) -> SpecError:
     )
 
 
+def instead_of(name: str) -> str:
+    """What to do without a field that is not built."""
+    return f"leave it out; {INSTEAD.get(name, 'name a group of such machines instead (--group, `group:`)')}"
+
+
 def _refuse_not_built(path: str, name: str, value: Any) -> None:
-    """Asking for nothing is no harm: `replicas: 1`, `tunnel: false`, `options: {}`."""
+    """Asking for nothing is no harm: `replicas: 1`, `tunnel: false`, `options: {}`, `gpuMem: 0`."""
     plain = resolved(value)
-    if plain is None or plain is False or plain in ({}, [], "") or (name == "replicas" and plain == 1):
+    if plain is None or plain in (False, {}, [], "") or (name == "replicas" and plain == 1):
         return
     raise SpecError(
         path,
         f"{NOT_BUILT[name]}: this is not built yet",
         given=value,
-        hint="leave the field out",
+        hint=instead_of(name),
         code="not-built-yet",
     )
 

@@ -170,6 +170,8 @@ async def test_a_user_who_is_disabled_meanwhile_gets_nothing(site: Site) -> None
 class Terminal:
     """Commands of one machine."""
 
+    program = "dais"
+
     def __init__(self, url: str, config: Path) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("DAIS_")}
         self.url = url
@@ -178,7 +180,7 @@ class Terminal:
 
     async def start(self, *words: str, **environment: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dais", *words,
+            sys.executable, "-m", self.program, *words,
             env={**self.environment, **environment},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -234,6 +236,22 @@ async def test_the_command_from_login_to_logout(site: Site, terminal: Terminal) 
     assert status == 1  # it was ended at the server, too
     assert "the refused token came from the environment variable DAIS_TOKEN" in err_text
     assert f"`dais login {site.url}`" in err_text
+
+
+async def test_the_command_of_the_element_ai_toolkit_signs_in_and_tells_its_token(
+    site: Site, terminal: Terminal
+) -> None:
+    terminal.program = "dais.eai"
+    login = await terminal.start("login", site.url)
+    code = (await heard(login, r"/device\?code=(\S+)"))[1]
+    async with site.signed_in() as person:
+        await decide(person, code, "allow")
+    printed, said = await asyncio.wait_for(login.communicate(), 60)
+    assert login.returncode == 0, said
+    assert b"as joe of local" in printed
+    status, token, _ = await terminal.run("login", "token")
+    assert (status, bool(TOKEN.fullmatch(token.strip()))) == (0, True)
+    assert (await terminal.run("user", "get", "--field", "name"))[1] == "joe\n"
 
 
 async def test_the_command_hears_a_no(site: Site, terminal: Terminal) -> None:

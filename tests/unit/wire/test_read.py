@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -96,6 +97,8 @@ def test_what_is_known_and_not_built_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(SpecError) as failure:
         read_spec({"command": ["a"], **more})
     assert failure.value.code == "not-built-yet"
+    assert failure.value.hint is not None
+    assert re.search(r"--group|for each|secret|through Dais", failure.value.hint), "what to do instead"
 
 
 def test_what_every_job_has_may_be_asked_for() -> None:

@@ -58,15 +58,18 @@ _switches = {"--infiniband"}
 
 def _refuse(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     if value:
-        from dais.wire.read import NOT_BUILT
+        from dais.wire.read import NOT_BUILT, instead_of
 
         flag = parameter.opts[0]
-        raise click.UsageError(f"{flag}: {NOT_BUILT[NOT_BUILT_FLAGS[flag]]}: this is not built yet; leave it out")
+        name = NOT_BUILT_FLAGS[flag]
+        raise click.UsageError(f"{flag}: {NOT_BUILT[name]}: this is not built yet; {instead_of(name)}")
 
 
 def _one_replica(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
     if value not in (None, 1):
-        raise click.UsageError("--replicas: more than one replica: this is not built yet; leave it out")
+        from dais.wire.read import instead_of
+
+        raise click.UsageError(f"--replicas: more than one replica: this is not built yet; {instead_of('replicas')}")
 
 
 _options: list[Callable[[Callable[..., Any]], Callable[..., Any]]] = [
