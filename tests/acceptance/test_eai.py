@@ -6,7 +6,6 @@ build with Docker stand in as `host`; what is left out needs Docker Hub, Grafana
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -304,117 +303,7 @@ def test_how_to_tell_who_has_specific_rights(joe: Shell, shared: Installation, h
     assert sam.run(f'eai rule allowed "data:set@{urn}"').returncode == 1
 
 
-def test_branches_of_data_are_pushed_into_mounted_and_emptied(joe: Shell) -> None:
-    joe("mkdir project && echo 1 > project/run.py && echo secret > project/.env && echo .env > project/.eaiignore")
-    joe("eai data new acme.joe.code --verbose")
-    added = joe.rows("eai data branch add acme.joe.code@empty joe")
-    assert added[1][1] == "acme.joe.code@joe"
-    assert "already exists" in joe.refused("eai data branch add acme.joe.code@empty joe")
-    joe("eai data content rm acme.joe.code@joe .")
-    joe("eai data push acme.joe.code@joe ./project:/ --verbose")
-    assert joe("eai data content ls acme.joe.code@joe --fields name --no-header").split() == [".eaiignore", "run.py"]
-    assert joe("eai data content ls acme.joe.code --field name") == ""
-    joe("eai data branch add acme.joe.code@joe v1 && echo 2 > project/run.py")
-    joe("eai data push acme.joe.code@joe ./project:/")
-    mounts = "-d acme.joe.code@v1:/v1:ro -d acme.joe.code@joe:/now --data code@latest:/base"
-    joe(f"eai job new {mounts} -- bash -c 'cat /v1/run.py /now/run.py; ls /base; echo 3 > /now/written'")
-    assert joe.ended() == "SUCCEEDED"
-    assert joe("eai job log --last") == "1\n2\n"
-    joe("eai data pull acme.joe.code@joe written:renamed.txt out/ && test -s out/renamed.txt")
-    joe("mkdir out/logs && touch out/logs/a.txt out/logs/b.txt out/logs/kept && eai data push code@joe out/logs:logs")
-    joe("eai data content rm code@joe 'logs/*.txt'")
-    assert joe("eai data content ls code@joe --path logs --field name") == "logs/kept\n"
-    assert "http: 404" in joe.refused("eai data content rm code@joe 'nothing*'")
-    assert joe("eai data branch ls acme.joe.code --field name").split() == ["code@joe", "code@v1"]
-    assert "code@joe" in joe.refused("eai data rm --yes acme.joe.code"), "its branches go first"
-    joe("eai data branch add acme.joe.code@v1 of_version")
-    assert joe.rows("eai data commit acme.joe.code@v1")[1][:2] == ["code", "1"]
-    joe("echo 4 > project/run.py && eai data push code@v1 ./project && eai data commit code@v1")
-    assert joe("eai data versions acme.joe.code --field version").split() == ["2", "1"]
-    mounts = "-d acme.joe.code@1:/one -d code@2:/two:ro"
-    joe(f"eai job new {mounts} -- bash -c 'cat /one/run.py /two/run.py; ! touch /one/x'")
-    assert joe.ended() == "SUCCEEDED"
-    assert joe("eai job log --last").splitlines()[:2] == ["1", "4"]
-    assert joe("eai data content ls code@1 --field name") == ".eaiignore\nrun.py\n"
-    assert joe("eai data tree code@2").splitlines() == ["code@2", "└── .eaiignore", "└── run.py"]
-    joe("eai data pull acme.joe.code@1 run.py here && grep -qx 1 here/run.py")
-    joe("eai data branch add code@1 first && eai data pull code@first again && grep -qx 1 again/run.py")
-    assert "never changes" in joe.refused("eai data push acme.joe.code@1 ./project", 2)
-    assert "never changes" in joe.refused("eai job new -d code@1:/one:rw -- true", 2)
-    joe("eai data branch rm --yes code@of_version code@first")
-    joe("eai data branch rm --yes acme.joe.code@joe code@v1 && eai data rm --yes acme.joe.code")
-
-
-def test_a_runner_of_its_own_account(joe: Shell) -> None:
-    """A program that makes its data, its role with a policy and its job, and keeps their ids."""
-    joe("eai account new acme.runner")
-    data = joe("eai data new acme.runner. --fields id --no-header").strip()
-    account, urn = joe("eai account get acme.runner --fields id,urn --no-header").split()
-    policy = f"account:get+job:new@{urn},job:get@{urn}:job:*,data:*@$(eai data get {data} --fields urn --no-header)"
-    role = joe(f'eai role new acme.runner.keeper --policy "{policy}" --fields id --no-header').strip()
-    assert len(joe.rows(f"eai role policy ls {role} --no-header")) == 1
-    assert "http: 400" in joe.refused("eai role new acme.runner.root --policy 'nonsense'")
-    assert "http: 404" in joe.refused("eai role get acme.runner.root"), "nothing is half made"
-    job = joe(
-        f"eai job new --account {account} -d {data}:/runner:rw --fields id --no-header -- touch /runner/here"
-    ).strip()
-    assert joe.ended(job) == "SUCCEEDED"
-    assert joe(f"eai data content ls {data} --field name") == "here\n"
-    listed = joe("eai job ls --account acme.runner -c runner/here --fields id --fields state,runs.runTime --no-header")
-    assert listed.split()[:2] == [job, "SUCCEEDED"]
-    assert joe("eai job ls --mine --account acme.runner -c elsewhere --no-header") == ""
-
-
-NOT_THERE = {
-    "eai job new --replicas 2 -- true": "a job for each",
-    "eai job new --internal-dns head -- true": "through Dais",
-    "eai job new --gpu-mem 32 -- true": "--group",
-    "eai job new --gpu-model-filter '!A100' -- true": "--group",
-    "eai job new --cuda-version 11.0 -- true": "--group",
-    "eai job new --cpu-model x -- true": "--group",
-    "eai job new --infiniband -- true": "--group",
-    "eai job new --role acme.joe.job_access -- true": "secret",
-    "eai job new -i host": "the command",
-    "eai service new testsvc --runtime acme.joe.app": "restartable job",
-    "eai service update testsvc -i host --cpu 1 --mem 1": "restartable job",
-    "eai docker get-registry --volatile": "a tag that you delete",
-    "eai data push vscode@1 .": "eai data branch add",
-    "eai data content ls vscode@empty": "eai data branch add",
-}
-"""Lines that are refused, each with what its message tells to do instead."""
-
-
-def test_what_is_not_there_is_refused_with_what_to_do_instead(joe: Shell) -> None:
-    for line, remedy in NOT_THERE.items():
-        assert remedy in joe.refused(line, 2), line
-
-
-def test_every_format_and_field(joe: Shell) -> None:
-    joe("eai job new --tag sweep=1 --tag plain --name formats -- bash -c 'exit 3'")
-    assert joe.ended() == "FAILED"
-    rows = joe("eai job ls -N formats --state all --fields id,state --fields runs.exitCode --format csv").splitlines()
-    job = rows[1].split(",")[0]
-    assert rows == ["id,state,runs.exitCode", f"{job},FAILED,3"]
-    lines = joe("eai job ls -N formats --format json").splitlines()
-    shown = json.loads(lines[0])
-    assert (len(lines), shown["id"], shown["runs"][0]["exitCode"], shown["alive"]) == (1, job, 3, False)
-    assert {"key": "sweep", "value": "1"} in shown["tags"]
-    assert "│" in joe("eai job ls -N formats --format table")
-    assert joe("eai job ls --tag sweep=1 --tag plain --field id").split() == [job]
-    assert joe("eai job ls --tag sweep=1 --tag other -H") == ""
-    assert joe("eai job ls -r -n 1 --field id -H --state all") != joe("eai job ls -n 1 --field id -H --state all")
-    assert joe(f"eai job get {job} --field runs.runTime").strip().isdecimal()
-    joe(f"eai job set {job} --name renamed && eai job info {job} --job-spec > spec.yml && eai job new -f spec.yml")
-    assert joe.ended() == "FAILED"
-    assert joe("eai job get --last --field name") == "renamed\n", "the name of a job that has ended is free"
-    assert "name: other" in joe("eai job new -f spec.yml --name other -e A=B --dry-run")
-    running = joe("eai job new --name taken --fields id -H -- sleep 600").strip()
-    assert "already exists" in joe.refused("eai job new --name taken -- true")
-    assert joe("eai job new --name taken --enforce-name --field name -- true").startswith("taken")
-    assert joe(f"eai job kill {running} --field state").strip() in ("CANCELLING", "CANCELLED")
-
-
-def test_tokens_profiles_and_stale_ones_are_told(joe: Shell, shared: Installation) -> None:
+def test_tokens_and_profiles_are_told(joe: Shell, shared: Installation) -> None:
     missing = joe.refused("eai job get 0193a1b2-77c1-7d1e-9f00-3f1f2a5c8d10")
     assert "http: 404" in missing
     stale = joe.refused("eai job ls", EAI_TOKEN="dais_user_of_yesterday")

@@ -16,6 +16,7 @@ from typing import Any
 from dais.wire.check import check
 from dais.wire.inputs import human_input, human_output, read_code, read_inputs, read_output
 from dais.wire.names import split_folder, split_version
+from dais.wire.not_built import GRANTED, NOT_BUILT, refuse_not_built
 from dais.wire.notify import read_notify
 from dais.wire.ports import human_port, read_ports
 from dais.wire.problems import SpecError, nearest, shown
@@ -24,7 +25,7 @@ from dais.wire.secrets import human_secret, merged, read_secrets
 from dais.wire.spec import GIB, JobSpec, Mount, Resources
 from dais.wire.units import format_duration, format_size, parse_cores, parse_duration, parse_size
 
-__all__ = ["ALIASES", "NOT_BUILT", "SpecError", "Written", "check", "human", "read_fields", "read_spec"]
+__all__ = ["ALIASES", "SpecError", "Written", "check", "human", "read_fields", "read_spec"]
 
 ALIASES = {
     "environment_vars": "environment",
@@ -65,29 +66,6 @@ SLIPS = {
 }
 """Names that other systems use, for the "did you mean"."""
 
-NOT_BUILT = {
-    "options": "options of a job, such as internal-dns",
-    "role": "a job's own role",
-    "replicas": "more than one replica",
-    "gpu_mem": "choosing GPUs by memory",
-    "gpu_model": "choosing GPUs by model",
-    "gpu_tensor_cores": "choosing GPUs by tensor cores",
-    "cuda_version": "choosing nodes by CUDA version",
-    "cpu_model": "choosing nodes by CPU model",
-    "infiniband": "choosing nodes by InfiniBand",
-}
-"""Fields of the Element AI Toolkit that are known and refused: what is not built yet."""
-
-INSTEAD = {
-    "options": "reach a port of the other job through Dais (`dais job address`)",
-    "role": "give it a key of the role as a secret (`dais role key new`, `dais secret new`, --secret NAME)",
-    "replicas": "submit a job for each",
-}
-"""What to do without them; where nothing stands, a group of such machines may be named."""
-
-GRANTED = ("tunnel",)
-"""Fields of the Element AI Toolkit that ask for what every job has: each port can be reached."""
-
 RESOURCE_FIELDS = ("cpu", "mem", "gpu", "shm")
 MOUNT_FIELDS = ("name", "target", "path", "read_only")
 
@@ -122,7 +100,7 @@ def read_fields(document: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in document.items():
         name = _canonical(key)
         if name in NOT_BUILT:
-            _refuse_not_built(key, name, value)
+            refuse_not_built(key, name, value)
             continue
         if name in GRANTED:
             flag(value, key)
@@ -305,7 +283,7 @@ def _read_resources(value: Any, path: str) -> dict[str, Any]:
     for key, item in value.items():
         name, where = _snake(key), f"{path}.{key}"
         if name in NOT_BUILT:
-            _refuse_not_built(where, name, item)
+            refuse_not_built(where, name, item)
         elif name not in RESOURCE_FIELDS:
             raise _unknown(key, path, [*RESOURCE_FIELDS, *NOT_BUILT])
         elif resolved(item) is None:
@@ -356,25 +334,6 @@ def _unknown(key: Any, path: str, known: Collection[str]) -> SpecError:
         expected=", ".join(offered),
         hint=f"did you mean {near!r}?" if near else f"there are {', '.join(offered)}",
         code="unknown-field",
-    )
-
-
-def instead_of(name: str) -> str:
-    """What to do without a field that is not built."""
-    return f"leave it out; {INSTEAD.get(name, 'name a group of such machines instead (--group, `group:`)')}"
-
-
-def _refuse_not_built(path: str, name: str, value: Any) -> None:
-    """Asking for nothing is no harm: `replicas: 1`, `tunnel: false`, `options: {}`, `gpuMem: 0`."""
-    plain = resolved(value)
-    if plain is None or plain in (False, {}, [], "") or (name == "replicas" and plain == 1):
-        return
-    raise SpecError(
-        path,
-        f"{NOT_BUILT[name]}: this is not built yet",
-        given=value,
-        hint=instead_of(name),
-        code="not-built-yet",
     )
 
 

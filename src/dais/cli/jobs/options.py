@@ -58,7 +58,7 @@ _switches = {"--infiniband"}
 
 def _refuse(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     if value:
-        from dais.wire.read import NOT_BUILT, instead_of
+        from dais.wire.not_built import NOT_BUILT, instead_of
 
         flag = parameter.opts[0]
         name = NOT_BUILT_FLAGS[flag]
@@ -67,7 +67,7 @@ def _refuse(context: click.Context, parameter: click.Parameter, value: Any) -> N
 
 def _one_replica(context: click.Context, parameter: click.Parameter, value: int | None) -> None:
     if value not in (None, 1):
-        from dais.wire.read import instead_of
+        from dais.wire.not_built import instead_of
 
         raise click.UsageError(f"--replicas: more than one replica: this is not built yet; {instead_of('replicas')}")
 
