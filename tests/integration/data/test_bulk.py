@@ -8,7 +8,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -293,8 +293,9 @@ def test_who_brings_too_little_is_cut(make: Make) -> None:
     site = make(now=Clock(), slowest=1 << 30)
     upload = site.begin()
     sock = site.half_sent(upload, 1)
-    while not select.select([sock], [], [], 0)[0]:
-        sock.sendall(b"x")
+    with suppress(BrokenPipeError, ConnectionResetError):  # on a busy machine it has stopped reading on, too
+        while not select.select([sock], [], [], 0)[0]:
+            sock.sendall(b"x")
     assert sock.recv(20).startswith(b"HTTP/1.1 408 ")
     sock.close()
     assert 0 < site.have(upload) < len(CONTENT)
