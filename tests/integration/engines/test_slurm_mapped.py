@@ -308,3 +308,40 @@ async def test_what_only_the_user_can_remove_is_removed_by_the_users_next_job(
     await engine.launch([second])
     assert (await watcher.over(second.attempt_id)).exit_code == 0
     assert list(trash.iterdir()) == []
+
+
+async def test_a_job_that_another_user_has_named_after_an_attempt_is_not_taken_for_it(
+    group: MappedGroup, engine: SlurmEngine, watcher: Watcher
+) -> None:
+    spec, hers = group.spec(("sleep", "3600")), group.spec(("sleep", "3600"), BEA)
+
+    def forge() -> None:
+        words = (f"--job-name=dais-{spec.attempt_id}", "--output=/dev/null", "--chdir=/")
+        group.cluster.run("sbatch", *words, given="#!/bin/sh\nsleep 3600\n", user=group.bea.pw_uid)
+
+    forge()  # before and after: in whatever order they are told, hers is the first and the last
+    [handle, _] = await engine.launch([spec, hers])
+    for one in (spec, hers):  # so that her jobs are asked about, too
+        await watcher.running(one.attempt_id)
+    await engine.close()
+    kept = group.directory / "attempts" / spec.attempt_id / "job"
+    real = kept.read_text()
+    kept.unlink()  # as if the server had died before it wrote it
+    forge()
+
+    async def all_run() -> bool:
+        said = group.cluster.run("squeue", "--noheader", f"--user={group.bea.pw_name}", "--format=%T")
+        return said.split() == ["RUNNING"] * 3
+
+    await eventually(all_run, "hers run")
+    again = group.engine()
+    await again.start()
+    try:
+        await eventually(lambda: asyncio.to_thread(kept.exists), "that its job was found")
+        assert kept.read_text() == real
+        async with watching(again) as following:
+            await again.stop(handle, grace=0, reason="user-request")
+            await following.over(spec.attempt_id)
+    finally:
+        await again.close()
+        group.cluster.run("scancel", "--quiet", f"--user={group.bea.pw_name}")
