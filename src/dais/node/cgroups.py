@@ -5,7 +5,8 @@ finds out by trying, and says why when there is nothing.
 
 On v1 making and removing the groups of a short run takes as long as the run itself. So a group in which nothing is left
 is kept for the next attempt with the same limits, which finds its figures at zero; one of its directories bears the
-name of the attempt that has it. v2 neither renames a group nor forgets its figures, and needs one directory in all.
+name of the attempt that has it, or had it until just now: where the next one waits already, it is renamed once. v2
+neither renames a group nor forgets its figures, and needs one directory in all.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Cgroups:
         self._home = Group(version, self._find_home(), lasting=True)
         self._made = self._number = 0
         self._spare: list[Group] = []
+        self._named: list[Group] = []
+        """The spare ones that bear the name of an attempt that has ended."""
         # Memory plus swap, where the kernel counts it: else a job would go on in swap instead of ending.
         swap = "memory.swap.max" if version == "v2" else "memory.memsw.limit_in_bytes"
         self._counts_swap = "memory" in bases and os.path.exists(f"{bases['memory']}/{swap}")
@@ -92,21 +95,30 @@ class Cgroups:
         return group
 
     def give_back(self, group: Group) -> bool:
-        """An attempt has ended: keep its group for another, or remove it. False if something is still in it."""
+        """An attempt has ended: keep its group for another, or remove it. False if something is still in it.
+
+        One that is kept bears the attempt's name until another has it, or until `put_away`.
+        """
         if len(self._spare) < MOST_LASTING and group.can_serve_again():
+            self._spare.append(group)
+            self._named.append(group)
+            return True
+        return self._remove(group)
+
+    def put_away(self) -> None:
+        """Nobody waits for a group: let none bear the name of an attempt that has ended."""
+        while self._named:
+            group = self._named.pop()
             try:
                 group.rename(f".spare-{id(group):x}")
             except OSError:
-                pass
-            else:
-                self._spare.append(group)
-                return True
-        return self._remove(group)
+                self._spare.remove(group)
+                self._remove(group)
 
     def remove_base(self) -> None:
         """Remove our own directories, once nothing is in them."""
         while self._spare:
-            self._remove(self._spare.pop())
+            self._remove(self._taken(self._spare[-1]))
         for base in set(self.bases.values()):
             try:
                 os.rmdir(base)
@@ -127,9 +139,9 @@ class Cgroups:
         found = next((group for group in reversed(self._spare) if group.settings == settings), None)
         if found is None:
             if self._made >= MOST_LASTING and self._spare:  # the oldest makes way for one with other limits
-                self._remove(self._spare.pop(0))
+                self._remove(self._taken(self._spare[0]))
             return None
-        self._spare.remove(found)
+        self._taken(found)
         try:
             found.rename(attempt_id)
             found.begin_again()
@@ -137,6 +149,13 @@ class Cgroups:
             self._remove(found)
             return None
         return found
+
+    def _taken(self, group: Group) -> Group:
+        """One of the spare ones, which it is no more."""
+        self._spare.remove(group)
+        if group in self._named:
+            self._named.remove(group)
+        return group
 
     def _remove(self, group: Group) -> bool:
         if not group.remove():

@@ -54,7 +54,7 @@ class Group:
     control files stay open, which makes using them several times quicker, and it can be kept for another attempt.
     """
 
-    __slots__ = ("_lasting", "_open", "_single", "dirs", "settings", "version")
+    __slots__ = ("_entrances", "_lasting", "_open", "_single", "dirs", "settings", "version")
 
     def __init__(self, version: str, dirs: dict[str, str], settings: Settings = (), *, lasting: bool = False) -> None:
         self.version = version
@@ -62,6 +62,7 @@ class Group:
         self.settings = settings
         self._lasting = lasting
         self._open: dict[str | tuple[str, str, int], int] = {}
+        self._entrances: list[int] = []
         # A controller for each directory: two may have one together.
         self._single = list({directory: controller for controller, directory in dirs.items()}.values())
 
@@ -77,10 +78,16 @@ class Group:
 
     def join(self) -> None:
         """Move the calling process, which has one thread, into the group. Raises OSError."""
+        for fd in self._entrances:
+            os.pwrite(fd, b"0", 0)
+        if self._entrances:
+            return
         # On v1 moving oneself as a thread need not wait for every process of the machine to stop forking.
         name = "tasks" if self.version == "v1" else "cgroup.procs"
         for controller in self._single:
             self._write(controller, name, "0")
+        if self._lasting:
+            self._entrances = [self._open[controller, name, os.O_WRONLY] for controller in self._single]
 
     def doors(self) -> list[int]:
         """Descriptors by which a process, whoever it has become since, joins the group (`enter`). Raises OSError.
@@ -252,3 +259,4 @@ class Group:
         for fd in self._open.values():
             os.close(fd)
         self._open.clear()
+        self._entrances = []

@@ -162,6 +162,11 @@ class Machine:
             return True
         return self.cgroups.give_back(made.group)
 
+    def put_away(self) -> None:
+        """Nothing waits to be launched."""
+        if self.cgroups is not None:
+            self.cgroups.put_away()
+
     def user_of(self, spec: LaunchSpec) -> tuple[int | None, int | None]:
         """What its processes run as: uid and gid, None for the supervisor's own. Raises LaunchFailed."""
         made = Launched()
@@ -303,7 +308,8 @@ class Machine:
         self._control(spec, made, wanted=not (limits.cpu is None and limits.memory is None and limits.pids is None))
         stdio = self._stdio(spec, made, closing)
         programs = candidates(spec.argv[0], env["PATH"])
-        words = [f"{name}={value}".encode("utf-8", "surrogateescape") for name, value in env.items()]
+        text = "\0".join([f"{name}={value}" for name, value in env.items()])  # no part of it holds a NUL
+        words = text.encode("utf-8", "surrogateescape").split(b"\0")
         if exposed or spec.pty is not None or (made.group is not None and not self._can_enter(limits)):
             made.pid = spawn_prepared(spec.argv, programs, words, stdio, Setup(spec, made, stdio[0]))
             made.limit_data(made.pid)

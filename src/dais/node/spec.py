@@ -92,12 +92,23 @@ def environment(document: dict[str, Any]) -> dict[str, str]:
         raise SpecError(f"env: expected an object, got {env!r}")
     if len(env) > MAX_VARIABLES:
         raise SpecError(f"env: {len(env)} variables, and at most {MAX_VARIABLES} are possible")
+    names = "".join(env)
+    try:
+        values = "".join(env.values())
+    except TypeError:
+        values = "\0"
+    if "" in env or "=" in names or "\0" in names or "\0" in values:
+        _refuse_variables(env)
+    return env
+
+
+def _refuse_variables(env: dict[str, Any]) -> None:
+    """Raise SpecError for the first variable that cannot be one. All of them are looked at together before."""
     for name, value in env.items():
         if not name or "=" in name or not isinstance(value, str):
             raise SpecError(f"env: {name!r} is no name of a variable, or its value is no text")
         if "\0" in name or "\0" in value:
             raise SpecError(f"env {name!r}: contains a NUL byte, which no program can be given")
-    return env
 
 
 class Pty:

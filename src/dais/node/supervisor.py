@@ -299,6 +299,8 @@ class Supervisor:
                 self.reap()
             self._start_some()
             self._strays = None
+            if not self.queue:
+                self.machine.put_away()
             self.tell()
         self.tell()
 
