@@ -9,6 +9,7 @@ import pytest
 
 from dais.node.cgroups import MOST_LASTING
 from dais.node.program import group_name
+from dais.node.supervisor import SPAWNS_PER_TURN
 from tests.support.needs import needs_cgroups, needs_root
 from tests.support.supervisor import Control, Node, cgroups_of
 
@@ -79,6 +80,17 @@ def test_groups_with_other_limits_make_way(node: Node, control: Control) -> None
         assert control.record(spec["attempt_id"])["exit_code"] == 0
     assert len(inodes(node)) <= MOST_LASTING * len(cgroups_of(group_name(str(node.directory))))
     assert serves_again(node, control, "process") == (control.hello["isolation"]["cgroup"] == "v1")
+
+
+def test_no_group_bears_the_name_of_what_has_ended(node: Node, control: Control) -> None:
+    """While others wait it does, for they take it over: that is, all but the last few."""
+    specs = [node.spec("true", limits=LIMITS) for _ in range(3 * SPAWNS_PER_TURN)]
+    control.launch(*specs)
+    for spec in specs:
+        assert control.record(spec["attempt_id"])["exit_code"] == 0
+    ended = {spec["attempt_id"] for spec in specs}
+    below = [entry.name for base in cgroups_of(group_name(str(node.directory))) for entry in base.iterdir()]
+    assert not ended & set(below)
 
 
 def test_a_sandbox_is_in_its_control_groups_from_its_beginning(node: Node, control: Control) -> None:

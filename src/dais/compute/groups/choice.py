@@ -5,7 +5,9 @@ Everything that is refused here is refused for good: what could run later waits 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,6 +28,12 @@ class Chosen(msgspec.Struct, frozen=True):
 
     group: Row
     warnings: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=1024)
+def _written(text: str) -> Any:
+    """What a node's row says in JSON, decoded once for all that are submitted; not to be changed."""
+    return msgspec.json.decode(text)
 
 
 def choose_group(uow: UnitOfWork, actor: Actor, spec: JobSpec) -> Chosen:
@@ -103,19 +111,19 @@ def _check_fits(spec: JobSpec, nodes: Sequence[Row]) -> None:
     """Refuse what no node can ever hold, with what was asked and what the largest node has."""
     asked = spec.resources
     for node in nodes:
-        gpus = len(msgspec.json.decode(node.gpus))
+        gpus = len(_written(node.gpus))
         if asked.cpu * 1000 <= node.cpu_millis and asked.mem <= node.mem and asked.gpu <= gpus:
             return
     if not nodes:
         return  # the group's machines are not known yet: it waits
-    largest = max(nodes, key=lambda node: (len(msgspec.json.decode(node.gpus)) if asked.gpu else 0, node.cpu_millis))
+    largest = max(nodes, key=lambda node: (len(_written(node.gpus)) if asked.gpu else 0, node.cpu_millis))
     raise Invalid(
         f"the job asks for {asked.cpu:g} cpu, {asked.mem / (1 << 30):.4g} GiB of memory and {asked.gpu} gpu; "
         f"the largest node, {largest.name}, has {largest.cpu_millis / 1000:g} cpu, {largest.mem / (1 << 30):.4g} GiB "
-        f"and {len(msgspec.json.decode(largest.gpus))} gpu: ask for less",
+        f"and {len(_written(largest.gpus))} gpu: ask for less",
         code="never-fits",
         asked={"cpu": asked.cpu, "mem": asked.mem, "gpu": asked.gpu},
-        largest={"cpu": largest.cpu_millis / 1000, "mem": largest.mem, "gpu": len(msgspec.json.decode(largest.gpus))},
+        largest={"cpu": largest.cpu_millis / 1000, "mem": largest.mem, "gpu": len(_written(largest.gpus))},
     )
 
 
@@ -129,7 +137,7 @@ def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: Sequen
     if nodes and all(node.no_room for node in nodes):
         warnings.append(nodes[0].no_room)
     for node in nodes:
-        isolation = msgspec.json.decode(node.isolation)
+        isolation = _written(node.isolation)
         if isolation.get("cgroup", "v2") not in ("v1", "v2"):
             warnings.append(
                 f"memory is limited for each process alone, CPU and processes are not, on {node.name}: "
@@ -165,7 +173,7 @@ def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: Sequen
 def _check_internet(nodes: Sequence[Row]) -> None:
     """Refuse where a machine cannot let jobs reach the internet and nothing else, with what it lacks."""
     for node in nodes:
-        found = msgspec.json.decode(node.isolation)
+        found = _written(node.isolation)
         if found.get("mode", "sandbox") not in ISOLATED:
             why: object = "there is no sandbox"
         else:

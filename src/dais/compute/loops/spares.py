@@ -10,7 +10,7 @@ import stat
 from collections import deque
 from pathlib import Path
 
-MOST = 64
+MOST = 128
 """Directories that are kept."""
 
 WORK = "work"

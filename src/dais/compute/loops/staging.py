@@ -126,7 +126,8 @@ def clean_up(group: Group, run_ids: Iterable[str]) -> None:
     uid = os.geteuid() if group.host.uid is None else group.host.uid
     for run_id in run_ids:
         directory = group.run_directory(run_id)
-        (directory / BINDS).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{directory}/{BINDS}")  # noqa: PTH108 (each run comes through here)
         if group.spares.keep(directory, uid, group.host.gid) or _removed_empty(directory):
             continue
         shutil.rmtree(directory, ignore_errors=True)

@@ -38,7 +38,7 @@ LOOK_SECONDS = 2.0
 SILENT_SECONDS = 3600.0
 """A connection that says nothing for so long is closed."""
 SEND_SECONDS = 10.0
-SPARE = 32
+SPARE = 128
 """Sockets of runs that have ended, kept for those that come next."""
 
 
@@ -101,7 +101,8 @@ class Desk:
     def place_of(self, run_id: str) -> Path | None:
         """The directory with a run's socket, if there is one."""
         directory = self._directory / run_id
-        return directory if directory.is_dir() else None
+        run = self._runs.get(run_id)
+        return directory if (run is not None and run.listening is not None) or directory.is_dir() else None
 
     async def run(self) -> None:
         """Look at the files of all runs, until cancelled."""
@@ -121,10 +122,13 @@ class Desk:
             listening.close()
             _remove(self._directory / run_id)
 
-    async def finish(self, run_ids: Iterable[str]) -> None:
-        """These runs have ended: take the rest of their files, and let go of their sockets."""
+    async def finish(self, run_ids: Iterable[str], written: Iterable[str] | None = None) -> None:
+        """These runs have ended: take the rest of their files, and let go of their sockets.
+
+        `written` are those that have a file, where that is known.
+        """
         ended = list(run_ids)
-        for run_id in await asyncio.to_thread(self._written, ended):
+        for run_id in await asyncio.to_thread(self.written, ended) if written is None else written:
             await self._take_file(run_id, last=True)
         unwanted = [run_id for run_id in ended if self._let_go(run_id, spare=True)]
         if unwanted:
@@ -152,7 +156,8 @@ class Desk:
                 grown.append(run_id)
         return grown
 
-    def _written(self, run_ids: Iterable[str]) -> list[str]:
+    def written(self, run_ids: Iterable[str]) -> list[str]:
+        """The runs that have a file with something in it. Blocking."""
         return [run_id for run_id in run_ids if size_of(self._work_of(run_id))]
 
     async def _take_file(self, run_id: str, *, last: bool) -> None:
