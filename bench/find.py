@@ -32,7 +32,7 @@ from tests.support.postgres import DURABLE, cluster
 
 MANY, FEW = 1_000_000, 20_000
 RUNS = 100_000
-MLFLOW = "mlflow==3.18.0"
+MLFLOW = "mlflow==3.17.2"
 SCRIPT = Path(__file__).parent / "peers" / "mlflow_runs.py"
 REQUESTS = 40
 STEP = 50_000
