@@ -143,7 +143,7 @@ def _run(
 def _probed(machine: Machine, shared: str) -> dict[str, Any]:
     """What this node can isolate: as an attempt before has found it, since the node was started."""
     place = f"{shared}/{PROBED}/{node_name()}.json"
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         same = [file.read().strip(), os.getuid(), os.path.abspath(__file__)]
     program = seccomp.load(shared)
     try:

@@ -31,10 +31,11 @@ def begin() -> None:
     main()
 
 
-def write() -> None:
-    """Lay down what is imported now, of which all is that an allocation's supervisor imports. Raises OSError."""
+def write(names: Sequence[str]) -> None:
+    """Lay down these modules, which are imported. Raises OSError."""
     found = {}
-    for name, module in list(sys.modules.items()):
+    for name in names:
+        module = sys.modules[name]
         spec = getattr(module, "__spec__", None)
         path = getattr(module, "__file__", None)
         if spec is None or spec.name != name or not isinstance(path, str) or not path.endswith(".py"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+
+from dais.node import cfunctions as ctypes
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -23,8 +24,7 @@ _OPEN_TREE, _MOVE_MOUNT, _OPENAT2, _MOUNT_SETATTR = 428, 429, 437, 442
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC, _MOVE_MOUNT_F_EMPTY_PATH = 1, os.O_CLOEXEC, 4
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.syscall.restype = ctypes.c_long
+_call = ctypes.function("syscall", long=True)
 
 
 class _OpenHow(ctypes.Structure):
@@ -48,7 +48,7 @@ def _check(result: int, what: str) -> None:
 
 def prctl(option: int, value: int, more: int = 0) -> None:
     """Raises OSError."""
-    _check(_libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(more), 0, 0), "prctl")
+    _check(ctypes.function("prctl")(option, ctypes.c_ulong(value), ctypes.c_ulong(more), 0, 0), "prctl")
 
 
 def call_itself(name: bytes) -> None:
@@ -59,12 +59,12 @@ def call_itself(name: bytes) -> None:
 
 def unshare(flags: int) -> None:
     """Raises OSError."""
-    _check(_libc.unshare(flags), "unshare")
+    _check(ctypes.function("unshare")(flags), "unshare")
 
 
 def setns(fd: int, kind: int = 0) -> None:
     """Enter a namespace. Raises OSError."""
-    _check(_libc.setns(fd, kind), "setns")
+    _check(ctypes.function("setns")(fd, kind), "setns")
 
 
 def open_namespace(kind: str) -> int:
@@ -74,7 +74,7 @@ def open_namespace(kind: str) -> int:
 
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     """Raises OSError."""
-    result = _libc.mount(
+    result = ctypes.function("mount")(
         os.fsencode(source),
         os.fsencode(target),
         None if kind is None else kind.encode(),
@@ -85,7 +85,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 
 def _syscall(number: int, what: str, *arguments: object) -> int:
-    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
+    result = int(_call(ctypes.c_long(number), *arguments))
     if result < 0:
         error = ctypes.get_errno()
         raise OSError(error, f"{what}: {os.strerror(error)}")
@@ -125,7 +125,8 @@ def attach_tree(tree: int, target: str) -> None:
 
 def set_file_user(uid: int, gid: int) -> None:
     """Whose rights this process has on files, and nothing else; 0 and 0 gives root's back. Raises OSError."""
-    for setter, wanted in ((_libc.setfsgid, gid), (_libc.setfsuid, uid)):
+    for name, wanted in (("setfsgid", gid), ("setfsuid", uid)):
+        setter = ctypes.function(name)
         setter(ctypes.c_uint(wanted))
         # Answers what was before, never an error: asked again, it tells what is.
         if setter(ctypes.c_uint(0xFFFFFFFF)) & 0xFFFFFFFF != wanted:

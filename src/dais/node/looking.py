@@ -21,6 +21,7 @@ from dais.node.spawn import reserve_low_descriptors
 
 def main() -> None:
     """Look, write, end."""
+    needed = list(sys.modules)  # by a supervisor; more is imported now to look
     arguments = sys.argv[1:]
     shared, out, nonce = (arguments[arguments.index(name) + 1] for name in ("--shared", "--out", "--nonce"))
     os.closerange(3, 65_536)
@@ -48,7 +49,7 @@ def main() -> None:
         "apptainer": _found("apptainer"),
     }
     try:
-        bundle.write()
+        bundle.write(needed)
     except OSError as error:
         print(f"the program cannot be laid down in one file: {error}", file=sys.stderr)  # noqa: T201
     with open(f"{out}.new", "w", encoding="utf-8") as file:

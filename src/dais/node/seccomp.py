@@ -6,9 +6,9 @@ before the container's program; the helper that carries a command into a contain
 
 from __future__ import annotations
 
-import ctypes
 import os
 
+from dais.node import cfunctions as ctypes
 from dais.node import kernel
 
 NONE_GIVEN = "the supervisor was given no filter"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dais.engines.contract import LaunchSpec, Limits, Phase, Slots, Status
+from dais.engines.slurm.ahead import SHORT_SECONDS, Ahead
 from dais.engines.slurm.attempts import Attempts, Known, doubtful, verdict
 from dais.engines.slurm.commands import Commands, tidy
 from dais.engines.slurm.nodes import as_info, holdings, parse
@@ -217,3 +218,18 @@ def test_words_on_the_way_to_a_login_node_stay_words() -> None:
 def test_what_commands_say_is_told_once() -> None:
     said = "sbatch: error: invalid partition specified: x\nsbatch: error: Batch job submission failed: Invalid\n"
     assert tidy(said) == "invalid partition specified: x; Batch job submission failed: Invalid"
+
+
+def test_each_short_run_that_ended_lately_lets_one_more_wait_inside_slurm() -> None:
+    now = 0.0
+    ahead = Ahead(lambda: now)
+    second, long = 1_000_000, round(SHORT_SECONDS * 1e6)
+    for ended_at, phase in ((second, Phase.ENDED), (long, Phase.ENDED), (second, Phase.LOST), (second, Phase.ENDED)):
+        ahead.see(Status(attempt_id="a", phase=phase, started_at=0, ended_at=ended_at))
+        now += 1
+    ahead.see(Status(attempt_id="never-began", phase=Phase.ENDED, ended_at=second))
+    assert ahead.count == 2
+    now = SHORT_SECONDS + 1
+    assert ahead.count == 1
+    now = 3 * SHORT_SECONDS
+    assert ahead.count == 0

@@ -80,7 +80,9 @@ class SlurmEngine:
     @property
     def lookahead(self) -> int:
         """Jobs that are handed to Slurm beyond those that fit, so that it fills a freed place at once."""
-        return self._nodes.count if self._options.lookahead is None else self._options.lookahead
+        if self._options.lookahead is not None:
+            return self._options.lookahead
+        return self._nodes.count + self._watch.ahead.count
 
     async def start(self) -> None:
         """Find what is there. Slurm itself may be away. Raises OSError where the shared directory is not to be used."""

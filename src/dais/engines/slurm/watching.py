@@ -11,6 +11,7 @@ from typing import Any
 
 from dais.engines.contract import Phase, Status
 from dais.engines.mailbox import Mailbox
+from dais.engines.slurm.ahead import Ahead
 from dais.engines.slurm.asking import Slurm
 from dais.engines.slurm.attempts import Attempts, Known, doubtful, verdict
 from dais.engines.slurm.commands import Failed, Unreachable
@@ -33,7 +34,7 @@ _longest_pause = 60.0
 class Watch:
     """Keeps the attempts up to date and tells the mailbox. `problem` is why Slurm does not answer, while it does not.
 
-    `submitter` hands launches over, `ender` ends jobs.
+    `submitter` hands launches over, `ender` ends jobs, `ahead` counts short runs.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Watch:
             slurm, options, store, reach, on_refused=self._refused, on_unknown=lambda _: self.ask()
         )
         self.ender = Ender(slurm, self.ask)
+        self.ahead = Ahead()
 
     def open(self) -> None:
         self.submitter.open()
@@ -93,6 +95,7 @@ class Watch:
         known.unsure = known.unsure and not records
         told = self._attempts.tell(known, records)
         if told is not None:
+            self.ahead.see(told)
             self._mailbox.post(told)
         if known.stop_reason is not None:
             self.ender.add(known)
