@@ -8,6 +8,7 @@ one imports as usual.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 def begin() -> None:
     """Run the attempt of this allocation, its program from the bundle where there is one."""
+    gc.disable()  # nothing of what is imported is garbage, and looking for it takes a sixth of the time
     try:
         with open(_place(), "rb") as file:
             sys.meta_path.insert(0, _Bundle(marshal.load(file)))  # noqa: S302 - as trusted as the modules
@@ -28,6 +30,7 @@ def begin() -> None:
         pass
     from dais.node.allocation import main
 
+    gc.enable()
     main()
 
 
@@ -39,6 +42,8 @@ def write(names: Sequence[str]) -> None:
         spec = getattr(module, "__spec__", None)
         path = getattr(module, "__file__", None)
         if spec is None or spec.name != name or not isinstance(path, str) or not path.endswith(".py"):
+            continue
+        if spec.origin == "frozen":  # the interpreter has it in itself
             continue
         with open(path, "rb") as file:
             code = compile(file.read(), path, "exec", dont_inherit=True, optimize=2)
