@@ -53,8 +53,8 @@ def prctl(option: int, value: int, more: int = 0) -> None:
 
 def call_itself(name: bytes) -> None:
     """The calling thread's name, as whoever lists processes sees it: 15 bytes. Raises OSError."""
-    text = ctypes.create_string_buffer(name)
-    prctl(PR_SET_NAME, ctypes.addressof(text))
+    none = ctypes.c_ulong(0)
+    _check(ctypes.function("prctl")(PR_SET_NAME, ctypes.c_char_p(name), none, none, none), "prctl")
 
 
 def unshare(flags: int) -> None:
