@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from dais.sdk import AsyncClient
 from dais.sdk.errors import Conflict
 from dais.wire.answers import JobDetail
-from tests.support.installation import DAIS, PATIENCE, Installation
+from tests.support.installation import DAIS, PATIENCE, Installation, installation
 
 APP = """
 import socket, sys, threading
@@ -43,6 +44,15 @@ while True:
     threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
 """
 PORT = 7000
+NEVER_READS = """
+import socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("up", flush=True)
+held = []
+while True:
+    held.append(server.accept()[0])
+    held[-1].shutdown(socket.SHUT_WR)
+"""
 
 
 @pytest.fixture
@@ -62,6 +72,11 @@ def dialled(port: int, word: bytes) -> socket.socket:
     sock = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     sock.sendall(word + b"\n")
     return sock
+
+
+def pour(sock: socket.socket) -> None:
+    while True:
+        sock.sendall(bytes(1 << 20))
 
 
 def rest(sock: socket.socket) -> bytes:
@@ -255,3 +270,19 @@ async def test_on_asyncio(shared: Installation, job: JobDetail) -> None:
         await client.jobs.kill(job.id)
         async with asyncio.timeout(PATIENCE):
             assert (await forward.wait()).state == "CANCELLED"
+
+
+def test_an_app_that_never_reads_holds_nothing_for_ever() -> None:
+    """It has ended its own direction, so that nothing but its reading is waited for. The log says what was cut."""
+    with installation(settings={"DAIS_COMPUTE_APP_UNREAD": "1"}) as own:
+        job = own.submit("python3", "-c", NEVER_READS, str(PORT))
+        own.wait_output(job, b"up")
+        with own.client().jobs.port_forward(job.id, 0, PORT) as forward:
+            sock = socket.create_connection(("127.0.0.1", forward.port), timeout=PATIENCE)
+            assert sock.recv(1) == b"", "it has ended its direction"
+            with sock, pytest.raises(ConnectionError):
+                pour(sock)
+        assert re.search(
+            rf"port {PORT} of job {job.id} was cut: .* the app takes nothing of the rest for 1 s", own.log()
+        )
+        assert own.client().jobs.get(job.id).state == "RUNNING"

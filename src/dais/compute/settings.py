@@ -90,6 +90,14 @@ class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         msgspec.Meta(gt=0, le=600, description="Seconds within which an app that was started must answer."),
     ] = 60.0
+    app_unread: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="Seconds after which a connection to a port of a job is cut, of which a direction has ended, "
+            "and of the rest of which the app (or the client) takes nothing. 0: never.",
+        ),
+    ] = 120.0
     code_pool: Annotated[
         int,
         msgspec.Meta(

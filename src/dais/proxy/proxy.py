@@ -22,7 +22,7 @@ from dais.proxy.grants import PAGE, Grants
 from dais.proxy.http.client import RESERVED, Client
 from dais.proxy.http.heads import RequestHead
 from dais.proxy.http.onward import Onward
-from dais.proxy.http.upstream import Pool
+from dais.proxy.http.upstream import Pool, Upstream
 from dais.proxy.pages import Answer, redirect, refusal
 from dais.proxy.ports import Ports
 from dais.proxy.settings import ProxySettings
@@ -245,6 +245,15 @@ class Proxy:
         return redirect(after, cookie, spent)
 
     # -- looking after ---------------------------------------------------------------------------------------
+
+    def unread(self, up: Upstream, seconds: float) -> None:
+        """An app takes nothing of what a client had sent before it went."""
+        run, port = up.key
+        log.warning(
+            "a connection to port %d of run %s was cut: its client has gone, and the app takes nothing of the rest for "
+            "%g s (DAIS_PROXY_STALL_SECONDS)", port, run, seconds,
+        )  # fmt: skip
+        up.transport.abort()
 
     def unexpected(self, error: Exception) -> None:
         log.error("a request for an app failed unexpectedly", exc_info=error)

@@ -5,6 +5,7 @@ that nothing more will come from who sends it. Once both have said so, the serve
 that the connection broke, and is passed on as a reset.
 
 A side that does not take what comes stops the reading of the other: at most about a megabyte is held for a connection.
+Once a direction has ended, what is left for a side that takes none of it is not kept for ever: `Patience` cuts it off.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from dais.wire.websocket import (
@@ -35,10 +36,15 @@ from dais.wire.websocket import (
 END = b"end"
 RESET = "connection-reset"
 """The reason of a close when the connection inside the job broke."""
+UNREAD = "unread"
+"""The reason of a close when a side did not take what was left for it."""
 PING_SECONDS = 25.0
 """How often an idle WebSocket is used, so that what stands between does not forget it, and a dead end is noticed."""
 CLOSE_SECONDS = 10.0
 """How long the other may take to answer a close. While it still takes bytes after an orderly end, it is waited for."""
+
+UNREAD_SECONDS = 120.0
+"""How long a connection of which a direction has ended waits for a side that takes nothing."""
 
 _reset = struct.pack("ii", 1, 0)
 
@@ -50,8 +56,56 @@ class End(Protocol):
     def write_eof(self) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
+
+
+class Taker(Protocol):
+    """A side that is written to."""
+
+    def get_write_buffer_size(self) -> int: ...
+
+
+class Patience:
+    """Watches whether what is left for each side of a connection is taken, from `begin` on.
+
+    `late` is called with the side's name, once, when it has taken nothing for `seconds` (0: it never is).
+    """
+
+    def __init__(self, seconds: float, late: Callable[[str], None]) -> None:
+        self._seconds = seconds
+        self._late = late
+        self._given: dict[str, int] = {}
+        self._sides: dict[str, Taker] = {}
+        self._final = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def give(self, name: str, size: int) -> None:
+        """So many bytes were written to a side."""
+        self._given[name] = self._given.get(name, 0) + size
+
+    def begin(self, sides: Mapping[str, Taker | None], *, final: bool = False) -> None:
+        """From now on these sides are to take what is left; `final`: they are given nothing more."""
+        self._sides = {name: side for name, side in sides.items() if side is not None}
+        self._final = final
+        if self._timer is None and self._seconds:
+            self._look({})
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self, before: dict[str, int]) -> None:
+        left = {name: side.get_write_buffer_size() for name, side in self._sides.items()}
+        taken = {name: self._given.get(name, 0) - size for name, size in left.items() if size}
+        for name, count in taken.items():
+            if count <= before.get(name, count - 1):
+                self._late(name)
+                return
+        if self._final and not taken:
+            return
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._look, taken)
 
 
 class Tunnel(asyncio.Protocol):
@@ -59,6 +113,9 @@ class Tunnel(asyncio.Protocol):
 
     `unmask` makes it the server's side; a client gives `mask`, from which each frame's key comes. `over` holds, once
     all has ended, the code and the reason of the close: (1000, "") where both directions ended in order.
+
+    Once a direction has ended, a side that takes nothing for `unread` seconds ends the rest, and `stuck` is told which:
+    `connection` (the TCP connection's) or `websocket`.
     """
 
     def __init__(
@@ -67,6 +124,8 @@ class Tunnel(asyncio.Protocol):
         unmask: Unmask | None = None,
         mask: Callable[[bytes], tuple[bytes, bytes]] | None = None,
         note: Callable[[], None] | None = None,
+        unread: float = UNREAD_SECONDS,
+        stuck: Callable[[str], None] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.plain = Plain(self)
@@ -75,6 +134,8 @@ class Tunnel(asyncio.Protocol):
         self._frames = Frames(unmask)
         self._mask = mask
         self._note = note
+        self._stuck = stuck
+        self._patience = Patience(unread, self._cut)
         self._transport: asyncio.Transport | None = None
         self._end: End | None = None
         self._ended_here = self._ended_there = False
@@ -99,6 +160,8 @@ class Tunnel(asyncio.Protocol):
         if self.over.done():  # the WebSocket has ended meanwhile
             reset(end)
             return
+        if self._ended_here:  # before this side was there to be watched
+            self._watch()
         if rest:
             self.data_received(rest)
         if not self.over.done():
@@ -126,6 +189,7 @@ class Tunnel(asyncio.Protocol):
                 if kind == BINARY:
                     if self._ended_there:
                         raise BrokenFraming("bytes after the end")
+                    self._patience.give("connection", len(payload))
                     self._end.write(payload)
                 else:
                     self._take(kind, bytes(payload))
@@ -141,6 +205,7 @@ class Tunnel(asyncio.Protocol):
             self._ended_there = True
             assert self._end is not None
             self._end.write_eof()
+            self._watch()
             self._finish_if_over()
         elif kind == PING:
             self._send(PONG, payload)
@@ -187,6 +252,7 @@ class Tunnel(asyncio.Protocol):
         if not self._ended_here and not self.over.done():
             self._ended_here = True
             self._send(TEXT, END)
+            self._watch()
             self._finish_if_over()
 
     def plain_lost(self, error: Exception | None) -> None:
@@ -213,6 +279,19 @@ class Tunnel(asyncio.Protocol):
             self._send(CLOSE, close_payload(code, reason))
         self._finish(code, reason)
 
+    def _watch(self, *, final: bool = False) -> None:
+        self._patience.begin({"connection": self._end, "websocket": self._transport}, final=final)
+
+    def _cut(self, side: str) -> None:
+        """What is left will not be taken: say so, and keep none of it."""
+        if self._stuck is not None:
+            self._stuck(side)
+        self.close(FAILED, UNREAD)
+        if self._end is not None:
+            reset(self._end)
+        if self._transport is not None:
+            self._transport.abort()
+
     def _finish_if_over(self) -> None:
         if self._ended_here and self._ended_there and self._mask is None:
             self.close(NORMAL, "")
@@ -229,6 +308,7 @@ class Tunnel(asyncio.Protocol):
                 self._end.close()
             else:
                 reset(self._end)
+        self._watch(final=True)
         if self._transport is not None:
             self._transport.close()
             self._timer = self._loop.call_later(CLOSE_SECONDS, self._give_up, orderly)
@@ -248,6 +328,7 @@ class Tunnel(asyncio.Protocol):
             key = None
         else:
             key, payload = self._mask(payload)
+        self._patience.give("websocket", len(payload))
         if len(payload) < 1 << 10:
             self._transport.write(head(kind, len(payload), key) + payload)
         else:

@@ -7,6 +7,7 @@ ended (`wire.tunnel`). One WebSocket is one connection.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +20,7 @@ from dais.kit.errors import Invalid, Unavailable
 from dais.wire.tunnel import End, Plain, Tunnel
 
 routes = Routes()
+log = logging.getLogger(__name__)
 
 NOTE_SECONDS = 1.0
 """How often what goes over a connection counts as activity of its job."""
@@ -46,7 +48,17 @@ async def connect_to_port(
             note = _noting(compute.activity, work.run_id)
             from websockets import frames  # the connection has brought it
 
-            tunnel = Tunnel(unmask=frames.apply_mask, note=note)  # type: ignore[attr-defined]  # the fast one if any
+            unread = compute.settings.app_unread
+
+            def stuck(side: str) -> None:
+                who = "the app takes" if side == "connection" else "its client takes"
+                log.warning(
+                    "a connection to port %d of job %s was cut: a direction has ended, and %s nothing of the rest for "
+                    "%g s (DAIS_COMPUTE_APP_UNREAD)", number, work.job_id, who, unread,
+                )  # fmt: skip
+
+            unmask = frames.apply_mask  # type: ignore[attr-defined]  # the fast one if any
+            tunnel = Tunnel(unmask=unmask, note=note, unread=unread, stuck=stuck)
             end = await _join(tunnel, stream, scope, send)
             await asyncio.shield(tunnel.over)  # cancelled itself it would count as over
             if isinstance(end, StreamEnd):
@@ -120,6 +132,9 @@ class StreamEnd:
 
     def write_eof(self) -> None:
         self._held.put_nowait(None)
+
+    def get_write_buffer_size(self) -> int:
+        return self._size
 
     def pause_reading(self) -> None:
         self._may_read.clear()

@@ -19,6 +19,7 @@ from dais.proxy.http.heads import BadHead, Block, RequestHead, head_end, read_re
 from dais.proxy.http.onward import Onward, onward_request
 from dais.proxy.http.upstream import Upstream
 from dais.proxy.pages import refusal
+from dais.wire.tunnel import Patience
 
 if TYPE_CHECKING:
     from dais.compute import Place
@@ -91,6 +92,9 @@ class Client(Exchange):
             if self._raw and exc is None:
                 up.client = None
                 up.transport.close()
+                # What is left is the app's, if it takes it.
+                seconds = self.proxy.settings.stall_seconds
+                Patience(seconds, lambda _side: self.proxy.unread(up, seconds)).begin({"app": up.transport}, final=True)
             else:
                 up.close()
 

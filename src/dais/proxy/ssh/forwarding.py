@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 
 import asyncssh
 
@@ -13,7 +14,11 @@ from dais.engines.contract import ByteStream
 from dais.kit.errors import DaisError, Forbidden
 from dais.proxy.ssh.pouring import Inbox, Tap
 from dais.proxy.ssh.visit import ACTION, Visit
+from dais.wire.tunnel import Patience
 
+PIECE = 32 << 10
+"""Bytes that an app is given at a time: it is seen that it takes them."""
+log = logging.getLogger(__name__)
 NOTE_SECONDS = 5.0
 """How often a connection that is used is said to be."""
 
@@ -59,6 +64,9 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
         self._visit, self._work, self._stream = visit, work, stream
         self._tap = Tap()
         self._task: asyncio.Task[None] | None = None
+        self._left = 0
+        self._unread = visit.compute.settings.app_unread
+        self._patience = Patience(self._unread, self._cut)
 
     def connection_made(self, chan: asyncssh.SSHTCPChannel[bytes]) -> None:
         self._chan = chan
@@ -68,10 +76,25 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
+        self._left += len(data)
+        self._patience.give("app", len(data))
         self._inbox.put(data)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the app has not taken."""
+        return self._left
+
+    def _cut(self, _side: str) -> None:
+        log.warning(
+            "a connection that SSH forwards to job %s was cut: a direction has ended, and the app takes nothing of the "
+            "rest for %g s (DAIS_COMPUTE_APP_UNREAD)", self._work.job_id, self._unread,
+        )  # fmt: skip
+        if self._task is not None:
+            self._task.cancel()
 
     def eof_received(self) -> bool:
         self._inbox.end()
+        self._patience.begin({"app": self})
         return True  # the other direction goes on
 
     def pause_writing(self) -> None:
@@ -94,6 +117,7 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
                 for task in done:
                     task.exception()  # it has ended; what broke is told by the end of the channel
         finally:
+            self._patience.end()
             for task in (inward, outward):
                 task.cancel()
             await asyncio.gather(inward, outward, return_exceptions=True)
@@ -102,7 +126,9 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
 
     async def _inward(self) -> None:
         while data := await self._inbox.take():
-            await self._stream.send(data)
+            for start in range(0, len(data), PIECE):
+                await self._stream.send(data[start : start + PIECE])
+                self._left -= len(data[start : start + PIECE])
         with contextlib.suppress(OSError):
             await self._stream.send_eof()
 
@@ -116,3 +142,4 @@ class Forward(asyncssh.SSHTCPSession[bytes]):
                 noted = now
                 self._visit.compute.activity.note(self._work.run_id, "connection")
         self._chan.write_eof()
+        self._patience.begin({"app": self})
