@@ -63,7 +63,7 @@ def test_an_upload_under_way_is_finished_and_kept(patient: Installation) -> None
         answer = http.client.HTTPResponse(sock)
         answer.begin()
         assert answer.status < 300, answer.read()
-    assert patient.stop() == 0
+    assert patient.ended() == 0
     patient.start()
     assert patient.get(folder, "large") == content
 
@@ -80,7 +80,7 @@ def test_a_follower_is_told_where_to_go_on(patient: Installation) -> None:
         assert patient.server is not None
         patient.server.send_signal(signal.SIGTERM)
         text = (first + answer.read()).decode()  # to its regular end: a broken stream raises
-    assert patient.stop() == 0
+    assert patient.ended() == 0
     last = re.findall(r"^id: (.+)$", text, re.MULTILINE)[-1]
     seen = re.findall(r"line (\d+)", text)
     patient.start()
@@ -106,7 +106,7 @@ def test_a_websocket_is_closed_with_a_reason(patient: Installation) -> None:
             websocket.recv(timeout=PATIENCE)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code in (1001, 1012)
-    assert patient.stop() == 0
+    assert patient.ended() == 0
     patient.start()
     patient.client().jobs.kill(job.id)
 
