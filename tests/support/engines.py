@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from dais.engines.contract import (
+    NEVER_ACCEPTED,
     STDERR,
     STDOUT,
     SYSTEM,
@@ -169,7 +170,10 @@ def shell(*steps: Step) -> tuple[str, ...]:
 
 
 class Watcher:
-    """Follows `watch()`: keeps every status told, acknowledges batches unless told not to."""
+    """Follows `watch()`: keeps every status told, acknowledges batches unless told not to.
+
+    That an attempt was never accepted is no end of it: it may be launched again, as the dispatcher does.
+    """
 
     def __init__(self, engine: Engine, *, acknowledges: bool = True) -> None:
         self.told: dict[str, list[Status]] = {}
@@ -187,7 +191,8 @@ class Watcher:
                 async with self._changed:
                     self.batches.append(batch)
                     for status in batch.statuses:
-                        self.told.setdefault(status.attempt_id, []).append(status)
+                        if status.detail != NEVER_ACCEPTED:
+                            self.told.setdefault(status.attempt_id, []).append(status)
                     self._changed.notify_all()
                 if self._acknowledges:
                     await self._engine.acknowledge(batch)

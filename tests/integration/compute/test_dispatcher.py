@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dais.compute.groups.commands import register_group
+from dais.compute.jobs.records import placed_works
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
 from dais.engines.contract import Handle, LaunchSpec
@@ -68,6 +69,47 @@ async def test_a_reconcile_does_not_launch_what_a_tick_is_launching(
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+
+
+class Forgetful(FakeEngine):
+    """Takes the first launches, and knows nothing of them."""
+
+    def __init__(self, machine: FakeMachine) -> None:
+        super().__init__(machine)
+        self.lost: list[Handle] = []
+
+    async def launch(self, specs: Sequence[LaunchSpec]) -> list[Handle]:
+        if self.lost or not specs:
+            return await super().launch(specs)
+        self.lost = [{"attempt_id": spec.attempt_id} for spec in specs]
+        return self.lost
+
+
+async def test_what_an_engine_says_it_never_had_is_launched_again(
+    database: Database, clock: ManualClock, tmp_path: Path
+) -> None:
+    world = World(database, clock, tmp_path)
+    engine = Forgetful(world.machine)
+    host = await engine.host_tools()
+    group = Group(GROUP, engine, database, world.blobs, world.folders, world.settings, tmp_path, host, world.vault)
+    await database.write(register_group, GROUP, engine.name, "host")
+    working = asyncio.create_task(Dispatcher(group).run())
+    try:
+        await world.until_true(world.has_nodes, "the nodes are known")
+        job_id = await world.submit("exit", "0")
+        await world.until_true(lambda: _launched(world, engine), "it is launched, and that is written down")
+        [status] = await engine.poll(engine.lost)
+        world.machine.mailbox.post(status)
+        assert (await world.finished(job_id)).state == "SUCCEEDED"
+        assert len(world.machine.launched) == 1
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def _launched(world: World, engine: Forgetful) -> bool:
+    works = await world.db.read(placed_works, GROUP)
+    return bool(engine.lost) and any(work.launched_at is not None for work in works)
 
 
 async def _forgotten(world: World) -> bool:

@@ -153,10 +153,8 @@ class Dispatcher:
             tasks.create_task(self._for_ever("watch", self._watch))
             tasks.create_task(self._for_ever("tick", partial(self._tick, hint)))
             tasks.create_task(self._for_ever("reconcile", self._reconcile_later))
-            tasks.create_task(self._shipper.run())
-            tasks.create_task(self._cleaner.run())
-            tasks.create_task(self._disk_use.run())
-            tasks.create_task(self._group.reports.run())
+            for run in (self._shipper.run, self._cleaner.run, self._disk_use.run, self._group.reports.run):
+                tasks.create_task(run())
 
     async def _begin(self) -> None:
         """Find again what runs, and remove what a crash left."""
@@ -171,8 +169,7 @@ class Dispatcher:
     async def _sweep(self) -> None:
         group = self._group
         ended = {handle["attempt_id"]: handle for handle in await group.engine.ended()}
-        over = await group.db.read(leftover_attempts, list(ended))
-        await group.engine.forget([ended[attempt] for attempt in over])
+        await group.engine.forget([ended[one] for one in await group.db.read(leftover_attempts, list(ended))])
         staged_for = await asyncio.to_thread(staged_runs, group)
         left = await group.db.read(leftover_attempts, staged_for)
         await group.reports.finish(left)
@@ -213,7 +210,10 @@ class Dispatcher:
 
     async def _watch(self) -> None:
         async for batch in self._group.engine.watch():
-            self._inbox.append(batch)
+            news = tuple(status for status in batch.statuses if status.detail != NEVER_ACCEPTED)
+            if len(news) < len(batch.statuses):
+                self.ask_engine()  # it has not run: it is launched again, and is not lost
+            self._inbox.append(Batch(news, batch.token))
             self._group.problem = None
             self._group.db.hints.raise_(["scheduler"])
         await asyncio.sleep(IDLE_SECONDS)  # this engine only answers when asked
@@ -287,9 +287,9 @@ class Dispatcher:
         group = self._group
         await group.tell_nodes(disk)
         short, before = disk.short if disk else None, self._short
-        self._short = short
         if (short is None) != (before is None):
             log.warning("group %s starts %s", group.name, "jobs again" if short is None else f"no jobs: disk: {short}")
+        self._short = short
 
     async def _watch_disk(self) -> None:
         """Stop placing jobs at once when the disk runs short, and go on at once when there is room."""
@@ -382,16 +382,16 @@ class Dispatcher:
         return Status(attempt_id=work.run_id, phase=Phase.ENDED, reason=reason, detail=detail, ended_at=now)
 
     async def _stop(self, works: Sequence[Work]) -> None:
-        now = self._group.db.clock.now() / SECOND
-        wanted = {work.run_id for work in works}
+        group, wanted = self._group, {work.run_id for work in works}
+        now = group.db.clock.now() / SECOND
         self._stopped = {run: at for run, at in self._stopped.items() if run in wanted}
         for work in works:
-            handle = self._group.handles.get(work.run_id)
+            handle = group.handles.get(work.run_id)
             if handle is None or now - self._stopped.get(work.run_id, 0.0) < STOP_AGAIN_SECONDS:
                 continue
             self._stopped[work.run_id] = now
-            grace = self._group.settings.stop_grace
-            await self._group.engine.stop(handle, grace=grace, reason=work.cancel_reason or "user-request")
+            grace, reason = group.settings.stop_grace, work.cancel_reason or "user-request"
+            await group.engine.stop(handle, grace=grace, reason=reason)
 
     async def _forget(self, run_ids: Sequence[str]) -> None:
         group = self._group
