@@ -1,29 +1,25 @@
 """Code sessions: asked for until the first cell is answered, and a cell's round trip, beside Jupyter's own.
 
-Beside the first stand a kernel that is started cold by jupyter_client, and a Jupyter server, which is what JupyterHub
-starts for each user, until a kernel of its answers the same cell. Beside the round trip stands jupyter_client.
+Beside the first stand a kernel that is started cold by jupyter_client, and the server that JupyterHub starts for a
+user, until a kernel of its answers the same cell. Beside the round trip stands jupyter_client.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import statistics
 import subprocess
-import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from websockets.sync.client import connect
 
 from bench.harness import Aim, Bench, Row, main, ratios
-from bench.load import free_port
+from bench.peers.jupyterhub import Hub, jupyterhub
 from bench.server import dais
 from dais.sdk import Client
 from tests.support.installation import Installation
@@ -31,10 +27,11 @@ from tests.support.jupyter import KERNEL, with_ipykernel
 
 PATIENCE = 120.0
 CELL, WORTH = "1 + 1", "2"
+USER = "ada"
 
 
 def run(bench: Bench) -> None:
-    if importlib.util.find_spec("ipykernel") is None or importlib.util.find_spec("jupyter_server") is None:
+    if any(importlib.util.find_spec(module) is None for module in ("ipykernel", "jupyterhub", "jupyterlab")):
         bench.absent("Jupyter", "install requirements/bench.txt (make bench does)")
         return
     with dais(isolation="auto", DAIS_COMPUTE_CODE_POOL="1", DAIS_COMPUTE_INTERACTIVE_PER_USER="0") as server:
@@ -45,21 +42,21 @@ def run(bench: Bench) -> None:
 def _first_answers(bench: Bench, server: Installation) -> None:
     client = server.client()
     _end(server, _open(client)[0])
-    sides = {
-        "warm": lambda: _from_the_pool(server),
-        "cold": lambda: _submitted(server),
-        "kernel": _cold_kernel,
-        "server": _jupyter_server,
-    }
-    seen = bench.interleave(sides)
+    with jupyterhub(USER) as hub:
+        sides = {
+            "warm": lambda: _from_the_pool(server),
+            "cold": lambda: _submitted(server),
+            "kernel": _cold_kernel,
+            "hub": lambda: _hubs_server(hub),
+        }
+        seen = bench.interleave(sides)
     ours = seen["warm"]
     bench.report(
         Row(figure="session asked for to its first answer, from the pool", ours=ours, unit="s",
             peer="ipykernel started cold by jupyter_client", theirs=seen["kernel"],
             ratios=ratios(seen["kernel"], ours), aim=Aim(number="18", must=10, should=20)),
-        Row(figure="the same", ours=ours, unit="s", theirs=seen["server"],
-            peer="a Jupyter server with a kernel, as JupyterHub starts for each user",
-            ratios=ratios(seen["server"], ours)),
+        Row(figure="the same", ours=ours, unit="s", theirs=seen["hub"],
+            peer="JupyterHub, a user's server and a kernel of its", ratios=ratios(seen["hub"], ours)),
         Row(figure="the same, in seconds", ours=ours, unit="s", aim=Aim(number="", must=0.5, at_most=True)),
         Row(figure="session asked for to its first answer, without the pool", ours=seen["cold"], unit="s",
             peer="ipykernel started cold by jupyter_client", theirs=seen["kernel"],
@@ -186,32 +183,23 @@ def _cold_kernel() -> float:
         return time.perf_counter() - begun
 
 
-def _jupyter_server() -> float:
-    """A server, asked for a kernel, which is asked for a cell over its WebSocket."""
-    port = free_port()
-    with TemporaryDirectory() as home:
-        environment = {**os.environ, "HOME": home, "JUPYTER_CONFIG_DIR": home, "JUPYTER_RUNTIME_DIR": f"{home}/run"}
-        options = (
-            "--no-browser",
-            "--allow-root",
-            f"--port={port}",
-            "--IdentityProvider.token=bench",
-        )
-        begun = time.perf_counter()
-        with subprocess.Popen(
-            [sys.executable, "-m", "jupyter_server", *options],
-            env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        ) as process:  # fmt: skip
-            try:
-                _first_cell(port)
-                return time.perf_counter() - begun
-            finally:
-                process.terminate()
+def _hubs_server(hub: Hub) -> float:
+    """A server of a user's, asked for a kernel, which is asked for a cell over its WebSocket."""
+    begun = time.perf_counter()
+    try:
+        _first_cell(hub.start(USER), hub.token)
+        return time.perf_counter() - begun
+    finally:
+        hub.stop(USER)
 
 
-def _first_cell(port: int) -> None:
-    kernel = _asked(port, "/api/kernels")["id"]
-    address = f"ws://127.0.0.1:{port}/api/kernels/{kernel}/channels?token=bench"
+def _first_cell(address: str, token: str) -> None:
+    request = urllib.request.Request(  # noqa: S310
+        f"{address}/api/kernels", data=b"{}", headers={"Authorization": f"token {token}"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+        kernel = json.load(answer)["id"]
+    channels = f"{address.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels"
     header = {
         "msg_id": "1",
         "msg_type": "execute_request",
@@ -222,33 +210,13 @@ def _first_cell(port: int) -> None:
     }
     content = {"code": CELL, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-    with connect(address, open_timeout=PATIENCE) as socket:
+    with connect(channels, additional_headers={"Authorization": f"token {token}"}, open_timeout=PATIENCE) as socket:
         socket.send(json.dumps(message))
         while True:
             heard = json.loads(socket.recv(timeout=PATIENCE))
             if heard["msg_type"] == "execute_result":
                 assert heard["content"]["data"]["text/plain"] == WORTH
                 return
-
-
-def _asked(port: int, path: str) -> Any:
-    """A POST, once the server listens."""
-    until = time.monotonic() + PATIENCE
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data=b"{}", headers={"Authorization": "token bench"}, method="POST"
-    )
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
-                body = answer.read()
-                if not body.startswith(b"{"):  # another program's, on a port that was free a moment ago
-                    raise RuntimeError(f"what listens on port {port} is no Jupyter server: {body[:200]!r}")
-                return json.loads(body)
-        except urllib.error.HTTPError:
-            raise
-        except OSError:
-            assert time.monotonic() < until, "the Jupyter server does not listen"
-            time.sleep(0.02)
 
 
 if __name__ == "__main__":
