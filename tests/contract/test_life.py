@@ -38,7 +38,8 @@ async def test_the_same_attempt_twice_is_one_container(harness: Harness, engine:
     await engine.launch([other])
     await watcher.over(other.attempt_id)
     assert output(await read_log(engine, first)) == b"once\n"
-    assert len([s for s in watcher.told[spec.attempt_id] if s.phase is Phase.ENDED]) == 1
+    ends = [status for status in watcher.told[spec.attempt_id] if status.phase is Phase.ENDED]
+    assert ends == ends[:1] * len(ends)  # of one container, though it may be told again
 
 
 async def test_a_running_container_is_told_and_polled_as_running(
