@@ -155,6 +155,8 @@ class Watch:
         if known.job is None:
             known.job, known.unsure = job.job, False
             await asyncio.to_thread(self._store.submitted, known.attempt_id, job.job)
+        if known.over:
+            return  # its node has told its end since Slurm was asked
         if job.node and known.status.node != job.node:
             known.set(node=job.node)
         if job.over:
