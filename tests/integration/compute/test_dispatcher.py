@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from dais.compute.groups.commands import register_group
 from dais.compute.jobs.records import placed_works
 from dais.compute.loops.dispatcher import Dispatcher
 from dais.compute.loops.group import Group
-from dais.engines.contract import Handle, LaunchSpec
+from dais.engines.contract import Engine, Handle, LaunchSpec
 from dais.engines.fake import FakeEngine, FakeMachine
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
@@ -41,18 +42,30 @@ class HeldLaunches(FakeEngine):
         return await super().launch(specs)
 
 
+@asynccontextmanager
+async def dispatching(world: World, engine: Engine) -> AsyncIterator[Dispatcher]:
+    """A dispatcher at work, once it knows the engine's nodes."""
+    host = await engine.host_tools()
+    group = Group(
+        GROUP, engine, world.db, world.blobs, world.folders, world.settings, world.directory, host, world.vault
+    )
+    await world.db.write(register_group, GROUP, engine.name, "host")
+    dispatcher = Dispatcher(group)
+    working = asyncio.create_task(dispatcher.run())
+    try:
+        await world.until_true(world.has_nodes, "the nodes are known")
+        yield dispatcher
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
 async def test_a_reconcile_does_not_launch_what_a_tick_is_launching(
     database: Database, clock: ManualClock, tmp_path: Path
 ) -> None:
     world = World(database, clock, tmp_path)
     engine = HeldLaunches(world.machine)
-    host = await engine.host_tools()
-    group = Group(GROUP, engine, database, world.blobs, world.folders, world.settings, tmp_path, host, world.vault)
-    await database.write(register_group, GROUP, engine.name, "host")
-    dispatcher = Dispatcher(group)
-    working = asyncio.create_task(dispatcher.run())
-    try:
-        await world.until_true(world.has_nodes, "the nodes are known")
+    async with dispatching(world, engine) as dispatcher:
         job_id = await world.submit("exit", "0")
         async with asyncio.timeout(20):
             await engine.called[0].wait()
@@ -66,9 +79,6 @@ async def test_a_reconcile_does_not_launch_what_a_tick_is_launching(
         engine.let_go[1].set()
         assert len(world.machine.launched) == 1
         assert not engine.called[1].is_set()
-    finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
 
 
 class Forgetful(FakeEngine):
@@ -90,21 +100,13 @@ async def test_what_an_engine_says_it_never_had_is_launched_again(
 ) -> None:
     world = World(database, clock, tmp_path)
     engine = Forgetful(world.machine)
-    host = await engine.host_tools()
-    group = Group(GROUP, engine, database, world.blobs, world.folders, world.settings, tmp_path, host, world.vault)
-    await database.write(register_group, GROUP, engine.name, "host")
-    working = asyncio.create_task(Dispatcher(group).run())
-    try:
-        await world.until_true(world.has_nodes, "the nodes are known")
+    async with dispatching(world, engine):
         job_id = await world.submit("exit", "0")
         await world.until_true(lambda: _launched(world, engine), "it is launched, and that is written down")
         [status] = await engine.poll(engine.lost)
         world.machine.mailbox.post(status)
         assert (await world.finished(job_id)).state == "SUCCEEDED"
         assert len(world.machine.launched) == 1
-    finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
 
 
 async def _launched(world: World, engine: Forgetful) -> bool:
