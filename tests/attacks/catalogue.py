@@ -63,7 +63,7 @@ ATTACKS = (
     ),
     Attack(
         "look_into_helpers",
-        "Look into the memory of whoever carries commands into the job",
+        "Look into the memory of the supervisor, or of whoever carries commands into the job",
         everywhere("hidden from all but root; capabilities of the sandbox"),
     ),
     Attack(

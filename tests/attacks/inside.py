@@ -103,7 +103,10 @@ def memory_of_processes(known: Known) -> str | None:
 
 
 def look_into_helpers(known: Known) -> str | None:
-    """While commands are carried in: whoever carries them remembers other jobs. Until a file `stop` is there."""
+    """While commands are carried in: whoever carries them remembers other jobs. Until a file `stop` is there.
+
+    The supervisor remembers them, too, and is what a helper is at first.
+    """
     print("looking", flush=True)
     if os.getuid() == 0:
         return None  # root may look into everything: no job is root where Dais has another user to give it
@@ -119,6 +122,8 @@ def look_into_helpers(known: Known) -> str | None:
             os.close(fd)
             if name == b"dais-exec\n":
                 return f"opened the memory of helper {pid}"
+            if pid == known["supervisor"] and b"dais" + b".node" in read(f"/proc/{pid}/cmdline"):
+                return f"opened the memory of the supervisor {pid}"
             seen.add(pid)
     return None if seen else "saw nothing at all, so that it tells nothing"
 

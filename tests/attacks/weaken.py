@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from dais.node import attempt, become, enter, fence, idmap, kernel, program, sandbox, spec
+from dais.node import attempt, become, fence, idmap, kernel, program, sandbox, spec
 from dais.node.cgroups import Cgroups
 
 Options = list[str]
@@ -199,7 +199,7 @@ def own_user() -> None:
 
 
 def hidden_helpers() -> None:
-    enter._hide = lambda: None
+    kernel.hide = lambda: None
 
 
 def sure_end() -> None:

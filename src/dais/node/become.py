@@ -43,7 +43,7 @@ class Guise:
 
     def __enter__(self) -> None:
         self._before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        victim.begin()
+        victim.__enter__()
         try:
             if self._files != self._before[0]:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._before[1]))
@@ -60,31 +60,31 @@ class Guise:
             os.setresgid(0, 0, 0)
         if self._files != self._before[0]:
             resource.setrlimit(resource.RLIMIT_NOFILE, self._before)
-        victim.end()
+        victim.__exit__()
 
 
 class Victim:
     """When the machine runs out of memory the kernel shall rather end jobs than the platform: children inherit that.
 
-    Set for the moment of a vfork: to look for the child's own file in /proc takes ten times as long.
+    Children that are born within it are preferred: to look for the child's own file in /proc takes ten times as long.
     """
 
     def __init__(self) -> None:
         self._fd = -1
         self._own = b""
 
-    def begin(self) -> None:
-        """From now on children are preferred. Nothing is done where the kernel refuses."""
-        if self._fd == -1:
-            try:
-                self._fd = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
-                self._own = os.pread(self._fd, 16, 0).strip()
-            except OSError:
-                self._fd = -2
+    def open(self) -> None:
+        """Before `kernel.hide`, after which the file is root's. Nothing is preferred where the kernel refuses."""
+        try:
+            self._fd = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+            self._own = os.pread(self._fd, 16, 0).strip()
+        except OSError:
+            self._fd = -1
+
+    def __enter__(self) -> None:
         self._write(PREFERRED)
 
-    def end(self) -> None:
-        """The supervisor is as before."""
+    def __exit__(self, *_: object) -> None:
         self._write(self._own)
 
     def _write(self, value: bytes) -> None:
@@ -178,7 +178,6 @@ class Setup:
             if made.group is not None and self._plan is None:
                 made.group.join()
             stage = "limits"
-            prefer_as_victim(os.getpid())
             if self._plan is not None:
                 if self._plan.staged:
                     self._plan.stage()
@@ -220,17 +219,3 @@ def drop_privileges(uid: int, gid: int) -> None:
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
-
-
-def prefer_as_victim(pid: int) -> None:
-    """When the machine runs out of memory the kernel shall rather end jobs than the platform."""
-    try:
-        fd = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.write(fd, PREFERRED)
-    except OSError:
-        pass
-    finally:
-        os.close(fd)

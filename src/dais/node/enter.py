@@ -6,9 +6,9 @@ again, and waits: entering a pid namespace takes effect for children only, and s
 command ended. The child joins the container's control group as the last thing before its exec: whatever runs the user's
 code is inside it, and none of what comes before waits for the job's share of the processor.
 
-It has the supervisor's memory, with what other jobs were told in it. So it is a process that only root may look into:
-before it becomes the job's user, and once more afterwards, for the kernel decides anew when the user changes
-(`fs.suid_dumpable`). The command itself has none of that memory from its exec on.
+It has the supervisor's memory, with what other jobs were told in it. Only root may look into it: that it inherits from
+the supervisor (see `settle`), and says once more when it has become the job's user, for the kernel decides anew when
+the user changes (`fs.suid_dumpable`). The command itself has none of that memory from its exec on.
 
 Namespaces are entered as the job's own user, who owns the sandbox's user namespace: the same way with and without root.
 bwrap may nest two user namespaces, the mounts belonging to the outer and the processes to the inner one.
@@ -26,7 +26,7 @@ import socket
 import termios
 
 from dais.node import kernel, seccomp
-from dais.node.become import drop_privileges, limit_files, prefer_as_victim, set_window
+from dais.node.become import drop_privileges, limit_files, set_window, victim
 from dais.node.group import enter
 from dais.node.launch import NOT_A_COMMAND
 from dais.node.spawn import candidates
@@ -54,7 +54,8 @@ class Failed(Exception):
 
 def fork_helper(stdio: tuple[int, int, int], status: socket.socket, request: dict[str, Any]) -> int:
     """Start the helper of one command, in a session of its own; its pid. Raises OSError."""
-    pid = os.fork()
+    with victim:
+        pid = os.fork()
     if pid == 0:
         try:
             _help(stdio, status, request)
@@ -114,8 +115,6 @@ def _tell(status: socket.socket, message: dict[str, Any]) -> None:
 
 def _become(request: dict[str, Any]) -> None:
     """Take on the container's limits, user and namespaces."""
-    _hide()
-    prefer_as_victim(os.getpid())
     kernel.call_itself(NAME)  # in lists of processes; its command line is the supervisor's
     limit_files(request["open_files"])
     namespaces = _open_namespaces(request["inside"]) if request["inside"] else {}
@@ -127,12 +126,7 @@ def _become(request: dict[str, Any]) -> None:
         os._exit(0)
     if namespaces:
         _enter(namespaces)
-    _hide()
-
-
-def _hide() -> None:
-    """What /proc shows of this process, and of those that it forks, is root's, and nobody else traces them."""
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    kernel.hide()
 
 
 def _open_namespaces(pid: int) -> dict[str, int]:

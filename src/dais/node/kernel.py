@@ -51,6 +51,11 @@ def prctl(option: int, value: int, more: int = 0) -> None:
     _check(ctypes.function("prctl")(option, ctypes.c_ulong(value), ctypes.c_ulong(more), 0, 0), "prctl")
 
 
+def hide() -> None:
+    """What /proc shows of this process, and of those that it forks, is root's, and nobody else traces them."""
+    prctl(PR_SET_DUMPABLE, 0)
+
+
 def call_itself(name: bytes) -> None:
     """The calling thread's name, as whoever lists processes sees it: 15 bytes. Raises OSError."""
     none = ctypes.c_ulong(0)

@@ -6,7 +6,7 @@ import errno
 import os
 import resource
 
-from dais.node.become import Guise, Setup, Staged, Within, set_window
+from dais.node.become import Guise, Setup, Staged, Within, set_window, victim
 from dais.node.fence import NO_FENCE
 from dais.node.lean import dumps
 from dais.node.processes import MARK
@@ -242,7 +242,8 @@ class Machine:
         env = [b"PATH=" + DEFAULT_PATH.encode(), f"{MARK}={spec.attempt_id}".encode()]
         programs = [os.fsencode(self.bwrap)]
         if exposed or way is not None:
-            made.pid = spawn_prepared(plan.argv, programs, env, stdio, Setup(spec, made, stdio[0], plan, way), keep)
+            with victim:
+                made.pid = spawn_prepared(plan.argv, programs, env, stdio, Setup(spec, made, stdio[0], plan, way), keep)
             return
         # On v1 letting the waiting sandbox in would take, for each controller, longer than to be born there.
         made.admitted = made.group is not None and made.group.version == "v1" and self._can_enter(spec.limits)
@@ -276,7 +277,8 @@ class Machine:
         stdio = self._stdio(spec, made, closing)
         env = {"PATH": DEFAULT_PATH, MARK: spec.attempt_id, **apptainer.variables(made.env)}
         words = [f"{name}={value}".encode("utf-8", "surrogateescape") for name, value in env.items()]
-        made.pid = spawn_prepared(argv, [os.fsencode(self.apptainer)], words, stdio, Setup(spec, made, stdio[0]))
+        with victim:
+            made.pid = spawn_prepared(argv, [os.fsencode(self.apptainer)], words, stdio, Setup(spec, made, stdio[0]))
         made.limit_data(made.pid)
 
     # Process mode: the program itself, in a session of its own.
@@ -311,7 +313,8 @@ class Machine:
         text = "\0".join([f"{name}={value}" for name, value in env.items()])  # no part of it holds a NUL
         words = text.encode("utf-8", "surrogateescape").split(b"\0")
         if exposed or spec.pty is not None or (made.group is not None and not self._can_enter(limits)):
-            made.pid = spawn_prepared(spec.argv, programs, words, stdio, Setup(spec, made, stdio[0]))
+            with victim:
+                made.pid = spawn_prepared(spec.argv, programs, words, stdio, Setup(spec, made, stdio[0]))
             made.limit_data(made.pid)
             return
         with Within(made.group, self.cgroups), Guise(made.uid, made.gid, limits.open_files):

@@ -8,6 +8,7 @@ import resource
 import time
 
 from dais.node import kernel
+from dais.node.become import victim
 from dais.node.lean import signal
 from dais.node.probe import find_program
 from dais.node.spec import OPEN_FILES
@@ -65,6 +66,9 @@ def settle() -> None:
     # As many as a container may open by default, so that most are started without another limit.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, OPEN_FILES), most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # It remembers what every job was told, and jobs without a sandbox may be the same user's.
+    victim.open()
+    kernel.hide()
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     if os.geteuid() == 0:
         os.setgroups([])
