@@ -132,12 +132,14 @@ def address(job: answers.Job) -> str:
 
 
 def why(job: answers.Job) -> str:
-    """One line on why a job is in its state."""
+    """One line on why a job is in its state; nothing where the state says it all."""
     if job.cancel_requested:
         return "it was asked to end, and is being stopped"
     if job.pending_reason:
         place = f"; {job.place} before it" if job.place else ""
         return f"{job.pending_reason}{place}"
+    if job.state == "SUCCEEDED" and not job.detail:
+        return ""
     return ": ".join(part for part in (job.reason, job.detail) if part)
 
 
