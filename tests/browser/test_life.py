@@ -109,6 +109,16 @@ async def test_a_running_job_is_watched_using_what_it_uses(browser: Browser, sit
         await expect(page.locator("#metrics-note")).to_contain_text("1 MiB · 1 process")
         await expect(page.locator(".plot canvas")).to_have_count(2)
         await shown.check("metrics-live")
+        await site.world.kill(job)
+        await site.world.finished(job)
+        await page.reload()
+        await expect(page.locator("#metrics-note")).to_contain_text("1 MiB · 1 process")
+        await expect(page.locator(".plot canvas").first).to_be_visible()
+    never_watched = await site.world.finished(await site.world.submit("true", name="short"))
+    async with screen(browser, site) as shown:
+        await shown.page.goto(f"/jobs/{never_watched.id}?tab=metrics")
+        await expect(shown.page.locator("#metrics-note")).to_contain_text("nothing is remembered")
+        await expect(shown.page.locator(".plot").first).to_be_hidden()
 
 
 async def test_a_log_appears_as_it_is_printed(browser: Browser, site: Site) -> None:

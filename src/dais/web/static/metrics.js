@@ -6,6 +6,7 @@ import { plot } from "./plot.js";
 const MOST = 1800;
 
 const article = document.getElementById("job");
+const sampled = document.getElementById("sampled"); // hidden where there may be nothing to show
 const note = document.getElementById("metrics-note");
 const cpu = plot(document.getElementById("plot-cpu"));
 const memory = plot(document.getElementById("plot-memory"));
@@ -19,6 +20,7 @@ follow("reports", () => ({ ref: article.dataset.ref }), (message) => {
 follow("usage", () => ({ ref: article.dataset.ref }), (message) => {
   samples = [...(message.fresh ? [] : samples), ...message.samples].slice(-MOST);
   const times = samples.map(({ at }) => at / 1e6);
+  sampled.hidden = false;
   cpu.set(times, samples.map(({ cpu }) => cpu));
   memory.set(times, samples.map(({ memory }) => memory));
   const { cpu: cores, memory: bytes, pids } = samples.at(-1);
