@@ -246,6 +246,19 @@ async def test_what_a_user_puts_in_place_of_its_records_leads_nowhere(
     assert secret.read_text() == before
 
 
+async def test_a_user_comes_in_only_after_all_that_a_job_is_given_was_laid_down(
+    group: MappedGroup, engine: SlurmEngine, watcher: Watcher, staged: Path
+) -> None:
+    """Else a link in the place of what is being written would lead the server out of the directory."""
+    missing = Bind(source=str(staged / "missing"), target="/home/work/missing")
+    spec = group.spec(("true",), binds=(Bind(source=str(staged), target="/home/work"), missing))
+    await engine.launch([spec])
+    assert (await watcher.over(spec.attempt_id)).reason == "launch-failed"
+    place = group.place(group.ann, spec)
+    assert (place / "given" / "0" / "told.txt").exists(), "it was being laid down"
+    assert as_user(group.ann, f"ls {place} || mv {place}/given {place}/mine").returncode != 0
+
+
 async def _empty_of(directory: Path, name: str) -> bool:
     return not await asyncio.to_thread((directory / name).exists)
 

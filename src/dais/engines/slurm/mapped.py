@@ -127,11 +127,15 @@ class UserPlaces:
 
     def prepare(self, unix: Unix, spec: LaunchSpec) -> tuple[LaunchSpec, dict[str, Any]]:
         """An attempt's directory with what its job is given; the launch as it is then, and what its supervisor is
-        told beside. Raises OSError."""
+        told beside. Raises OSError.
+
+        The user is let in when all is laid down: who may write there meanwhile could turn `given` into a link, and
+        have the server write, with its own rights, wherever that leads.
+        """
         place = self.place(unix, spec.attempt_id)
         place.mkdir(mode=0o700, exist_ok=True)
         self._own(place)
-        share(place, {unix.uid: ALL})
+        share(place, {})
         share_content(place, {unix.uid: ALL, self._server: ALL})
         given = place / GIVEN
         shutil.rmtree(given, ignore_errors=True)
@@ -147,6 +151,7 @@ class UserPlaces:
         for pattern in self._shown:
             path = pattern.replace("{user}", unix.name)
             binds.append(Bind(source=path, target=path, read_only=False))
+        share(place, {unix.uid: ALL})
         told = {"user": unix.name, "own": mine}
         return msgspec.structs.replace(spec, binds=tuple(binds), uid=None, gid=None, lease=False), told
 

@@ -145,12 +145,10 @@ class Store:
 
     def ask_bridge(self, attempt_id: str) -> bool:
         """Write down that a bridge is wanted; False where somebody has before. Raises OSError."""
-        place = self.place(attempt_id) / BRIDGE
         try:
-            place.touch(mode=0o600, exist_ok=False)  # by one of many who connect at once
+            os.close(self._create(self.place(attempt_id) / BRIDGE, 0o600))  # by one of many who connect at once
         except FileExistsError:
             return False
-        self.give(place)
         return True
 
     def usage(self, attempt_id: str) -> Usage | None:
@@ -249,14 +247,16 @@ class Store:
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all, and never through a link. Raises OSError."""
         new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
-        try:
-            os.write(fd, content)
-            if self._owner is not None:
-                os.fchown(fd, *self._owner)
-        finally:
-            os.close(fd)
+        with os.fdopen(self._create(new, 0o640), "wb") as file:  # which writes all of it, or raises
+            file.write(content)
         new.replace(path)
+
+    def _create(self, path: Path, mode: int) -> int:
+        """A file that was not there, open for writing. By its descriptor: what has its name may be a link by now."""
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        if self._owner is not None:
+            os.fchown(fd, *self._owner)
+        return fd
 
     def give(self, path: Path) -> None:
         """Let it belong to whom the jobs belong to."""
