@@ -82,7 +82,12 @@ class BulkSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, msgspec.Meta(ge=1, description="Uploads of one user under way there at the same time.")
     ] = 8
     packs: Annotated[
-        int, msgspec.Meta(ge=1, description="Packs that are received at the same time; each may take 16 MiB of memory.")
+        int,
+        msgspec.Meta(
+            ge=1,
+            description="Packs that are received at the same time, half of them of one user; each may take 16 MiB of "
+            "memory.",
+        ),
     ] = 8
     patience_seconds: Annotated[
         float, msgspec.Meta(gt=0, description="Seconds after which a connection that brings nothing is cut.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from dais import Client
 from dais.api.bulk import CONTENTS, BulkListener, Ticket, Tickets
+from dais.api.bulk.rooms import LENT_SECONDS
 from dais.api.server import listen
 from dais.api.settings import BulkSettings
 from dais.data.hashing import digest_of
@@ -25,6 +27,7 @@ from dais.sdk.progress import Progress
 from dais.wire.transfers import MAX_PACK, BulkOffer, BulkPlace, NewUpload, PackEntry, Upload, pack_header
 from tests.support.impostor import Elsewhere, impostor
 from tests.support.serving import PATIENCE, Api
+from tests.support.supervisor import until
 
 pytestmark = [
     pytest.mark.skipif(not can_cut(), reason="pyfastcdc is not compiled here"),
@@ -162,6 +165,38 @@ def test_a_pack_that_breaks_off_gives_its_room_back(server: Api) -> None:
             sock.shutdown(socket.SHUT_WR)
             assert sock.recv(100) == b""
     assert ask(found.port, "POST", PATH, packed(), authorization=f"Ticket {found.ticket}")[0] == 200
+
+
+def test_slow_senders_leave_room_to_others_and_give_way_in_the_end(server: Api) -> None:
+    now = 0.0
+    listener = BulkListener(server.services, listen("127.0.0.1", 0), BulkSettings(packs=4), lambda: now)
+    listener.start()
+    tickets = Tickets(server.services.vault, server.services.clock)
+
+    def half_sent(user: str) -> socket.socket:
+        sock = held.enter_context(socket.create_connection(("127.0.0.1", listener.port), timeout=PATIENCE))
+        ticket = tickets.issue(Ticket(user=user, key=CONTENTS))
+        head = (
+            f"POST {PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: Ticket {ticket}\r\nContent-Length: {MAX_PACK}\r\n\r\n"
+        )
+        sock.sendall(head.encode() + b"half")
+        return sock
+
+    def sent_by(user: str) -> int:
+        ticket = tickets.issue(Ticket(user=user, key=CONTENTS))
+        return ask(listener.port, "POST", PATH, packed(), authorization=f"Ticket {ticket}")[0]
+
+    with contextlib.closing(contextlib.ExitStack()) as held:
+        slow = [half_sent("eve") for _ in range(4)]
+        until(lambda: len(listener._rooms._lent) == 2, "half the room is theirs")
+        assert sent_by("ann") == 200
+        half_sent("mallory"), half_sent("mallory")
+        until(lambda: len(listener._rooms._lent) == 4, "all room is in use")
+        now = LENT_SECONDS
+        assert sent_by("ann") == 200
+        gone, _, _ = select.select(slow, [], [], PATIENCE)
+        assert b"gave-way" in gone[0].recv(1000)
+    listener.stop()
 
 
 def test_who_may_commit_no_file_gets_no_ticket(server: Api) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from dais.api.errors import HttpProblem, describe, encode
 from dais.api.routing import DRAINED, SILENCE
+from dais.kit.errors import Unavailable
 
 MAX_HEAD = 16 << 10
 """Bytes of a request's head; a ticket for the longest path has its place in it."""
@@ -132,9 +133,17 @@ class Connection:
                 since, counted = at, taken
         return taken
 
+    def give_way(self) -> None:
+        """Have no more of the body come, since others wait for its place. For other threads."""
+        self._trouble = Unavailable(
+            "others wait for its room, and this is slow; send it to the API", code="gave-way", retry_after=1
+        )
+        with suppress(OSError):  # it has ended meanwhile
+            self._sock.shutdown(socket.SHUT_RD)
+
     @property
     def broken(self) -> Exception:
-        """Why no more came: Cut, or HttpProblem 408."""
+        """Why no more came: Cut, HttpProblem 408, or Unavailable `gave-way`."""
         return self._trouble
 
     def answer(self, value: Any, *, close: bool) -> None:

@@ -65,7 +65,7 @@ class BulkListener:
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._uploads: dict[str, int] = {}
-        self._rooms = Rooms(settings.packs, MAX_PACK)
+        self._rooms = Rooms(settings.packs, MAX_PACK, now=now)
         self._stopping = threading.Event()
         self._accepting = threading.Thread(target=self._accept, name="dais-bulk", daemon=True)
         self._ids = RequestIds()
@@ -223,7 +223,8 @@ class BulkListener:
             raise Invalid(f"a pack has at most {MAX_PACK:,} bytes, not {length:,}; send several", code="bad-pack")
         blobs = self._services.blobs
         blobs.check_space(length)
-        with self._counted(user), self._services.limits.upload(user, length), self._rooms.taken() as room:
+        room_of_user = self._rooms.taken(user, connection.give_way)
+        with self._counted(user), self._services.limits.upload(user, length), room_of_user as room:
             connection.go_on(head)
             data = room[:length]
             if connection.fill(data) < length:
