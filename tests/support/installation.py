@@ -137,7 +137,7 @@ class Installation:
         assert self.server is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid or self.server.pid, signal.SIGKILL)
-        self.ended()
+        self._ended()
 
     def stop(self) -> int:
         """SIGTERM, as `dais down` sends it; the server's exit code."""
@@ -146,9 +146,9 @@ class Installation:
     def _end(self, number: signal.Signals) -> int:
         assert self.server is not None
         self.server.send_signal(number)
-        return self.ended()
+        return self._ended()
 
-    def ended(self) -> int:
+    def _ended(self) -> int:
         assert self.server is not None
         code = self.server.wait(PATIENCE)
         assert self.server.stdout is not None

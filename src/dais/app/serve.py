@@ -35,6 +35,9 @@ from dais.kit.ids import go_on_after
 from dais.kit.logging import reopen_logs, set_up_logging
 from dais.sdk.installation import LOG_FILE, SERVER_FILE, ServerInfo, read_info
 
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""The signals that tell a server to stop."""
+
 log = logging.getLogger(__name__)
 
 
@@ -81,6 +84,7 @@ def check(options: Options) -> dict[str, Any]:
 def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
     """Run a server on a data directory until it is told to stop (SIGTERM, SIGINT, SIGHUP). Jobs go on.
 
+    From then on this process heeds these signals no more: it is to end, and with the exit code that it has.
     Raises DaisError, with one sentence that says what is wrong and what to do, before anything is half done.
     """
     data_dir = options.data_dir
@@ -139,9 +143,11 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo, 
         stopping.set()
         manager.stopping()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, reopen_logs)
+    # Not the loop's own handlers: closing it would give the signals back what they do to others, which is to kill.
+    loop = asyncio.get_running_loop()
+    for number in ENDING:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+    signal.signal(signal.SIGUSR1, lambda *_: loop.call_soon_threadsafe(reopen_logs))
     alive = asyncio.create_task(manager.keep_alive(), name="watchdog")
     try:
         try:
@@ -159,6 +165,8 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo, 
         if read_info(server_file.parent) == info:
             server_file.unlink(missing_ok=True)
         log.info("stopped", extra={"pid": info.pid})
+        for number in (*ENDING, signal.SIGUSR1):  # told again: it is as good as gone
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _open_log(data_dir: Path, level: str, terminal: bool) -> None:
