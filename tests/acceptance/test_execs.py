@@ -56,9 +56,9 @@ NOT_NEEDED = {
 
 COMMANDED = """
 import sys
-from dais.cli.program import run
+from dais.cli.program import cli
 
-code = run(sys.argv[1:])
+code = cli(sys.argv[1:])
 print(*sys.modules, file=sys.stderr)
 sys.exit(code)
 """

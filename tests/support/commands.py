@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dais.cli.program import run
+from dais.cli.program import cli
 
 _substitution = re.compile(r"\$\(([^()]*)\)")
 
@@ -46,7 +46,7 @@ class Commands:
             environment.setenv("DAIS_URL", self.url)
             environment.setenv("DAIS_TOKEN", self.token)
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = run(words)
+                code = cli(words)
         return Ran(code, out.getvalue(), err.getvalue())
 
     def said(self, line: str) -> str:

@@ -1,4 +1,4 @@
-"""What commands are made of: groups that import lazily, nearest names for typing errors, and the connection."""
+"""What commands are made of: groups that import lazily, the program around them, nearest names, and the connection."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import dataclasses
 import difflib
 import functools
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import click
+
+from dais.cli.problems import explain
 
 if TYPE_CHECKING:
     from dais.sdk.client import Client
@@ -81,6 +85,46 @@ class LazyGroup(click.Group):
                 rows.append((name, command.get_short_help_str(90)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+class Program(LazyGroup):
+    """A program: called, it runs the command of sys.argv, and returns its exit code."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> int:
+        return self.run(*args, **kwargs)
+
+    def run(self, arguments: Sequence[str] | None = None) -> int:
+        """Run one command line; its exit code. Problems become one line that says what, and one what to do."""
+        try:
+            outcome = self.main(args=arguments, prog_name=self.name, standalone_mode=False)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader of our output went away: Python would complain once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 141
+        except (click.Abort, KeyboardInterrupt):
+            click.echo("\ninterrupted", err=True)
+            return 130
+        except click.exceptions.Exit as end:
+            return end.exit_code
+        except Exception as error:
+            return explain(self.told(error))
+        return outcome if isinstance(outcome, int) else 0
+
+    def told(self, error: Exception) -> Exception:
+        """A problem as the users of this program know it."""
+        return error
+
+
+def begin(context: click.Context, given: Globals, *, show_version: bool) -> None:
+    """What a program does before its command: keep the options for it; without one, say what there is."""
+    context.obj = given
+    if show_version:
+        from dais import __version__
+
+        click.echo(f"{context.info_name} {__version__}")
+    elif context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

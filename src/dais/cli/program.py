@@ -1,15 +1,10 @@
-"""The table of commands, and what happens around every one of them: errors, interruption, exit codes."""
+"""The table of commands."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from typing import Any
-
 import click
 
-from dais.cli.base import Entry, Globals, LazyGroup
-from dais.cli.problems import explain
+from dais.cli.base import Entry, Globals, Program, begin
 
 COMMANDS: dict[str, Entry] = {
     "up": Entry("dais.cli.admin.up:up", "Start Dais on this machine."),
@@ -118,14 +113,7 @@ COMMANDS: dict[str, Entry] = {
 """Every command with its one line of help, which a test compares with the command's own."""
 
 
-class Program(LazyGroup):
-    """The program itself: called, it runs the command of sys.argv and returns its exit code."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> int:
-        return run(*args, **kwargs)
-
-
-@click.group(cls=Program, entries=COMMANDS, invoke_without_command=True)
+@click.group("dais", cls=Program, entries=COMMANDS, invoke_without_command=True)
 @click.option("--profile", metavar="NAME", help="Use this profile of the profile file (DAIS_PROFILE).")
 @click.option("--account", metavar="ACCOUNT", help="Act in this account, as org.lab.project (DAIS_ACCOUNT).")
 @click.option("--version", "show_version", is_flag=True, help="Print the version of this client.")
@@ -140,35 +128,4 @@ def cli(context: click.Context, profile: str | None, account: str | None, show_v
       dais job ls                      what is running?
       dais job logs -f --last          what does it say?
     """
-    context.obj = Globals(profile=profile, account=account)
-    if show_version:
-        from dais import __version__
-
-        click.echo(f"dais {__version__}")
-    elif context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; its exit code. Problems become one line that says what, and one what to do."""
-    try:
-        outcome = cli.main(args=arguments, prog_name="dais", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence_stdout()
-        return 141
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted", err=True)
-        return 130
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except Exception as error:
-        return explain(error)
-    return outcome if isinstance(outcome, int) else 0
-
-
-def _silence_stdout() -> None:
-    """The reader of our output went away: Python would complain once more when it flushes at its end."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    begin(context, Globals(profile=profile, account=account), show_version=show_version)

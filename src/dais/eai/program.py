@@ -1,15 +1,10 @@
-"""The table of commands, and what happens around every one of them."""
+"""The table of commands."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from typing import Any
-
 import click
 
-from dais.cli.base import Entry, Globals, LazyGroup
-from dais.cli.problems import explain
+from dais.cli.base import Entry, Globals, Program, begin
 from dais.eai.words import in_their_words, retold
 
 COMMANDS: dict[str, Entry] = {
@@ -36,14 +31,18 @@ PREFIXES = ("EAI_", "DAIS_")
 """How the variables begin that are heeded: EAI_TOKEN before DAIS_TOKEN, EAI_PROFILE before DAIS_PROFILE."""
 
 
-class Program(LazyGroup):
-    """The program itself: called, it runs the command of sys.argv and returns its exit code."""
+class Eai(Program):
+    """The program, whose problems are told as that system told them."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> int:
-        return run(*args, **kwargs)
+    def told(self, error: Exception) -> Exception:
+        from dais.sdk.errors import DaisError
+
+        if isinstance(error, click.UsageError):
+            return click.UsageError(in_their_words(error.format_message()), error.ctx)
+        return retold(error) if isinstance(error, DaisError) else error
 
 
-@click.group(cls=Program, entries=COMMANDS, invoke_without_command=True)
+@click.group("eai", cls=Eai, entries=COMMANDS, invoke_without_command=True)
 @click.option("--profile", metavar="NAME", help="Use this profile of the profile file (EAI_PROFILE, DAIS_PROFILE).")
 @click.option("--account", metavar="ACCOUNT", help="Act in this account, as org.lab.project (EAI_ACCOUNT).")
 @click.option("--version", "show_version", is_flag=True, help="Print the version of this client.")
@@ -60,36 +59,4 @@ def cli(context: click.Context, profile: str | None, account: str | None, show_v
       eai job ls --state alive --fields id,name,runs.exitCode --format csv
       eai data new acme.joe.home
     """
-    context.obj = Globals(profile=profile, account=account, prefixes=PREFIXES, camel=True)
-    if show_version:
-        from dais import __version__
-
-        click.echo(f"eai {__version__}")
-    elif context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; its exit code."""
-    from dais.sdk.errors import DaisError
-
-    try:
-        outcome = cli.main(args=arguments, prog_name="eai", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\ninterrupted", err=True)
-        return 130
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.UsageError as error:
-        return explain(click.UsageError(in_their_words(error.format_message()), error.ctx))
-    except DaisError as error:
-        return explain(retold(error))
-    except Exception as error:
-        return explain(error)
-    return outcome if isinstance(outcome, int) else 0
+    begin(context, Globals(profile=profile, account=account, prefixes=PREFIXES, camel=True), show_version=show_version)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dais.cli.program import run
+from dais.cli.program import cli
 from dais.identity import authenticate, bootstrap, check_sign_in_link, find_invitation, get_organization, list_devices
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, open_database
@@ -97,13 +97,13 @@ def test_a_lost_administrator_is_let_in_on_the_machine(
     made = opened.write_sync(bootstrap, "root")
     assert made is not None
     words = ["admin", "reset", "local.root", "--data-dir", str(tmp_data_dir), "--json", *more.split()]
-    assert run(words) == 0
+    assert cli(words) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["user"] == "local.root"
     assert opened.read_sync(check_sign_in_link, told["link"].rpartition("/")[2]) == purpose
     assert opened.read_sync(authenticate, made.token.secret).actor.name == "root"  # keys are not signing in
     opened.close()
-    assert run([*words[:2], "nobody", *words[3:]]) == 1
+    assert cli([*words[:2], "nobody", *words[3:]]) == 1
     assert "there is no user 'nobody'" in capsys.readouterr().err
 
 
@@ -118,7 +118,7 @@ def test_so_they_are_on_postgresql(
         opened = open_database(url)
         opened.write_sync(bootstrap, "root")
         monkeypatch.setenv("DAIS_DATABASE_URL", url)
-        assert run(["admin", "reset", "local.root", "--data-dir", str(tmp_data_dir), "--json"]) == 0
+        assert cli(["admin", "reset", "local.root", "--data-dir", str(tmp_data_dir), "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
         assert opened.read_sync(check_sign_in_link, told["link"].rpartition("/")[2]) == "sign-in"
         opened.close()
@@ -135,5 +135,5 @@ def test_nobody_but_its_owner_resets(tmp_data_dir: Path, capsys: pytest.CaptureF
     pid = os.fork()
     if pid == 0:
         os.setuid(65534)
-        os._exit(run(["admin", "reset", "local.root", "--data-dir", str(tmp_data_dir)]))
+        os._exit(cli(["admin", "reset", "local.root", "--data-dir", str(tmp_data_dir)]))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from dais.cli.base import LazyGroup
-from dais.cli.program import cli, run
+from dais.cli.program import cli
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:
@@ -90,7 +90,7 @@ def test_the_tables_say_what_the_commands_say() -> None:
     ],
 )
 def test_what_is_typed_wrongly(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code = run(line.split())
+    code = cli(line.split())
     printed = capsys.readouterr()
     assert code in (1, 2)
     assert printed.err.startswith("error: ")
@@ -102,7 +102,7 @@ def test_what_is_typed_wrongly(line: str, words: str, capsys: pytest.CaptureFixt
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from dais.cli.program import run; run(['--help']); run(['job', '--help']);"
+        "import sys; from dais.cli.program import cli; cli(['--help']); cli(['job', '--help']);"
         "print([m for m in ('httpx2', 'rich', 'yaml', 'websockets', 'msgspec', 'platformdirs') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -112,7 +112,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["completion", shell]) == 0
+    assert cli(["completion", shell]) == 0
     assert "_DAIS_COMPLETE" in capsys.readouterr().out
 
 
@@ -129,9 +129,9 @@ def test_completion_knows_the_commands() -> None:
 
 def test_version_without_a_server(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAIS_URL", "http://127.0.0.1:9")
-    assert run(["version"]) == 0
+    assert cli(["version"]) == 0
     assert "client 0." in capsys.readouterr().out
-    assert run(["--version"]) == 0
+    assert cli(["--version"]) == 0
     assert capsys.readouterr().out.startswith("dais 0.")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dais.cli.program import run
+from dais.cli.program import cli
 from tests.support.tiny_api import Asked, Reply, TinyApi, job, problem, tiny_api
 from tests.support.tiny_api import json as answer
 from tests.support.tiny_api import run as a_run
@@ -32,7 +32,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[TinyApi]:
 
 
 def printed(capsys: pytest.CaptureFixture[str], *line: str, code: int = 0) -> str:
-    assert run(line) == code
+    assert cli(line) == code
     return capsys.readouterr().out
 
 
@@ -158,7 +158,7 @@ def test_dry_run_submits_nothing(api: TinyApi, capsys: pytest.CaptureFixture[str
         return Reply({"spec": asked.json, "account": "local.ann", "group": "default", "warnings": ["mind\x1b[2J"]})
 
     api.on("POST", "/v1/jobs", checked)
-    assert run(["job", "submit", "--dry-run", "--mem", "16", "--", "true"]) == 0
+    assert cli(["job", "submit", "--dry-run", "--mem", "16", "--", "true"]) == 0
     shown = capsys.readouterr()
     assert shown.out == "command:\n- 'true'\nresources:\n  mem: 16\n"
     assert "mind\\x1b[2J" in shown.err
@@ -166,7 +166,7 @@ def test_dry_run_submits_nothing(api: TinyApi, capsys: pytest.CaptureFixture[str
 
 def test_a_refused_token_says_where_it_came_from(api: TinyApi, capsys: pytest.CaptureFixture[str]) -> None:
     api.on("GET", "/v1/me", lambda _: problem(401, "bad-token", "the token is not known"))
-    assert run(["me"]) == 1
+    assert cli(["me"]) == 1
     err = capsys.readouterr().err
     assert "the token is not known" in err
     assert "came from the environment variable DAIS_TOKEN" in err
@@ -174,14 +174,14 @@ def test_a_refused_token_says_where_it_came_from(api: TinyApi, capsys: pytest.Ca
 
 def test_a_server_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAIS_URL", "http://127.0.0.1:9")
-    assert run(["job", "ls"]) == 1
+    assert cli(["job", "ls"]) == 1
     assert "is it up? start it with `dais up`" in capsys.readouterr().err
-    assert run(["run", "--no-source", "--", "true"]) == 125
+    assert cli(["run", "--no-source", "--", "true"]) == 125
 
 
 def test_hostile_words_of_the_server_cannot_steer_the_terminal(
     api: TinyApi, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api.on("GET", "/v1/me", lambda _: problem(400, "x", "bad \x1b]0;title\x07 thing"))
-    assert run(["me"]) == 1
+    assert cli(["me"]) == 1
     assert "\x1b" not in capsys.readouterr().err
