@@ -20,9 +20,8 @@ import signal
 import socket
 
 from dais.node import kernel, processes
-from dais.node.attempt import RUNNING
 from dais.node.enter import NS_GET_USERNS
-from dais.node.entrance import READY_POLL, READY_TRIES, inside
+from dais.node.entrance import when_built
 from dais.node.loop import GONE, READ, WRITE
 
 TYPE_CHECKING = False
@@ -59,7 +58,6 @@ class Dial:
         self._loop = supervisor.loop
         self._connection = connection
         self._on_connection_gone = on_gone
-        self._tries = READY_TRIES
         self._child: socket.socket | None = None
         self._sockets: list[tuple[socket.socket, str]] = []
         self._timer: Timer | None = None
@@ -73,24 +71,10 @@ class Dial:
             self._refuse("unknown-attempt", f"attempt {name!r} does not run on this node")
         else:
             self._attempt, self._port = attempt, port
-            self._when_ready()
+            when_built(self._loop, connection, attempt, self._reach, self._refuse)
 
-    def _when_ready(self) -> None:
-        """Once the container is built: before that its namespaces are half made."""
+    def _reach(self, found: int) -> None:
         attempt = self._attempt
-        if not self._connection.open:
-            return
-        if attempt.state not in (RUNNING, "queued"):
-            self._refuse("not-running", f"attempt {attempt.id} has ended")
-            return
-        found = inside(attempt)
-        if found is None:
-            self._tries -= 1
-            if self._tries <= 0:
-                self._refuse("not-running", f"attempt {attempt.id} has not started yet; try again")
-            else:
-                self._loop.later(READY_POLL, self._when_ready)
-            return
         try:
             if not found or _same_network(found):
                 self._connect_here(attempt)

@@ -12,10 +12,10 @@ import signal
 import socket
 
 from dais.node import processes
-from dais.node.attempt import DOUBTS, RUNNING
+from dais.node.attempt import DOUBTS
 from dais.node.become import set_window
 from dais.node.enter import fork_helper
-from dais.node.entrance import READY_POLL, READY_TRIES, inside
+from dais.node.entrance import when_built
 from dais.node.loop import READ
 from dais.node.pumps import Sink, Source
 from dais.node.spec import Pty, SpecError, absolute, arguments, environment
@@ -67,7 +67,6 @@ class ExecSession:
         self._killing = False
         self._kill_again = 0.005
         self._doubts = DOUBTS
-        self._tries = READY_TRIES
         connection.speaks_json = False
         connection.on_frame = self._on_frame
         connection.on_gone = self._on_gone
@@ -97,26 +96,12 @@ class ExecSession:
             return
         self.attempt = attempt
         self._connection.pause()
-        self._when_ready()
+        when_built(self._loop, self._connection, attempt, self._enter, self._refuse)
 
-    def _when_ready(self) -> None:
-        """Enter once the container is built: before that its namespaces are half made."""
-        attempt = self.attempt
-        if not self._connection.open or attempt is None:
-            return
-        if attempt.state not in (RUNNING, "queued"):
-            self._refuse("not-running", f"attempt {attempt.id} has ended")
-            return
-        found = inside(attempt)
-        if found is None:
-            self._tries -= 1
-            if self._tries <= 0:
-                self._refuse("not-running", f"attempt {attempt.id} has not started yet; try again")
-                return
-            self._loop.later(READY_POLL, self._when_ready)
-            return
+    def _enter(self, found: int) -> None:
+        assert self.attempt is not None
         try:
-            self._spawn(attempt, found)
+            self._spawn(self.attempt, found)
         except OSError as error:
             self._refuse("exec-failed", f"the helper cannot be started: {error}")
 

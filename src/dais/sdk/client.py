@@ -63,7 +63,24 @@ def resource(target: str) -> Any:
 
 
 class ClientApi(Resource):
-    """What a client answers itself."""
+    """What both clients have: where they connect to, and what they answer themselves."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        profile: str | None = None,
+        *,
+        account: str | None = None,
+        patience: float = PATIENCE,
+        on_wait: Callable[[str], None] | None = None,
+    ) -> None:
+        self._client = self
+        self.access: Access = find_access(url, token, profile, account)
+        self.account = self.access.account
+        self.patience = patience
+        self.on_wait = on_wait
+        self.target = self.access.target
 
     @operation
     def me(self) -> Flow[Me]:
@@ -141,23 +158,6 @@ class Client(ClientApi, Blocking):
     templates: Templates = resource("dais.sdk.templates:Templates")
     users: Users = resource("dais.sdk.users:Users")
 
-    def __init__(
-        self,
-        url: str | None = None,
-        token: str | None = None,
-        profile: str | None = None,
-        *,
-        account: str | None = None,
-        patience: float = PATIENCE,
-        on_wait: Callable[[str], None] | None = None,
-    ) -> None:
-        super().__init__(self)
-        self.access: Access = find_access(url, token, profile, account)
-        self.account = self.access.account
-        self.patience = patience
-        self.on_wait = on_wait
-        self.target = self.access.target
-
     @cached_property
     def transport(self) -> BlockingTransport:
         """What requests go through, made for the first of them: a command in a job needs none."""
@@ -218,23 +218,6 @@ class AsyncClient(ClientApi, Asynchronous):
     teams: AsyncTeams = resource("dais.sdk.teams:AsyncTeams")
     templates: AsyncTemplates = resource("dais.sdk.templates:AsyncTemplates")
     users: AsyncUsers = resource("dais.sdk.users:AsyncUsers")
-
-    def __init__(
-        self,
-        url: str | None = None,
-        token: str | None = None,
-        profile: str | None = None,
-        *,
-        account: str | None = None,
-        patience: float = PATIENCE,
-        on_wait: Callable[[str], None] | None = None,
-    ) -> None:
-        super().__init__(self)
-        self.access: Access = find_access(url, token, profile, account)
-        self.account = self.access.account
-        self.patience = patience
-        self.on_wait = on_wait
-        self.target = self.access.target
 
     @cached_property
     def transport(self) -> AsyncTransport:

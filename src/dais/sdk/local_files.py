@@ -6,10 +6,10 @@ import operator
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -51,6 +51,16 @@ class LocalFile(msgspec.Struct, frozen=True, gc=False):
     size: int
     executable: bool
     stamp: Stamp
+
+
+class Sized(Protocol):
+    """What has so many bytes: a local file, or an entry of a folder."""
+
+    @property
+    def size(self) -> int: ...
+
+
+S = TypeVar("S", bound=Sized)
 
 
 @dataclass
@@ -254,9 +264,9 @@ def read_at(location: str, offset: int, size: int) -> bytes:
     return bytes(data)
 
 
-def batches(files: Sequence[LocalFile], most_bytes: int, most_files: int) -> Iterator[list[LocalFile]]:
+def batches(files: Iterable[S], most_bytes: int, most_files: int) -> Iterator[list[S]]:
     """Files in groups that fit one request each."""
-    batch: list[LocalFile] = []
+    batch: list[S] = []
     size = 0
     for file in files:
         if batch and (size + file.size > most_bytes or len(batch) >= most_files):

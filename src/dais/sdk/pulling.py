@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from dais.sdk.errors import BadAnswer, Conflict, NotFound
 from dais.sdk.flow import Flow, Query, Request, Resource, Response, quoted, work
-from dais.sdk.local_files import digest_of, digest_of_file
+from dais.sdk.local_files import batches, digest_of, digest_of_file
 from dais.sdk.placing import Target, aside, drop_parts, in_the_way, put, receive_pieces
 from dais.sdk.progress import Meter
 from dais.sdk.uploading import PATIENCE, patience_for
@@ -57,7 +56,8 @@ class Puller:
         self._meter.expect(len(files), sum(entry.size for entry in files))
         large = [entry for entry in files if entry.size >= SMALL_FILE]
         parts = [self._large(entry) for entry in large]
-        parts += [self._small(group) for group in _groups([entry for entry in files if entry.size < SMALL_FILE])]
+        small = [entry for entry in files if entry.size < SMALL_FILE]
+        parts += [self._small(group) for group in batches(small, PACK_BYTES, PACK_ENTRIES)]
         rest = [entry for entry in found if entry.kind != "file"]
         if rest:
             parts.append(self._rest(rest))
@@ -200,16 +200,3 @@ class Puller:
                 return
             else:
                 return
-
-
-def _groups(found: list[Entry]) -> Iterator[list[Entry]]:
-    group: list[Entry] = []
-    size = 0
-    for entry in found:
-        if group and (size + entry.size > PACK_BYTES or len(group) >= PACK_ENTRIES):
-            yield group
-            group, size = [], 0
-        group.append(entry)
-        size += entry.size
-    if group:
-        yield group

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from dais.kit.clock import Clock, SystemClock
-from dais.kit.database.hints import Hints
-from dais.kit.database.work import Verb
+from dais.kit.database.base import Database
 from dais.kit.errors import Invalid
 from dais.kit.extras import require
-from dais.kit.meters import DatabaseMeter
-
-
-class Database(Protocol):
-    """Runs verbs. The edges hold it; verbs never do."""
-
-    dialect: str
-    clock: Clock
-    hints: Hints
-    meter: DatabaseMeter
-
-    async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
-    async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
-    async def glance(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
-    def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
-    def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any: ...
-    def close(self) -> None: ...
 
 
 def open_database(url: str, clock: Clock | None = None) -> Database:

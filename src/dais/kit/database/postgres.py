@@ -8,25 +8,21 @@ its own.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 from psycopg import errors as pg
 
 from dais.kit.clock import Clock
-from dais.kit.database.batch import Call, Turn, call_async, call_sync, deliver, next_batch, run_together
+from dais.kit.database.base import Database
+from dais.kit.database.batch import Call, Turn, call_async, deliver, next_batch, run_together
 from dais.kit.database.bounds import Bound
-from dais.kit.database.failures import noted
-from dais.kit.database.hints import Hints
 from dais.kit.database.work import UnitOfWork, Verb, write_out
 from dais.kit.errors import Conflict, DaisError, Unavailable
-from dais.kit.meters import DatabaseMeter
 
 log = logging.getLogger(__name__)
 
@@ -51,26 +47,19 @@ BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CHANNEL = "dais"
 
 
-class PostgresDatabase:
+class PostgresDatabase(Database):
     """A database server. `readers` and `writers` are the numbers of connections for verbs; GLANCERS more are for
     glances, and one listens."""
 
     dialect = "postgresql"
 
     def __init__(self, url: str, clock: Clock, *, readers: int = 4, writers: int = 3) -> None:
+        super().__init__(clock, readers)
         self.url = url
-        self.clock = clock
-        self.hints = Hints()
-        self._memory: dict[str, Any] = {}
-        self.meter = DatabaseMeter()
-        self._local = threading.local()
         self._connections: set[psycopg.Connection[Any]] = set()
         self._lock = threading.Lock()
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dais-reader")
-        self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._turn = Turn(TURN_SECONDS)
         self._glances: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._closed = False
         self._closing = threading.Event()
         self._pending: set[str] = set()
         _connect(url).close()  # fail now, with a clear message, rather than at the first verb
@@ -86,27 +75,6 @@ class PostgresDatabase:
         for thread in (*self._writers, *self._glancers, self._listener):
             thread.start()
 
-    async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """Run a verb in the next batch; returns when its transaction is committed."""
-        call = call_async(verb, args, kwargs)
-        self._put(call, self._queue)
-        try:
-            return await call.future
-        except DaisError as error:
-            raise noted(error)  # noqa: B904 (it is the same)
-
-    def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """The same for callers without an event loop."""
-        call = call_sync(verb, args, kwargs)
-        self._put(call, self._queue)
-        return call.future.result()
-
-    async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """Run a reading verb on one consistent snapshot."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, lambda: self._transact(verb, args, kwargs, read_only=True)
-        )
-
     async def glance(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """Run a reading verb that finds a few rows by their keys, on one snapshot with others that wait for theirs.
 
@@ -117,10 +85,6 @@ class PostgresDatabase:
         call = call_async(verb, args, kwargs)
         self._put(call, self._glances)
         return await call.future
-
-    def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """The same for callers without an event loop."""
-        return self._readers.submit(self._transact, verb, args, kwargs, read_only=True).result()
 
     def close(self) -> None:
         """Finish what is queued, then close every connection."""
@@ -141,11 +105,6 @@ class PostgresDatabase:
             self._connections.clear()
 
     # -- writing ---------------------------------------------------------------------------------------------
-
-    def _put(self, call: Call, waiting: queue.SimpleQueue[Call | None]) -> None:
-        if self._closed:
-            raise Unavailable("the database is closed: the server is stopping", code="stopping")
-        waiting.put(call)
 
     def _write_forever(self) -> None:
         last = False
@@ -238,6 +197,9 @@ class PostgresDatabase:
             self.hints.raise_(hints)
             with self._lock:
                 self._pending |= hints
+
+    def _read(self, verb: Verb, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._transact(verb, args, kwargs, read_only=True)
 
     def _transact(self, verb: Verb, args: tuple[Any, ...], kwargs: dict[str, Any], *, read_only: bool) -> Any:
         for attempt in range(ATTEMPTS):

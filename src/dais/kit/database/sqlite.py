@@ -6,29 +6,24 @@ anybody is answered. A failing verb undoes only itself.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import os
-import queue
 import sqlite3
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from dais.kit.clock import Clock
-from dais.kit.database.batch import Call, call_async, call_sync, deliver, next_batch, run_together
+from dais.kit.database.base import Database
+from dais.kit.database.batch import Call, deliver, next_batch, run_together
 from dais.kit.database.bounds import LOOK_AT_CLOCK, Bound
-from dais.kit.database.failures import noted
 from dais.kit.database.glass import Glass
-from dais.kit.database.hints import Hints
 from dais.kit.database.mounts import refuse_network_file_system
 from dais.kit.database.remembered import Remembered
 from dais.kit.database.work import UnitOfWork, Verb, write_out
 from dais.kit.errors import Conflict, DaisError, Unavailable
-from dais.kit.meters import DatabaseMeter
 
 log = logging.getLogger(__name__)
 
@@ -41,51 +36,22 @@ CRAMPED_WAL_BYTES = 1 << 20
 """How long it grows where less room is left than it might take: a full disk keeps it from being copied, too."""
 
 
-class SqliteDatabase:
+class SqliteDatabase(Database):
     """A database file. `readers` is the number of reading threads."""
 
     dialect = "sqlite"
 
     def __init__(self, path: Path, clock: Clock, *, readers: int = 4) -> None:
         refuse_network_file_system(path.parent)
+        super().__init__(clock, readers)
         self.path = path
-        self.clock = clock
-        self.hints = Hints()
-        self.meter = DatabaseMeter()
-        self._queue: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
-        self._memory: dict[str, Any] = {}
         self._known = Remembered()
         self._log = f"{path}-wal"
-        self._closed = False
         self._commits = 0
+        self._reading: list[sqlite3.Connection | Glass] = []
         self._writer_connection = _connect(path)
         self._writer = threading.Thread(target=self._write_forever, name="dais-writer", daemon=True)
         self._writer.start()
-        self._local = threading.local()
-        self._reading: list[sqlite3.Connection | Glass] = []
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="dais-reader")
-
-    # -- the edge's side ---------------------------------------------------------------------------------
-
-    async def write(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """Run a verb in the next batch; returns when its commit is on disk."""
-        call = call_async(verb, args, kwargs)
-        self._put(call)
-        try:
-            return await call.future
-        except DaisError as error:
-            raise noted(error)  # noqa: B904 (it is the same)
-
-    def write_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """The same for callers without an event loop."""
-        call = call_sync(verb, args, kwargs)
-        self._put(call)
-        return call.future.result()
-
-    async def read(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """Run a reading verb on one consistent snapshot."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, lambda: self._read(verb, args, kwargs))
 
     async def glance(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
         """Run a reading verb that finds a few rows by their keys, here and now: going to a thread takes longer.
@@ -107,10 +73,6 @@ class SqliteDatabase:
             log.info("a verb cannot be answered at once: %s", error, extra={"verb": getattr(verb, "__qualname__", "")})
         return await self.read(verb, *args, **kwargs)
 
-    def read_sync(self, verb: Verb, *args: Any, **kwargs: Any) -> Any:
-        """The same for callers without an event loop."""
-        return self._readers.submit(self._read, verb, args, kwargs).result()
-
     def close(self) -> None:
         """Finish what is queued, then close every connection."""
         if self._closed:
@@ -122,11 +84,6 @@ class SqliteDatabase:
         self._readers.shutdown()
         for connection in self._reading:
             connection.close()
-
-    def _put(self, call: Call) -> None:
-        if self._closed:
-            raise Unavailable("the database is closed: the server is stopping", code="stopping")
-        self._queue.put(call)
 
     # -- the readers' side -------------------------------------------------------------------------------
 
