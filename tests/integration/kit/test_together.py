@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.anyio
 PATIENCE = 20.0
 
 _began = Statement(text("SELECT pg_backend_pid() || ' ' || now()"))
+_backend = Statement(text("SELECT pg_backend_pid()"))
 _broken = Statement(text("SELECT 1 / 0"))
 
 
@@ -108,3 +110,15 @@ async def test_a_turn_is_waited_for_and_not_for_ever() -> None:
     late.join(PATIENCE)
     assert not late.is_alive()
     impatient.give()
+
+
+async def test_what_a_verb_says_is_told_when_its_connection_is_lost_meanwhile(database: PostgresDatabase) -> None:
+    def refuse_when_it_is_lost(uow: UnitOfWork) -> None:
+        with psycopg.connect(database.url, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", (uow.scalar(_backend),))
+        refuse(uow)
+
+    for ask in (database.read, database.write):
+        with pytest.raises(NotFound):
+            await ask(refuse_when_it_is_lost)
+        assert await ask(transaction)

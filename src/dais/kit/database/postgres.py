@@ -134,7 +134,7 @@ class PostgresDatabase(Database):
                 batch, lambda _: UnitOfWork(connection, self.dialect, self.clock, self._memory, own=own)
             )
             if spoiled is not None or any(isinstance(call.error, psycopg.Error) for call in batch):
-                connection.execute("ROLLBACK")
+                self._roll_back(connection)
                 return False
             committing = True
             self._turn.give()
@@ -223,10 +223,10 @@ class PostgresDatabase(Database):
                 if not read_only:
                     self.meter.committed(time.perf_counter() - begun, 1, work.tallies)
             except pg.QueryCanceled as error:
-                connection.execute("ROLLBACK")
+                self._roll_back(connection)
                 raise (bound.error() if bound.seconds is not None else translated(error)) from error
             except (pg.SerializationFailure, pg.DeadlockDetected) as error:
-                connection.execute("ROLLBACK")
+                self._roll_back(connection)
                 self.meter.lost()
                 if last:
                     raise Unavailable(
@@ -241,7 +241,7 @@ class PostgresDatabase(Database):
                     raise translated(error) from error
                 time.sleep(0.05 * 2**attempt)
             except BaseException as error:
-                connection.execute("ROLLBACK")
+                self._roll_back(connection)
                 if isinstance(error, psycopg.Error):
                     raise translated(error) from error
                 raise
@@ -257,6 +257,13 @@ class PostgresDatabase(Database):
             with self._lock:
                 self._connections.add(connection)
         return connection
+
+    def _roll_back(self, connection: psycopg.Connection[Any]) -> None:
+        """Keep nothing. A connection that is lost by then has kept nothing, and what happened before is what counts."""
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._discard(connection)
 
     def _discard(self, connection: psycopg.Connection[Any]) -> None:
         with self._lock:
