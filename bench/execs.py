@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bench.harness import Aim, Bench, Row, main, ratios
 from bench.server import dais
 from dais.wire.answers import JobDetail
 from tests.support.installation import Installation
-from tests.support.supervisor import processes_with
+from tests.support.supervisor import processes_with, until
 
 NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid")
 
@@ -86,11 +87,16 @@ def _median(call: Callable[[], object], count: int) -> float:
 
 
 def _inside(job: JobDetail) -> int:
-    """The job's process, as it is seen from here."""
-    for pid in processes_with(job.id.encode()):
-        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\0"):
-            return pid
-    raise ProcessLookupError(f"job {job.id} has no process")
+    """The job's process, as it is seen from here, once it is what was asked for: a sandbox is made first."""
+
+    def found() -> int | None:
+        for pid in processes_with(job.id.encode()):
+            with suppress(OSError):
+                if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\0"):
+                    return pid
+        return None
+
+    return until(found, f"job {job.id} runs its command")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -64,13 +65,16 @@ sys.exit(code)
 """
 
 
-def test_a_command_of_the_command_line_imports_next_to_nothing(shared: Installation) -> None:
-    """Each import is waited for at every `dais job exec`."""
+def test_a_command_of_the_command_line_imports_next_to_nothing(shared: Installation, tmp_path: Path) -> None:
+    """Each import is waited for at every `dais job exec`. The profile file is where users have it."""
+    (tmp_path / "dais").symlink_to(shared.config)
+    environment = shared.environment | {"XDG_CONFIG_HOME": str(tmp_path)}
+    del environment["DAIS_CONFIG_DIR"]
     job = shared.submit("sleep", "100000")
     shared.wait_running(job)
     done = subprocess.run(
         [sys.executable, "-c", COMMANDED, "job", "exec", job.id, "--", "sh", "-c", "echo inside; exit 7"],
-        env=shared.environment,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import gc
 import importlib
 import os
 import sys
@@ -90,10 +91,13 @@ class LazyGroup(click.Group):
 class Program(LazyGroup):
     """A program: called, it runs the command of sys.argv, and returns its exit code."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> int:
-        return self.run(*args, **kwargs)
+    def __call__(self, arguments: Sequence[str] | None = None) -> int:
+        code = self.run(arguments)
+        if arguments is None:  # the process ends with it: let that be quick, and look for no garbage
+            gc.freeze()
+        return code
 
-    def run(self, arguments: Sequence[str] | None = None) -> int:
+    def run(self, arguments: Sequence[str] | None) -> int:
         """Run one command line; its exit code. Problems become one line that says what, and one what to do."""
         try:
             outcome = self.main(args=arguments, prog_name=self.name, standalone_mode=False)

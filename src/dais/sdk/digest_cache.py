@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from dais.sdk.local_files import Stamp
+from dais.sdk.own_directory import own_directory
 
 FRESH_NS = 2_000_000_000
 
@@ -49,9 +50,7 @@ def cache_path() -> Path:
     """DAIS_CACHE_DIR, else the platform's cache directory for "dais"; in it `digests.db`."""
     if named := os.environ.get("DAIS_CACHE_DIR"):
         return Path(named).expanduser() / "digests.db"
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("dais")) / "digests.db"
+    return own_directory("cache") / "digests.db"
 
 
 class DigestCache:

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from dais.sdk.own_directory import own_directory
+
 SERVER_FILE = "server.json"
 LOCK_FILE = "dais.lock"
 LOG_FILE = "server.log"
@@ -51,9 +53,7 @@ def default_data_dir() -> Path:
     """
     if named := os.environ.get("DAIS_DATA_DIR"):
         return Path(named).expanduser().absolute()
-    import platformdirs
-
-    own = Path(platformdirs.user_data_dir("dais"))
+    own = own_directory("data")
     return ROOT_DATA_DIR if os.geteuid() == 0 and not own.exists() else own
 
 

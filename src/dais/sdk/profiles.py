@@ -20,6 +20,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from dais.sdk.errors import Invalid
+from dais.sdk.own_directory import own_directory
 from dais.sdk.target import Target
 
 DEFAULT_URL = "http://localhost:8765"
@@ -69,9 +70,7 @@ def config_dir() -> Path:
     """DAIS_CONFIG_DIR, else the platform's configuration directory for "dais"."""
     if named := os.environ.get("DAIS_CONFIG_DIR"):
         return Path(named).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("dais"))
+    return own_directory("config")
 
 
 def profiles_path() -> Path:

@@ -102,7 +102,8 @@ def test_what_is_typed_wrongly(line: str, words: str, capsys: pytest.CaptureFixt
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from dais.cli.program import cli; cli(['--help']); cli(['job', '--help']);"
+        "import gc, sys; from dais.cli import main; main(['--help']); main(['job', '--help']);"
+        "assert gc.isenabled() and gc.get_freeze_count();"
         "print([m for m in ('httpx2', 'rich', 'yaml', 'websockets', 'msgspec', 'platformdirs') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
