@@ -52,9 +52,17 @@ def test_files_go_there_and_back(shared: Installation, tmp_path: Path) -> None:
         done = shared.dais("file", "upload", str(top), "/back/", "--set", "back", "--json")
         assert done.returncode == 0, done.stderr
         assert {one["state"] for one in json.loads(done.stdout)} == {state}
-    mount = tmp_path / "mount"
-    mount.mkdir()
+    mount = tmp_path / "to" / "mount"
+    assert shared.dais("fileset", "download", "bakc:1", str(mount)).returncode == 1
+    assert not mount.parent.exists(), "nothing is made for what is not there"
     assert shared.dais("fileset", "download", "back:1", str(mount)).returncode == 0
+    assert shared.dais("file", "download", "/back/large", cwd=mount).returncode == 0, "into this directory"
+    assert (mount / "large").read_bytes() == (top / "large").read_bytes()
+    lost = shared.dais("file", "upload", str(top))
+    assert (lost.returncode, b"say where it goes" in lost.stderr) == (2, True)
+    missing = shared.dais("file", "download", "/back/lrge")
+    assert b"did you mean /back/large?" in missing.stderr
+    assert b"did you mean" not in shared.dais("file", "download", "/back/nothing").stderr
     for path in top.rglob("*"):
         if path.is_file():
             assert (mount / "back" / path.relative_to(top)).read_bytes() == path.read_bytes()

@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
         for name in super().list_commands(ctx):
             command = super().get_command(ctx, name)
             if command is not None and not command.hidden:
-                rows.append((name, command.get_short_help_str(90)))
+                rows.append((name, command.get_short_help_str(200)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

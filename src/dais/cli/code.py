@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import connected, leave, note
+from dais.cli.base import LazyGroup, connected, leave, note
 from dais.cli.output import Output, with_output_of
 from dais.cli.problems import harmless
 from dais.wire.code import CodeFile, CodeKernel, CodeResult, NewCodeSession
@@ -26,7 +26,7 @@ _timeout = click.option(
 _media = click.option("--save", type=click.Path(file_okay=False), metavar="DIR", help="Write images and html here.")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def code() -> None:
     """Run code in a job, cell by cell, and see what it shows.
 

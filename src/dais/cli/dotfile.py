@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Dotfile
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = ("path", "size", "mode", "set_at")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def dotfile() -> None:
     """Keep small files in the home of your interactive jobs.
 

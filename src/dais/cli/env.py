@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import LazyGroup, connected
 from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Environment
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "state", "interpreter", "size", "created", "last_used_at")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def env() -> None:
     """List, show and remove cached Python environments.
 

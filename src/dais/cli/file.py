@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output, with_output_of
 from dais.cli.progress import transfer_bar
 from dais.wire.lake import Committed, FileVersion, LakeEntry
@@ -21,7 +21,7 @@ PATIENCE = 60.0
 """Seconds for which a transfer waits for a server that does not answer: it may be starting anew."""
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def file() -> None:
     """Upload, download and list versioned files.
 
@@ -37,7 +37,7 @@ def file() -> None:
 
 
 @file.command()
-@click.argument("local", metavar="LOCAL...", nargs=-1, required=True, type=click.Path(exists=True))
+@click.argument("local", metavar="LOCAL...", nargs=-1, type=click.Path(exists=True))
 @click.argument("remote", metavar="REMOTE")
 @click.option("--set", "fileset", metavar="NAME", help="Make a version of this file set of them.")
 @click.option("--always", is_flag=True, help="Make new versions also of what has not changed.")
@@ -58,6 +58,8 @@ def upload(
       dais file upload train.json /data/new-name.json
       dais file upload ./corpus /corpus/ --set texts
     """
+    if not local:
+        raise click.UsageError(f"say where it goes, as in `dais file upload {remote} /data/`")
     client.patience = PATIENCE
     with transfer_bar(f"upload to {remote}") as progress:
         done = client.files.upload_tree(list(local), remote, always=always, progress=progress)
@@ -75,24 +77,25 @@ def upload(
 
 
 @file.command()
-@click.argument("remote", metavar="REMOTE...", nargs=-1, required=True)
-@click.argument("local", metavar="LOCAL", type=click.Path())
+@click.argument("places", metavar="REMOTE... [LOCAL]", nargs=-1, required=True)
 @click.option("--force", is_flag=True, help="Of a directory: replace what is there and is not the same.")
 @with_output
 @connected
-def download(client: Client, output: Output, remote: tuple[str, ...], local: str, force: bool) -> None:
+def download(client: Client, output: Output, places: tuple[str, ...], force: bool) -> None:
     """Download files, or a directory with all below it.
 
-    A file goes to LOCAL, or below it where that is a directory; every content is verified before it gets its name.
+    A file goes to LOCAL, or below it where that is a directory; without LOCAL into this one. Every content is verified
+    before it gets its name.
 
     \b
     Examples:
-      dais file download /data/train.json .
+      dais file download /data/train.json
       dais file download /data/train.json:1 old.json
       dais file download /corpus/ ./corpus
     """
     from dais.cli.folder import tell
 
+    remote, local = (places[:-1], places[-1]) if len(places) > 1 else (places, ".")
     client.patience = PATIENCE
     directories = [one for one in remote if one.endswith("/")]
     if directories and len(remote) > 1:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output, with_output_of
 from dais.cli.progress import transfer_bar
 from dais.wire.lake import FileChange, FileSetVersion, FileVersion
@@ -22,7 +23,7 @@ CHANGES = ("change", "path", "before", "after", "size_before", "size_after")
 PATIENCE = 60.0
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def fileset() -> None:
     """Make, list, compare and download file sets.
 
@@ -110,14 +111,14 @@ def versions(client: Client, output: Output, name: str, limit: int | None) -> No
 
 @fileset.command()
 @click.argument("name", metavar="NAME[:VERSION]")
-@click.argument("mount_point", metavar="[DIRECTORY]", default=".", type=click.Path(exists=True, file_okay=False))
+@click.argument("mount_point", metavar="[DIRECTORY]", default=".", type=click.Path(file_okay=False))
 @click.option("--force", is_flag=True, help="Replace what is there and is not the same.")
 @with_output
 @connected
 def download(client: Client, output: Output, name: str, mount_point: str, force: bool) -> None:
     """Download a file set below a directory: /allen/d/2.txt becomes DIRECTORY/allen/d/2.txt.
 
-    What is there already and is the same is not fetched again.
+    The directory is made where there is none; what is there already and is the same is not fetched again.
 
     \b
     Examples:
@@ -127,8 +128,10 @@ def download(client: Client, output: Output, name: str, mount_point: str, force:
     from dais.cli.folder import tell
 
     client.patience = PATIENCE
+    found = client.filesets.get(name)  # before a directory is made for it
+    Path(mount_point).mkdir(parents=True, exist_ok=True)
     with transfer_bar(f"download {name}") as progress:
-        done = client.filesets.download(name, mount_point, force=force, progress=progress)
+        done = client.filesets.download(f"{found.name}:{found.version}", mount_point, force=force, progress=progress)
     tell(output, "fetched", done)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output, with_output_of
 from dais.cli.progress import transfer_bar
 from dais.wire.answers import Entry, Folder
@@ -29,7 +29,7 @@ SHOWN = 10
 """Lines about things left out."""
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def folder() -> None:
     """Make folders, and move files into and out of them.
 
@@ -224,7 +224,7 @@ def _ask(question: str) -> None:
         raise click.UsageError("it was not confirmed, and nothing was removed; say --yes not to be asked") from None
 
 
-@folder.group()
+@folder.group(cls=LazyGroup)
 def content() -> None:
     """List, move and remove what is in a folder.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output, with_output_of
 from dais.wire.answers import Image
 
@@ -28,7 +28,7 @@ for_all = click.option("--installation", is_flag=True, help="For everybody (admi
 labelled = click.option("--label", "labels", metavar="NAME=VALUE", multiple=True, help="A label; may be repeated.")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def image() -> None:
     """List, fetch, build and share the images that jobs start from.
 
@@ -281,7 +281,7 @@ def import_(
     _end(output, client.images.wait(made.id or name, group=made.group))
 
 
-@image.group()
+@image.group(cls=LazyGroup)
 def alias() -> None:
     """Give images other names, and take them away.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output_of
 from dais.wire.meta import Condition, Counted, Meta, Value
 from dais.wire.query import SHORT, QueryError, parse_key, parse_query, parse_value
@@ -22,7 +22,7 @@ KIND = click.Choice(tuple(SHORT))
 PATIENCE = 30.0
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def meta() -> None:
     """Tag files, file sets, folders, jobs, images and users, and give them key-values.
 
@@ -150,7 +150,14 @@ def find(
         else:
             output.one(found, ("count",))
         return
-    output.many(Meta, client.find(kind, *where, order=order, limit=limit), FOUND)
+    listed = client.find(kind, *where, order=order, limit=limit)
+    if not output.for_people:
+        output.many(Meta, listed, FOUND)
+        return
+    rows = list(listed)
+    output.many(Meta, rows, FOUND)
+    if len(rows) == limit:
+        note(f"there may be more than these {limit:,}: --count tells how many, --limit shows more")
 
 
 def _conditions(texts: tuple[str, ...], kind: str) -> tuple[Condition, ...]:

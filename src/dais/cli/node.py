@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Node
 
@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def node() -> None:
     """List the machines and what is free of them.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output_of
 from dais.wire.answers import Notify, SigningSecret
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ("targets", "signed")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def notify() -> None:
     """Tell people and programs when your jobs end.
 

@@ -54,6 +54,7 @@ WORDS = {"command", "argv"}
 """Fields that are one list of words, not a value for each run."""
 
 SIZES = {"mem", "free_mem", "others_mem", "size", "memory_peak", "log_bytes", "disk_free", "disk_size"}
+SIZES |= {"size_before", "size_after"}
 
 
 @dataclass(frozen=True)
@@ -272,11 +273,15 @@ def _cell(name: str, value: Any) -> str:
         parts = ["-" if item is None else _cell(name, item) for item in value]
         return f"[{' '.join(parts)}]" if last in WORDS else ",".join(parts)
     if isinstance(value, dict):
-        return ",".join(f"{key}={item}" if item != "" else key for key, item in value.items())
+        if value.keys() == {"instant"}:  # a moment among somebody's values
+            return _cell("instant_at", value["instant"])
+        return ",".join(f"{key}={_cell('', item)}" if item != "" else key for key, item in value.items())
     if last in SIZES and isinstance(value, int):
         from dais.wire.units import short_size
 
         return short_size(value)
+    if last == "error" and isinstance(value, float):  # how far a model is off
+        return f"{value:.0%}"
     if last.endswith("_at") and isinstance(value, str):
         return re.sub(r"\.\d+Z$", "Z", value)
     return _exact(value).replace("\n", "\\n")

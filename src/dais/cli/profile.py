@@ -6,7 +6,7 @@ import os
 
 import click
 
-from dais.cli.base import chosen, note
+from dais.cli.base import LazyGroup, chosen, note
 from dais.cli.output import Output, with_output_of
 from dais.sdk.profiles import (
     DEFAULT_URL,
@@ -34,7 +34,7 @@ class ShownProfile(Answer, frozen=True, kw_only=True):
     file: str
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def profile() -> None:
     """List the servers that this machine knows, and choose one.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output, with_output_of
 from dais.wire.answers import Registry
 
@@ -22,7 +22,7 @@ by_stdin = click.option("--password-stdin", is_flag=True, help="Read the passwor
 for_one = click.option("--organization", metavar="NAME", help='For this organization alone; "" is for all.')
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def registry() -> None:
     """Name the registries of images, and who may use them (administrators).
 

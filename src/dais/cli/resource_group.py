@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import connected, leave, note
+from dais.cli.base import LazyGroup, connected, leave, note
 from dais.cli.findings import show_findings
 from dais.cli.output import Output, with_output, with_output_of
 from dais.wire.groups import EngineCheck, Group
@@ -90,7 +90,7 @@ def detach(client: Client, names: tuple[str, ...]) -> None:
         client.groups.rm(name)
 
 
-@click.group("group")
+@click.group("group", cls=LazyGroup)
 def group() -> None:
     """List, show and change resource groups: pools of machines, each with its engine.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import replace
 
-from dais.cli.base import CommandAfterDashes, connected, note
+from dais.cli.base import CommandAfterDashes, LazyGroup, connected, note
 from dais.cli.jobs.options import job_options, read_given
 from dais.cli.output import Output, with_output_of
 from dais.cli.plotting import plot
@@ -25,7 +25,7 @@ COLUMNS = ("number", "name", "account", "state", "ended", "runs", "error", "crea
 MOST_SHOWN = 40
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def template() -> None:
     """Learn how long a job takes with what it is given, and run it with the best allocation.
 

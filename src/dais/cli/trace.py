@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output_of
 from dais.cli.problems import harmless
 from dais.wire.lineage import DEFAULT_DEPTH, DEFAULT_NODES, MAX_DEPTH, MAX_NODES, Trace, TraceNode
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dais.sdk.client import Client
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def trace() -> None:
     """Tell what led to a version of a file set or a file, and what came of it.
 

@@ -57,7 +57,7 @@ class FilesApi(Resource):
         places = [local] if isinstance(local, (str, Path)) else list(local)
         found, ignored = yield from work(lambda: map_files(places, remote))
         for line in ignored:
-            self.tell(f"left out {line}")
+            self.tell(f"left out {line}: only files are carried, no links")
         return (yield from self._upload(found, account or self._client.account, always, progress))
 
     @operation

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -65,12 +66,17 @@ S = TypeVar("S", bound=Sized)
 
 @dataclass
 class Tree:
-    """What a directory holds; `directories` are the empty ones. `left_out` tells in words what is not carried."""
+    """What a directory holds; `directories` are the empty ones.
+
+    `left_out` tells in words what is not carried; `no_files` are the names of those that are no file, directory,
+    or link that stays inside.
+    """
 
     files: list[LocalFile] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    no_files: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -142,6 +148,7 @@ def _scan(tree: Tree, top: str, ignore: _Ignore, outside: list[str], *, source: 
             elif entry.is_symlink():
                 _link(tree, name, entry.path, outside)
             else:
+                tree.no_files.append(name)
                 tree.left_out.append(f"{name}: it is no file, directory or link")
         if len(tree) > MAX_ENTRIES:
             raise Invalid(
@@ -159,14 +166,12 @@ _own_name = operator.attrgetter("name")
 def _link(tree: Tree, name: str, location: str, outside: list[str]) -> None:
     target = os.readlink(location)  # noqa: PTH115  as it is written, not simplified
     if stays_inside(name, target):
-        try:
+        with suppress(UnicodeEncodeError):
             target.encode()
-        except UnicodeEncodeError:
-            outside.append(f"{shown(name)} -> {shown(target)}")
-        else:
             tree.links.append((name, target))
-    else:
-        outside.append(f"{shown(name)} -> {shown(target)}")
+            return
+    tree.no_files.append(name)
+    outside.append(f"{shown(name)} -> {shown(target)}")
 
 
 def _file(path: str, location: str, info: os.stat_result) -> LocalFile:

@@ -56,7 +56,7 @@ def map_files(
             place = Path(local)
             tree = scan(place, skip_links=True)
             ignored += [str(place / path) for path, _ in tree.links]
-            ignored += [str(place / line.removeprefix("link ").split(" -> ")[0]) for line in tree.left_out]
+            ignored += [str(place / path) for path in tree.no_files]
             for file in tree.files:
                 if leave_out and _is_below(Path(file.location).absolute(), leave_out):
                     ignored.append(file.location)

@@ -6,7 +6,8 @@
 
 A KEY that the kind has of itself is written short (`size` for `__size__`); in quotes it is the user's own. A VALUE is a
 number (`0.9`, `10MiB`), `true` or `false`, a date or instant (`2026-01-31`, `2026-01-31T12:00:00Z`), or a text, in
-quotes where it would be something else or has blanks. A range leaves out its start and has its end.
+quotes where it would be something else or has blanks. A range leaves out its start and has its end. A regular
+expression, after ~, goes on to a blank, a comma or a `)` that stand outside of its own brackets; `==` is `=`.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "
 _number = re.compile(rf"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)({'|'.join(_UNITS)})?")
 _instant = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?")
 _tokens = re.compile(
-    r"""(?P<blank>\s+)|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<op>!=|<=|>=|=|<|>|~)"""
+    r"""(?P<blank>\s+)|(?P<quoted>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|(?P<op>!=|<=|>=|==|=|<|>|~)"""
     r"""|(?P<mark>[(),#])|(?P<word>[^\s"'()=<>!~,\#]+)""",
     re.DOTALL,
 )
+_pattern = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+"""The parts of a regular expression: what is escaped, a class of characters, or a character."""
 _escape = re.compile(r"\\(.)", re.DOTALL)
 _FUNCTIONS = {"max": "max", "min": "min", "has": "exists", "no": "absent"}
 
@@ -111,6 +114,10 @@ class _Parser:
         self._tokens: list[_Token] = []
         at = 0
         while at < len(text):
+            if (end := self._pattern_end(at)) > at:
+                self._tokens.append(_Token("word", text[at:end], at))
+                at = end
+                continue
             found = _tokens.match(text, at)
             if found is None:
                 what = "a quotation mark is not closed" if text[at] in "\"'" else f"{text[at]!r} means nothing here"
@@ -121,6 +128,26 @@ class _Parser:
         self._tokens.append(_Token("end", "", len(text)))
         self._place = 0
         self._depth = 0
+
+    def _pattern_end(self, at: int) -> int:
+        """Where a regular expression that stands here, without quotes after ~, ends; `at` where there is none."""
+        if (
+            not self._tokens
+            or self._tokens[-1][:2] != ("op", "~")
+            or self._text[at] in "\"'"
+            or self._text[at].isspace()
+        ):
+            return at
+        open_brackets = 0
+        for found in _pattern.finditer(self._text, at):
+            mark = found[0]
+            if mark in "({":
+                open_brackets += 1
+            elif open_brackets and mark in ")}":
+                open_brackets -= 1
+            elif not open_brackets and (mark in ")," or mark.isspace()):
+                return found.start()
+        return len(self._text)
 
     def whole(self) -> list[Condition]:
         if self._now.what == "end":
@@ -187,7 +214,7 @@ class _Parser:
                 f"after {token.text} one of = != < <= > >= ~ or `in` was expected; {_seen(self._now)}; "
                 f"has({token.text}) asks whether it is there"
             )
-        op = cast(Operator, self._next().text)
+        op = cast(Operator, self._next().text.replace("==", "="))
         if op == "~":
             return Condition(key=key, op=op, value=self._word("a regular expression"))
         value = self._next()

@@ -203,9 +203,11 @@ def test_a_set_is_written_below_its_mount_point_and_nowhere_else(tmp_path: Path,
 def test_a_mapping_is_as_the_seed_says(tmp_path: Path) -> None:
     top = grow(tmp_path / "a/b", c__1_txt="", c__d__2_txt="", **{"3_txt": ""})
     (top / "c/link").symlink_to("1.txt")
+    (top / "c/outside").symlink_to("/etc")
+    os.mkfifo(top / "c/pipe")
     mapping = convert_to_file_mapping([str(top / "3.txt"), f"{top}/c/"], "/allen/", [str(top / "c/d")])
     assert mapping.files_to_upload == [(f"{top}/3.txt", "/allen/3.txt"), (f"{top}/c/1.txt", "/allen/1.txt")]
-    assert sorted(mapping.files_ignored) == sorted([f"{top}/c/d/2.txt", f"{top}/c/link"])
+    assert sorted(mapping.files_ignored) == [f"{top}/c/{name}" for name in ("d/2.txt", "link", "outside", "pipe")]
     with pytest.raises(Invalid, match="is no directory"):
         convert_to_file_mapping([f"{top}/c/"], "/allen")
 

@@ -57,6 +57,23 @@ def test_json(api: TinyApi, capsys: pytest.CaptureFixture[str]) -> None:
     assert one["spec"] == {"command": ["python", "train.py"]}
 
 
+def test_values_of_people_are_shown_as_they_write_them(api: TinyApi, capsys: pytest.CaptureFixture[str]) -> None:
+    values = {"ok": True, "when": {"instant": "2026-01-31T00:00:00.000000Z"}, "size": 3, "a": "b"}
+    found = {
+        "kind": "file",
+        "id": ID,
+        "ref": "/a:1",
+        "account": "a.b",
+        "created_by": "u",
+        "created_at": "",
+        "system": {},
+    }
+    api.on("POST", "/v1/find", answer({"items": [{**found, "values": values, "tags": []}]}))
+    text = printed(capsys, "find", "file", "--fields", "values", "-H")
+    assert text == "ok=true,when=2026-01-31T00:00:00Z,size=3,a=b\n"
+    assert printed(capsys, "find", "file", "-n", "1").count("\n") == 2
+
+
 def test_csv_and_table(api: TinyApi, capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys, "job", "ls", "--format", "csv", "--fields", "number,name,command")
     assert text.splitlines()[:2] == ["number,name,command", '1,train,"[""python"", ""train.py""]"']

@@ -31,6 +31,12 @@ CNN, BEST = leaf("model", "=", "cnn"), leaf("", "tag", "best")
         ("size>10MiB", (leaf("__size__", ">", 10 << 20),)),
         ('"size">3', (leaf("size", ">", 3),)),
         ("model~'^(c|r)nn$'", (leaf("model", "~", "^(c|r)nn$"),)),
+        ("model~^(c|r)nn$", (leaf("model", "~", "^(c|r)nn$"),)),
+        ("(model~^(c|r)nn$ or #best)", (Condition(any=(leaf("model", "~", "^(c|r)nn$"), BEST)),)),
+        (r"(model~c\), #best)", (leaf("model", "~", r"c\)"), BEST)),
+        ("model ~ [^ ,)]{1,3}=!x, #best", (leaf("model", "~", "[^ ,)]{1,3}=!x"), BEST)),
+        ("model~(", (leaf("model", "~", "("),)),
+        ("model==cnn", (CNN,)),
         (r'note="say \"so\""', (leaf("note", "=", 'say "so"'),)),
         ("max(accuracy) min('a b')", (leaf("accuracy", "max"), leaf("a b", "min"))),
         ("has(model) no(model)", (leaf("model", "exists"), leaf("model", "absent"))),
@@ -85,6 +91,8 @@ def test_what_a_value_means(text: str, value: Any) -> None:
         ("a in 3", 5, "a range is written as"),
         ("a=1 or", 6, "a condition was expected"),
         ("#", 1, "a tag was expected"),
+        ("(a~)", 3, "a regular expression was expected"),
+        ("a~'b", 2, "not closed"),
     ],
 )
 def test_errors_point_at_the_place(text: str, at: int, why: str) -> None:

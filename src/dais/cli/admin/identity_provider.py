@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.output import Output, with_output_of
 from dais.wire.identities import IdentityProvider
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = ("name", "issuer", "client_id", "organization", "creates_users", "domains")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def identity_provider() -> None:
     """Say with which OpenID providers people sign in.
 

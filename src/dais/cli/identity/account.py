@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from dais.cli.base import chosen, connected
+from dais.cli.base import LazyGroup, chosen, connected
 from dais.cli.identity.completing import account_names
 from dais.cli.identity.names import acted_in
 from dais.cli.identity.roles import roles_of
@@ -20,7 +20,7 @@ COLUMNS = ("id", "name", "organization", "parent")
 LIMITED = ("id", "name", "full_name", "organization", "parent", "log_days", "log_bytes", "interactive_jobs")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def account() -> None:
     """Make, list and change accounts, and who works in them.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import LazyGroup, connected
 from dais.cli.jobs.show import instant
 from dais.cli.output import Output, with_output_of
 from dais.wire.rules import AuditEntry
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 COLUMNS = ("at", "user", "allowed", "action", "urn", "address")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def audit() -> None:
     """Tell who did, or was refused, what to which thing, and from where.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import Globals, connected, note, open_client
+from dais.cli.base import Globals, LazyGroup, connected, note, open_client
 from dais.cli.output import Output, with_output_of
 from dais.wire.identities import Invitation
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "email", "state", "invited_by", "roles", "mail", "expires_at")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def invitation() -> None:
     """Invite people by e-mail, list and take back invitations.
 

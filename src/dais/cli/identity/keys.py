@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.identity.completing import NAMES
 from dais.cli.identity.names import role_named
 from dais.cli.output import Output, with_output_of
@@ -24,8 +24,9 @@ def keys_of(kind: Holder, example: str, own: str) -> click.Group:
     """The group `key` below `dais user` or `dais role`; `own` says whose keys are meant without a name, if any."""
 
     @click.group(
+        cls=LazyGroup,
         help=f"Make, list and end the keys of a {kind}: bearer tokens for programs.\n\n\b\nExample:\n"
-        f"  dais {kind} key new {example} --label ci --expires 90d\n"
+        f"  dais {kind} key new {example} --label ci --expires 90d\n",
     )
     def key() -> None: ...
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import LazyGroup, connected
 from dais.cli.identity.completing import NAMES, team_names, user_names
 from dais.cli.output import Output, with_output_of
 from dais.wire.identities import Member
@@ -31,7 +31,9 @@ def members_of(
     """The group `member` below `dais PATH`; `find` gives the resource, and the name that it knows the thing by."""
     metavar = what.upper()
 
-    @click.group(help=f"List and change who is in a {what}.\n\n\b\nExample:\n  dais {path} member ls {example}\n")
+    @click.group(
+        cls=LazyGroup, help=f"List and change who is in a {what}.\n\n\b\nExample:\n  dais {path} member ls {example}\n"
+    )
     def member() -> None: ...
 
     def command(name: str, summary: str, call: str) -> Callable[[Callable[..., Any]], click.Command]:

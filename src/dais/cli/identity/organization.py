@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.identity.account import jobs_limit
 from dais.cli.identity.completing import organization_names
 from dais.cli.identity.roles import roles_of
@@ -20,7 +20,7 @@ COLUMNS = ("id", "name", "mfa_required", "created_at")
 LIMITED = (*COLUMNS, "interactive_jobs")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def organization() -> None:
     """Make, list and change organizations, and who administers them.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import LazyGroup, connected
 from dais.cli.identity.completing import NAMES
 from dais.cli.identity.names import role_named
 from dais.cli.output import Output, with_output_of
@@ -31,8 +31,9 @@ def policies_of(kind: Subject, example: str) -> click.Group:
     metavar = kind.upper()
 
     @click.group(
+        cls=LazyGroup,
         help=f"Attach statements to a {kind}, list them, take them away.\n\n{STATEMENT}\n\n\b\nExample:\n"
-        f"  dais {kind} policy ls {example}\n"
+        f"  dais {kind} policy ls {example}\n",
     )
     def policy() -> None: ...
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import LazyGroup, connected
 from dais.cli.identity.completing import role_names
 from dais.cli.identity.keys import keys_of
 from dais.cli.identity.members import members_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dais.sdk.roles import Parent, Roles
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def role() -> None:
     """Make, list and change roles: policies for all who can assume them, and keys for programs.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import LazyGroup, connected
 from dais.cli.identity.completing import NAMES
 from dais.cli.identity.members import members_of
 from dais.cli.identity.names import acted_in, role_named
@@ -24,9 +24,10 @@ def roles_of(kind: Parent, example: str, default: str) -> click.Group:
     """The group `role` below `dais organization`, `account` or `team`; `default` says whose roles `ls` lists alone."""
 
     @click.group(
+        cls=LazyGroup,
         help=f"List the roles of an {kind}, and who can assume them.\n\n\b\nExample:\n  dais {kind} role ls\n".replace(
             "an team", "a team"
-        )
+        ),
     )
     def role() -> None: ...
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dais.cli.base import connected, leave, note
+from dais.cli.base import LazyGroup, connected, leave, note
 from dais.cli.identity.names import role_named
 from dais.cli.output import Output, print_text, with_output_of
 from dais.wire.rules import Action, Allowed, Explanation, Link, Rule, Simulation
@@ -28,7 +28,7 @@ def of_somebody(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def rule() -> None:
     """Tell what you may do, who may do something, and why.
 
@@ -130,7 +130,7 @@ def actions(client: Client, output: Output) -> None:
     output.many(Action, client.rules.actions(), ("action", "meaning"))
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def policy() -> None:
     """Tell what a policy would change, before it is made.
 

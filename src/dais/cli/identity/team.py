@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected
+from dais.cli.base import LazyGroup, connected
 from dais.cli.identity.completing import team_names
 from dais.cli.identity.members import members_of
 from dais.cli.identity.policies import policies_of
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "name", "organization")
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def team() -> None:
     """Make, list and change teams: users, and other teams, who are allowed the same.
 

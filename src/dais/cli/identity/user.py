@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.identity.completing import organization_names, user_names
 from dais.cli.identity.keys import keys_of
 from dais.cli.identity.policies import policies_of
@@ -23,7 +23,7 @@ ASKED = "-"
 """Instead of a password: it is asked for."""
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def user() -> None:
     """Make, list, change and disable users, their keys and their policies.
 

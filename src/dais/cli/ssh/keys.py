@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import connected, note
+from dais.cli.base import LazyGroup, connected, note
 from dais.cli.identity.completing import NAMES
 from dais.cli.output import Output, with_output_of
 from dais.sdk.errors import Invalid
@@ -24,7 +24,7 @@ NAMES_OF_KEYS = ("id_ed25519.pub", "id_ecdsa.pub", "id_ed25519_sk.pub", "id_ecds
 _user = click.option("--user", metavar="USER", shell_complete=NAMES["user"], help="Of this user, not your own.")
 
 
-@click.group("ssh-key")
+@click.group("ssh-key", cls=LazyGroup)
 def ssh_key() -> None:
     """Add, list and remove the public keys by which you reach your jobs through SSH.
 

@@ -295,9 +295,10 @@ def _no_such_file(uow: UnitOfWork, actor: Actor, where: Account, ref: FileRef) -
         if ref.version is not None and (row := find_files(uow, where.id, [FileRef(ref.path)]).get(FileRef(ref.path))):
             hint = f"the latest version is {row.version}; `dais file versions {ref.path}` lists all"
         else:
-            known = [row.path for row in uow.all(_siblings, account_id=where.id, parent=parent_of(ref.path))]
-            near = difflib.get_close_matches(ref.path, known, 1)
-            hint = f"did you mean {near[0]}?" if near else hint
+            parent = parent_of(ref.path)
+            known = [row.path[len(parent) :] for row in uow.all(_siblings, account_id=where.id, parent=parent)]
+            near = difflib.get_close_matches(ref.path[len(parent) :], known, 1)
+            hint = f"did you mean {parent}{near[0]}?" if near else hint
     return NotFound(
         f"there is no file {shown(str(ref))} in {where.full_name}; {hint}", code="no-such-file", path=str(ref)[:200]
     )
