@@ -173,10 +173,7 @@ def test_rows_that_are_asked_for_by_id_are_found_without_a_walk_through_the_tabl
 def plan_of(uow: UnitOfWork, statement: Statement, **values: Any) -> list[str]:
     """How SQLite would run a statement."""
     compiled = statement.compiled("sqlite")
-    return [
-        row[3]
-        for row in uow._connection.execute(f"EXPLAIN QUERY PLAN {compiled.sql}", {**compiled.constants, **values})
-    ]
+    return [row[3] for row in uow._connection.execute(f"EXPLAIN QUERY PLAN {compiled.sql}", compiled.bound(values))]
 
 
 async def test_two_groups_that_decide_at_once_never_give_a_shared_machine_twice(world: World) -> None:

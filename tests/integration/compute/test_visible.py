@@ -187,5 +187,5 @@ def explain(uow: UnitOfWork, who: Actor) -> list[str]:
         for name, value in seen.values.items()
     }
     word = "EXPLAIN QUERY PLAN" if uow.dialect == "sqlite" else "EXPLAIN"
-    found = uow._connection.execute(f"{word} {compiled.sql}", {**compiled.constants, **values, "limit": 51})
+    found = uow._connection.execute(f"{word} {compiled.sql}", compiled.bound({**values, "limit": 51}))
     return [str(row[-1]) for row in found.fetchall()]

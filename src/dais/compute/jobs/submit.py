@@ -47,7 +47,8 @@ KEY_LIFE = 24 * 3600 * SECOND
 
 _insert_job = Statement(
     insert(jobs).inline().values({column.name: bindparam(column.name) for column in jobs.c if column.name != "number"}),
-    suffix="ON CONFLICT DO NOTHING RETURNING number",
+    suffix="ON CONFLICT DO NOTHING",
+    numbers="number",
 )
 _insert_tag = Statement(insert(job_tags))
 _insert_key = Statement(insert(idempotency_keys), suffix="ON CONFLICT DO NOTHING")
@@ -106,7 +107,7 @@ def submit_job(
     check_room(uow, actor, checked.account, spec, settings)
     job_id = new_id()
     row = _row(uow, actor, spec, checked, job_id)
-    row["number"] = number = uow.scalar(_insert_job, **row)
+    row["number"] = number = uow.insert(_insert_job, **row)
     if number is None:
         raise Conflict(
             f"a job named {spec.name!r} is waiting or running in {checked.account.full_name}; choose another name, "

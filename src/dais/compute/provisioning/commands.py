@@ -40,7 +40,8 @@ _insert = Statement(
     insert(templates)
     .inline()
     .values({column.name: bindparam(column.name) for column in templates.c if column.name != "number"}),
-    suffix="ON CONFLICT DO NOTHING RETURNING number",
+    suffix="ON CONFLICT DO NOTHING",
+    numbers="number",
 )
 _insert_run = Statement(insert(template_runs))
 _count = Statement(select(func.count()).select_from(templates).where(templates.c.account_id == bindparam("account_id")))
@@ -87,7 +88,7 @@ def register_template(
         )
     template_id = new_id()
     spec = msgspec.structs.replace(spec, name=None, account=account.full_name, group=group)
-    number = uow.scalar(
+    number = uow.insert(
         _insert,
         id=template_id,
         account_id=account.id,

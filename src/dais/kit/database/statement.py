@@ -7,6 +7,7 @@ statement is a module-level constant with bind parameters, and never calls `.val
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,7 +27,7 @@ def _dialect(name: str) -> Any:
     if name == "sqlite":
         from sqlalchemy.dialects import sqlite
 
-        return sqlite.dialect(paramstyle="named")
+        return sqlite.dialect(paramstyle="qmark")
     if name == "postgresql":
         from sqlalchemy.dialects.postgresql import psycopg
 
@@ -38,13 +39,21 @@ def _dialect(name: str) -> Any:
 class Compiled:
     """A statement's text for one dialect, the values of its constants, and what makes rows once they are known.
 
+    `order` is the names of its parameters where they go by their place: on SQLite, which looks each name up anew.
     `writes`: it is no plain query; what is written as text may be anything.
     """
 
     sql: str
     constants: dict[str, Any]
+    order: tuple[str, ...] | None
     writes: bool
     make: Any = None
+
+    def bound(self, values: Mapping[str, Any]) -> Any:
+        """The parameters as the driver takes them. Raises KeyError for one that is not there."""
+        if self.constants:
+            values = {**self.constants, **values}
+        return values if self.order is None else [values[name] for name in self.order]
 
     def learn(self, description: Any) -> Any:
         """What makes a named tuple of a row, from now on."""
@@ -54,11 +63,15 @@ class Compiled:
 
 
 class Statement:
-    """A constant SQL statement. `suffix` is SQL that both dialects take after it, such as `ON CONFLICT DO NOTHING`."""
+    """A constant SQL statement. `suffix` is SQL that both dialects take after it, such as `ON CONFLICT DO NOTHING`.
 
-    def __init__(self, element: Executable, *, suffix: str = "") -> None:
+    `numbers` is the column of a table that numbers its rows, of a statement for `UnitOfWork.insert`.
+    """
+
+    def __init__(self, element: Executable, *, suffix: str = "", numbers: str = "") -> None:
         self._element = element
         self._suffix = suffix
+        self._numbers = numbers
         self._compiled: dict[str, Compiled] = {}
 
     def compiled(self, dialect: str) -> Compiled:
@@ -75,9 +88,12 @@ class Statement:
         # Lists of constants (`IN`) are written out now; what the caller gives later is a dummy here.
         expanded = compiler.construct_expanded_state(dict.fromkeys(required))
         constants = {name: value for name, value in expanded.parameters.items() if name not in required}
-        sql = expanded.statement
+        parts = [expanded.statement, self._suffix]
+        if self._numbers and dialect != "sqlite":  # which tells it anyway: to return it costs as much as the insert
+            parts.append(f"RETURNING {self._numbers}")
         writes = not isinstance(self._element, SelectBase)
-        return Compiled(f"{sql} {self._suffix}" if self._suffix else sql, constants, writes)
+        order = None if expanded.positiontup is None else tuple(expanded.positiontup)
+        return Compiled(" ".join(filter(None, parts)), constants, order, writes)
 
 
 class in_list(FunctionElement[bool]):  # noqa: N801 (reads as an operator)

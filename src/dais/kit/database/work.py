@@ -119,11 +119,18 @@ class UnitOfWork:
         """Execute; the number of rows changed."""
         return int(self._execute(statement.compiled(self.dialect), values).rowcount)
 
+    def insert(self, statement: Statement, **values: Any) -> int | None:
+        """Insert a row into a table that numbers its rows; its number, or None where a conflict has kept it out."""
+        cursor = self._execute(statement.compiled(self.dialect), values)
+        if self.dialect == "sqlite":
+            return cursor.lastrowid if cursor.rowcount else None
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
     def many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute once per row."""
         compiled = statement.compiled(self.dialect)
-        constants = compiled.constants
-        bound = [{**constants, **row} for row in rows] if constants else list(rows)
+        bound = [compiled.bound(row) for row in rows]
         if bound:
             self.touched = True
             cursor = self._connection.cursor()
@@ -213,13 +220,11 @@ class UnitOfWork:
         for name, value in values.items():
             if type(value) in _lists:
                 values[name] = msgspec.json.encode(value).decode()
-        if compiled.constants:
-            values = {**compiled.constants, **values}
         if compiled.writes:
             self.touched = True
         if self.bound is not None and self.bound.is_over():
             raise self.bound.error()
-        return self._connection.execute(compiled.sql, values)
+        return self._connection.execute(compiled.sql, compiled.bound(values))
 
 
 _lists = frozenset({list, tuple, set})
