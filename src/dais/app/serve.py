@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -39,6 +40,9 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that tell a server to stop."""
 
 log = logging.getLogger(__name__)
+
+YOUNG_OBJECTS = 2_000
+"""After how many new objects garbage is looked for: as many as 64 requests under way have, and some more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +130,7 @@ def serve(options: Options, on_ready: Callable[[Ready], None]) -> None:
             _write_info(data_dir, info)
             log.info("ready", extra={"pid": info.pid, "url": info.url, "version": info.version})
             manager.ready(f"at {info.url}")
+            _settle()
             on_ready(Ready(server=info, log=str(data_dir / LOG_FILE), notes=notes, warnings=app.warnings()))
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -167,6 +172,13 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo, 
         log.info("stopped", extra={"pid": info.pid})
         for number in (*ENDING, signal.SIGUSR1):  # told again: it is as good as gone
             signal.signal(number, signal.SIG_IGN)
+
+
+def _settle() -> None:
+    """Look for garbage from now on, but never among what the start has made: that stays, and is most of it all."""
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
+    gc.enable()
 
 
 def _open_log(data_dir: Path, level: str, terminal: bool) -> None:

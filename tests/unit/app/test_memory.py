@@ -38,11 +38,14 @@ NOT_NEEDED = {
 }
 
 STARTED = """
-import os, signal, sys
+import gc, os, signal, sys
 from pathlib import Path
 from dais.app.serve import Options, serve
 
+gc.disable()  # as `dais up` does
+
 def ready(told):
+    assert gc.isenabled() and gc.get_freeze_count()
     print(*sys.modules)
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import shlex
@@ -84,6 +85,7 @@ def up(
     if detach:
         flags = [flag for flag, given in (("--insecure", insecure), ("--new-token", new_token)) if given]
         return _detached(directory, host, port, config, flags, as_json)
+    gc.disable()  # nothing of what a start imports is garbage; the server looks for it once it answers
     if config is not None:
         config = config.absolute()
     standing: Standing | None = None
