@@ -132,7 +132,6 @@ def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: Sequen
 
     So with the machine's own network: who is in it is at the machine.
     """
-    operator = may(uow, actor, "installation:set", resource_at(uow, "installation"))
     warnings: list[str] = []
     if nodes and all(node.no_room for node in nodes):
         warnings.append(nodes[0].no_room)
@@ -149,7 +148,7 @@ def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: Sequen
         why, remedy = "its sandbox is switched off", "start it without DAIS_LOCAL_ISOLATION=process"
         if isinstance(probed, str):
             why, remedy = probed, "install bubblewrap there"
-        if not operator and not isolation.get("allow_unisolated", False):
+        if not isolation.get("allow_unisolated", False) and not _is_operator(uow, actor):
             raise Forbidden(
                 f"{node.name} cannot isolate jobs ({why}), so only its administrator's jobs run there; "
                 f"ask the administrator to {remedy}",
@@ -165,9 +164,14 @@ def _check_isolation(uow: UnitOfWork, actor: Actor, spec: JobSpec, nodes: Sequen
         warnings.append(f"no file-system isolation on {node.name}: {why}")
     if spec.network == "internet":
         _check_internet(nodes)
-    if spec.network == "host" and not operator:
+    if spec.network == "host" and not _is_operator(uow, actor):
         raise Forbidden("network 'host' is for administrators; use 'none'", code="network-forbidden")
     return tuple(warnings)
+
+
+def _is_operator(uow: UnitOfWork, actor: Actor) -> bool:
+    """Whether the actor may change the installation."""
+    return may(uow, actor, "installation:set", resource_at(uow, "installation"))
 
 
 def _check_internet(nodes: Sequence[Row]) -> None:
