@@ -44,7 +44,6 @@ from dais.compute.secrets.types import Given, Refused
 from dais.engines.contract import (
     NEVER_ACCEPTED,
     TOLD_BEFORE,
-    Backfills,
     Batch,
     Handle,
     LaunchSpec,
@@ -304,10 +303,9 @@ class Dispatcher:
         handles, self._handles = self._handles, []
         statuses = [status for batch in batches for status in batch.statuses]
         try:
-            backfills = isinstance(group.engine, Backfills) and group.engine.backfills
-            lookahead = group.engine.lookahead if isinstance(group.engine, Queues) else None
+            backfills = group.backfills
             outcome: Outcome = await group.db.write(
-                tick, group.name, statuses, handles, backfills=backfills, lookahead=lookahead, away=group.away
+                tick, group.name, statuses, handles, backfills=backfills, lookahead=group.lookahead, away=group.away
             )
         except BaseException:
             self._inbox, self._handles = batches + self._inbox, handles + self._handles

@@ -17,7 +17,7 @@ from dais.compute.loops.trees import SETS, Trees
 from dais.compute.reports.desk import Desk
 from dais.compute.settings import ComputeSettings
 from dais.data import BlobStore, FolderStore
-from dais.engines.contract import Connected, Engine, Handle, HostTools, ImageStore
+from dais.engines.contract import Backfills, Connected, Engine, Handle, HostTools, ImageStore, Queues
 from dais.kit.database import Database
 from dais.kit.meters import Histogram
 from dais.kit.vault import Vault
@@ -51,8 +51,15 @@ class Group:
     images: ImageKeeper | None = field(init=False, default=None)
     """Where the engine has an image store; and `maker`."""
     maker: ImageMaker | None = field(init=False, default=None)
+    _link: Connected | None = field(init=False, default=None)
+    _backfiller: Backfills | None = field(init=False, default=None)
+    _queue: Queues | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        # Asked once: to ask each time whether it has what a protocol has takes longer than what it is asked for.
+        self._link = self.engine if isinstance(self.engine, Connected) else None
+        self._backfiller = self.engine if isinstance(self.engine, Backfills) else None
+        self._queue = self.engine if isinstance(self.engine, Queues) else None
         self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
         self.trees = Trees(self.data_dir / SETS, self.blobs)
         self.reports = Desk(
@@ -86,9 +93,19 @@ class Group:
     @property
     def away(self) -> str | None:
         """Why nothing can be started now, in words for whoever waits."""
-        if isinstance(self.engine, Connected) and not self.engine.connected:
+        if self._link is not None and not self._link.connected:
             return self.problem or "its engine cannot be reached"
         return self.problem
+
+    @property
+    def backfills(self) -> bool:
+        """Whether its engine may be given more than fits now, and starts that once there is room."""
+        return self._backfiller is not None and self._backfiller.backfills
+
+    @property
+    def lookahead(self) -> int | None:
+        """How many jobs more than fit are given to an engine with a queue of its own; None: it has none."""
+        return None if self._queue is None else self._queue.lookahead
 
     @property
     def tools(self) -> Path:
