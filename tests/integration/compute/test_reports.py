@@ -42,7 +42,7 @@ class Bench:
     def __init__(self, world: World, directory: Path) -> None:
         self.world = world
         self.directory = directory
-        self.desk = Desk(world.db, directory / "sockets", self.work)
+        self.desk = Desk(world.db, directory / "sockets", lambda run_id: str(self.work(run_id)))
         self.jobs: list[str] = []
         self.runs: list[str] = []
 
@@ -58,7 +58,7 @@ class Bench:
         await self.world.until_true(runs_now, "it runs")
         run_id = (await self.world.job(job_id)).runs[-1].id
         self.work(run_id).mkdir(parents=True)
-        self.desk.place(run_id)
+        self.desk.place([run_id])
         self.jobs.append(job_id)
         self.runs.append(run_id)
 
@@ -196,7 +196,7 @@ async def test_where_the_desk_closes_no_socket_is_left(bench: Bench) -> None:
 async def test_a_new_server_listens_where_the_old_one_did(bench: Bench) -> None:
     await bench.ask({"a": 1})
     directory, inode = bench.desk_path(), bench.desk_path().stat().st_ino
-    second = Desk(bench.world.db, bench.directory / "sockets", bench.work)
+    second = Desk(bench.world.db, bench.directory / "sockets", lambda run_id: str(bench.work(run_id)))
     second.begin()
     looking = asyncio.create_task(second.run())
     await second.keep(bench.runs, bench.runs, listen=True)
@@ -208,7 +208,9 @@ async def test_a_new_server_listens_where_the_old_one_did(bench: Bench) -> None:
     await asyncio.gather(looking, return_exceptions=True)
     second.close()
     # A thread that stages a run may come later than the end.
-    assert await asyncio.to_thread(second.place, new_id()) is None
+    late = new_id()
+    await asyncio.to_thread(second.place, [late])
+    assert second.place_of(late) is None
 
 
 @pytest.mark.parametrize(

@@ -292,9 +292,10 @@ async def test_a_job_reports_over_a_socket_that_only_it_sees(
     await asyncio.to_thread(lambda: subprocess.run(compiled, check=True, timeout=60))
     async with running(world), opened(daemons.get(kind), tmp_path / "engine") as (harness, watcher):
         runs = [await _running_run(world) for _ in range(2)]
-        desk = Desk(database, tmp_path / "sockets", lambda run_id: tmp_path / run_id)
+        desk = Desk(database, tmp_path / "sockets", lambda run_id: f"{tmp_path}/{run_id}")
         desk.begin()
-        places = [await asyncio.to_thread(desk.place, run_id) for _, run_id in runs]
+        await asyncio.to_thread(desk.place, [run_id for _, run_id in runs])
+        places = [desk.place_of(run_id) for _, run_id in runs]
         spec = harness.spec(("true",))
         words = ('exec 2>&1; /tools/reporter /reports/socket "$0" && ls /reports && touch /reports/x; ls -a /sockets',)
         spec = msgspec.structs.replace(

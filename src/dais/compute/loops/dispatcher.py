@@ -359,6 +359,7 @@ class Dispatcher:
 
     def _specify_all(self, works: Sequence[Work], secrets: Mapping[str, Given | Refused]) -> list[LaunchSpec | Status]:
         """What to launch, in order. Blocking; for all in one thread, since going there costs more than one takes."""
+        self._group.reports.place([work.run_id for work in works], listen=self._near)
         return [self._specify(work, secrets.get(work.run_id, NOTHING)) for work in works]
 
     def _specify(self, work: Work, secrets: Given | Refused) -> LaunchSpec | Status:
@@ -367,7 +368,6 @@ class Dispatcher:
         if isinstance(secrets, Refused):
             return self._stillborn(work, secrets.reason, secrets.detail)
         environment = group.environment_directory(work.environment_id) if work.environment_id else None
-        group.reports.place(work.run_id, listen=self._near)
         try:
             ready = stage(group, work, environment)
         except (DaisError, OSError) as error:

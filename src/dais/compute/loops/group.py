@@ -44,6 +44,8 @@ class Group:
     """Why the engine could not be asked the last time; None when it answered."""
     trees: Trees = field(init=False)
     """Versions of file sets that jobs read."""
+    tools: Path = field(init=False)
+    """The directory with `python` and `python3` of the host image, which each group has of its own."""
     reports: Desk = field(init=False)
     """Where its runs report to."""
     spares: Spares = field(init=False)
@@ -51,6 +53,7 @@ class Group:
     images: ImageKeeper | None = field(init=False, default=None)
     """Where the engine has an image store; and `maker`."""
     maker: ImageMaker | None = field(init=False, default=None)
+    _jobs: Path = field(init=False)
     _link: Connected | None = field(init=False, default=None)
     _backfiller: Backfills | None = field(init=False, default=None)
     _queue: Queues | None = field(init=False, default=None)
@@ -60,11 +63,13 @@ class Group:
         self._link = self.engine if isinstance(self.engine, Connected) else None
         self._backfiller = self.engine if isinstance(self.engine, Backfills) else None
         self._queue = self.engine if isinstance(self.engine, Queues) else None
-        self.spares = Spares(self.data_dir / "jobs" / ".spare" / self.name)
+        self._jobs = self.data_dir / "jobs"
+        self.spares = Spares(self._jobs / ".spare" / self.name)
         self.trees = Trees(self.data_dir / SETS, self.blobs)
-        self.reports = Desk(
-            self.db, self.data_dir / "jobs" / ".reports" / self.name, lambda run_id: self.run_directory(run_id) / WORK
-        )
+        own = () if self.name == DEFAULT_GROUP else (self.name,)
+        self.tools = self.data_dir.joinpath("host", *own, "bin")
+        reports = self._jobs / ".reports" / self.name
+        self.reports = Desk(self.db, reports, lambda run_id: f"{self._jobs}/{run_id}/{WORK}")
         if isinstance(self.engine, ImageStore):
             self.images = ImageKeeper(self.name, self.engine, self.db, self.vault)
             self.maker = ImageMaker(self.images, self.blobs, self.data_dir / "builds")
@@ -84,7 +89,7 @@ class Group:
 
     def run_directory(self, run_id: str) -> Path:
         """Where a run's source is staged."""
-        return self.data_dir / "jobs" / run_id
+        return self._jobs / run_id
 
     def environment_directory(self, environment_id: str) -> Path:
         """Where an environment is built."""
@@ -106,9 +111,3 @@ class Group:
     def lookahead(self) -> int | None:
         """How many jobs more than fit are given to an engine with a queue of its own; None: it has none."""
         return None if self._queue is None else self._queue.lookahead
-
-    @property
-    def tools(self) -> Path:
-        """The directory with `python` and `python3` of the host image, which each group has of its own."""
-        own = () if self.name == DEFAULT_GROUP else (self.name,)
-        return self.data_dir.joinpath("host", *own, "bin")

@@ -75,9 +75,9 @@ def stage(group: Group, work: Work, environment: Path | None, bringing: Bringing
     holds what it wrote. Raises DaisError when the source or a folder is gone, OSError when the disk refuses.
     """
     directory = group.run_directory(work.run_id)
-    inner = directory / WORK
     if work.spec.source is None and not work.pins.staged and group.spares.take(directory):
         return staged(group, work, environment)
+    inner = directory / WORK
     if not inner.exists():
         directory.mkdir(parents=True, exist_ok=True, mode=0o755)
         fresh = directory / f".{new_id()}"

@@ -14,7 +14,7 @@ import shutil
 import socket
 import stat
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,9 +44,9 @@ SPARE = 128
 
 @dataclass
 class _Run:
-    """A run that may report."""
+    """A run that may report, and the directory with its socket."""
 
-    work: Path
+    place: Path
     listening: socket.socket | None = None
     open: int = 0
     allowance: float = BURST
@@ -62,7 +62,7 @@ class Desk:
     `work_of` says where a run's working directory is.
     """
 
-    def __init__(self, db: Database, directory: Path, work_of: Callable[[str], Path]) -> None:
+    def __init__(self, db: Database, directory: Path, work_of: Callable[[str], str]) -> None:
         self._db = db
         self._directory = directory
         self._work_of = work_of
@@ -76,33 +76,37 @@ class Desk:
         """From now on sockets are answered. Called on the loop, before the first `place`."""
         self._loop = asyncio.get_running_loop()
 
-    def place(self, run_id: str, *, listen: bool = True) -> Path | None:
-        """The directory with a run's socket, which is there now; None where there can be none. Blocking."""
+    def place(self, run_ids: Iterable[str], *, listen: bool = True) -> None:
+        """Make a socket for each of these runs that has none, where there can be one. Blocking."""
+        fresh = {run_id: run for run_id in run_ids if (run := self._place(run_id, listen=listen)) is not None}
+        loop = self._loop
+        if fresh and loop is not None:
+            loop.call_soon_threadsafe(self._serve, fresh)
+
+    def _place(self, run_id: str, *, listen: bool) -> _Run | None:
+        """A run whose socket has just been made, or None."""
         with self._lock:
-            loop = self._loop
-            if loop is None:
+            if self._loop is None:
                 return None
             run = self._runs.get(run_id)
             if run is None:
-                run = self._runs[run_id] = _Run(self._work_of(run_id))
-            if not listen:
+                run = self._runs[run_id] = _Run(self._directory / run_id)
+            if not listen or run.listening is not None:
                 return None
-            directory = self._directory / run_id
-            if run.listening is not None:
-                return directory
             try:
-                run.listening = self._used_again(directory) or _listen(directory)
+                run.listening = self._used_again(run.place) or _listen(run.place)
             except OSError as error:
                 log.warning("run %s has no socket to report to: %s", run_id, error)
                 return None
-        loop.call_soon_threadsafe(self._serve, run_id, run)
-        return directory
+        return run
 
     def place_of(self, run_id: str) -> Path | None:
         """The directory with a run's socket, if there is one."""
-        directory = self._directory / run_id
         run = self._runs.get(run_id)
-        return directory if (run is not None and run.listening is not None) or directory.is_dir() else None
+        if run is not None and run.listening is not None:
+            return run.place
+        directory = self._directory / run_id
+        return directory if directory.is_dir() else None
 
     async def run(self) -> None:
         """Look at the files of all runs, until cancelled."""
@@ -142,7 +146,7 @@ class Desk:
         await asyncio.to_thread(self._sweep, kept)
         missing = [run_id for run_id in launched if run_id not in self._runs]
         if missing:
-            await asyncio.to_thread(lambda: [self.place(run_id, listen=listen) for run_id in missing])
+            await asyncio.to_thread(self.place, missing, listen=listen)
 
     # -- files ---------------------------------------------------------------------------------------------
 
@@ -150,7 +154,7 @@ class Desk:
         """The runs whose file is another size than when it was read. Blocking."""
         grown = []
         for run_id, run in list(self._runs.items()):
-            size = size_of(run.work)
+            size = size_of(self._work_of(run_id))
             if size and size != run.seen:
                 run.seen = size
                 grown.append(run_id)
@@ -177,9 +181,10 @@ class Desk:
 
     # -- sockets -------------------------------------------------------------------------------------------
 
-    def _serve(self, run_id: str, run: _Run) -> None:
-        if self._loop is not None and run.listening is not None and self._runs.get(run_id) is run:
-            self._loop.add_reader(run.listening, self._accept, run_id, run)
+    def _serve(self, fresh: Mapping[str, _Run]) -> None:
+        for run_id, run in fresh.items():
+            if self._loop is not None and run.listening is not None and self._runs.get(run_id) is run:
+                self._loop.add_reader(run.listening, self._accept, run_id, run)
 
     def _accept(self, run_id: str, run: _Run) -> None:
         assert run.listening is not None
@@ -277,10 +282,10 @@ class Desk:
         The container that it was mounted into is gone, and its old name. To make one and remove it costs as much as
         all that is written of a short run.
         """
-        while self._spare and not directory.exists():  # an earlier server's is used as it is
+        while self._spare and not os.path.lexists(directory):  # an earlier server's is used as it is
             before, listening = self._spare.popitem()
             try:
-                os.rename(self._directory / before, directory)  # noqa: PTH104 (each run comes through here)
+                os.rename(f"{self._directory}/{before}", directory)  # noqa: PTH104 (each run comes through here)
                 _hang_up(listening)
                 if stat.S_ISSOCK(os.lstat(f"{directory}/{SOCKET}").st_mode):
                     return listening

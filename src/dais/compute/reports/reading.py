@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from pathlib import Path
 
 import msgspec
 
@@ -24,7 +23,7 @@ class Lines(msgspec.Struct, frozen=True, kw_only=True):
     refused: list[str]
 
 
-def size_of(work: Path) -> int:
+def size_of(work: str) -> int:
     """Bytes of the file in a working directory; 0 when there is none."""
     try:
         status = os.lstat(f"{work}/{FILE}")
@@ -33,7 +32,7 @@ def size_of(work: Path) -> int:
     return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
-def read_lines(work: Path, start: int, *, last: bool) -> Lines | None:
+def read_lines(work: str, start: int, *, last: bool) -> Lines | None:
     """The next lines from a byte on; None when there are none. With `last` one without an end is a line, too."""
     if start >= MAX_FILE:
         return None
@@ -62,7 +61,7 @@ def read_lines(work: Path, start: int, *, last: bool) -> Lines | None:
     return Lines(start=start, end=end, reports=reports, refused=refused)
 
 
-def _read(work: Path, start: int) -> bytes:
+def _read(work: str, start: int) -> bytes:
     """Nothing where it is a link, a pipe, or cannot be read."""
     with contextlib.ExitStack() as stack:
         try:
