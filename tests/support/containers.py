@@ -68,6 +68,7 @@ class ContainerDaemon(ABC):
         self.directory = directory
         self.socket = directory / "sock"
         self._process: subprocess.Popen[bytes] | None = None
+        self._answered = False
         self._log = (directory / "log").open("ab")
 
     @abstractmethod
@@ -77,12 +78,17 @@ class ContainerDaemon(ABC):
     def _processes(self) -> list[int]:
         """Everything that it has started, beside the containers' own processes."""
 
+    def _contained(self) -> list[int]:
+        """What runs in its containers: whose root lies in its directory, whether or not it answers."""
+        return [pid for pid in _pids() if f"{self.directory}/" in _root_mount(pid)]
+
     def _environment(self) -> dict[str, str]:
         return dict(os.environ)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers. Skips where it does not the first time; later that is a failure."""
         self.socket.unlink(missing_ok=True)
+        self._forget_dead()
         self._process = subprocess.Popen(
             self._command(),
             stdout=self._log,
@@ -95,11 +101,17 @@ class ContainerDaemon(ABC):
         while True:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 if self.call("GET", "/_ping")[0] == 200:
+                    self._answered = True
                     return
             if self._process.poll() is not None or time.monotonic() > deadline:
-                words = (self.directory / "log").read_text(errors="replace").splitlines()[-5:]
-                pytest.skip(f"needs a {self.kind} that starts here: {' / '.join(words)}")
+                words = " / ".join((self.directory / "log").read_text(errors="replace").splitlines()[-5:])
+                assert not self._answered, f"{self.kind} does not start again: {words}"
+                pytest.skip(f"needs a {self.kind} that starts here: {words}")
             time.sleep(0.05)
+
+    def _forget_dead(self) -> None:
+        """Remove what one that was killed has left behind and would be taken for one that runs."""
+        (self.directory / "pid").unlink(missing_ok=True)
 
     def kill(self) -> None:
         """KILL the daemon alone."""
@@ -117,14 +129,13 @@ class ContainerDaemon(ABC):
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self.kill()
-        self._kill_all(self._processes())
+        self._kill_all([*self._processes(), *self._contained()])  # also where it was dead, and removed nothing
         self._log.close()
 
     def crash(self) -> None:
         """As if the machine went down and came back: everything is killed, and the daemon starts anew."""
-        inits = [self.inspect(c["Id"])["State"].get("Pid") or 0 for c in self.json("GET", "/containers/json") or ()]
         self.kill()
-        self._kill_all([*self._processes(), *inits])
+        self._kill_all([*self._processes(), *self._contained()])
         self._forget_state()
         self.start()
 
@@ -135,7 +146,6 @@ class ContainerDaemon(ABC):
     def _forget_state(self) -> None:
         unmount_below(self._volatile())
         shutil.rmtree(self._volatile(), ignore_errors=True)
-        (self.directory / "pid").unlink(missing_ok=True)
 
     def _kill_all(self, pids: list[int]) -> None:
         for pid in pids:
@@ -147,7 +157,7 @@ class ContainerDaemon(ABC):
             time.sleep(0.02)
 
     def _remove_containers(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, http.client.HTTPException):
             for container in self.json("GET", "/containers/json?all=true") or ():
                 self.call("DELETE", f"/containers/{container['Id']}?force=true&v=true")
 
@@ -204,12 +214,14 @@ class Dockerd(ContainerDaemon):
         (d / "none.json").write_text("{}")
         return ["dockerd", *places, *alone, *self._flags]
 
-    def start(self) -> None:
-        # A dead one that nobody has waited for yet would pass for one that runs.
+    def _forget_dead(self) -> None:
+        super()._forget_dead()
+        # Also one that nobody has waited for yet, or whose number another process has now.
         file = self.directory / "exec/containerd/containerd.pid"
-        if file.exists() and not _alive(int(file.read_text())):
-            file.unlink()
-        super().start()
+        if file.exists():
+            pid = int(file.read_text())
+            if not _alive(pid) or pid not in self._processes():
+                file.unlink()
 
     def _processes(self) -> list[int]:
         return _processes_with(f"{self.directory}/exec")
@@ -246,14 +258,26 @@ class PodmanService(ContainerDaemon):
         return self.directory / "tmp"
 
 
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
 def _processes_with(words: str) -> list[int]:
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if words.encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if words.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
     return found
+
+
+def _root_mount(pid: int) -> str:
+    """What a process has for its root directory, as the kernel tells it; empty once it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines():
+            if line.split()[4] == "/":
+                return line
+    return ""
 
 
 def _alive(pid: int) -> bool:
