@@ -11,7 +11,6 @@ import os
 import resource
 import struct
 import sys
-import termios
 
 from dais.node import kernel
 from dais.node.spawn import SetupError
@@ -182,6 +181,8 @@ class Setup:
                 if self._plan.staged:
                     self._plan.stage()
             elif self._spec.pty is not None:
+                import termios  # like few containers
+
                 stage = "terminal"
                 fcntl.ioctl(self._terminal, termios.TIOCSCTTY, 0)
             limit_files(self._spec.limits.open_files)  # late: all that is open in the supervisor still counts
@@ -205,6 +206,8 @@ class Setup:
 
 def set_window(fd: int, rows: int, cols: int) -> None:
     """Give a terminal its size."""
+    import termios  # few containers have a terminal
+
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
 

@@ -24,12 +24,13 @@ def begin() -> None:
     """Run the attempt of this allocation, its program from the bundle where there is one."""
     gc.disable()  # nothing of what is imported is garbage, and looking for it takes a sixth of the time
     try:
-        with open(_place(), "rb") as file:
-            sys.meta_path.insert(0, _Bundle(marshal.load(file)))  # noqa: S302 - as trusted as the modules
+        with open(_place(), "rb", buffering=0) as file:
+            sys.meta_path.insert(0, _Bundle(marshal.loads(file.read())))  # noqa: S302 - as trusted as the modules
     except (OSError, EOFError, ValueError, TypeError):
         pass
     from dais.node.allocation import main
 
+    gc.freeze()  # nor will it ever be
     gc.enable()
     main()
 

@@ -24,8 +24,8 @@ from dais.engines.slurm.submitting import Submitter
 
 _log = logging.getLogger(__name__)
 
-NEWS_SECONDS = 0.2
-"""How often the directory is looked at in which nodes leave word."""
+NEWS_SECONDS, SOON_SECONDS = 0.2, 0.05
+"""How often the directory is looked at in which nodes leave word: usually, and behind runs that are hardly longer."""
 SILENT_SECONDS = 35.0
 """How long a node may write nothing that should write every ten seconds."""
 _longest_pause = 60.0
@@ -82,7 +82,7 @@ class Watch:
             news = await asyncio.to_thread(self._store.news)
             for attempt_id, records in news.items():
                 self._tell(attempt_id, records)
-        await asyncio.sleep(NEWS_SECONDS)
+        await asyncio.sleep(SOON_SECONDS if self.ahead.count else NEWS_SECONDS)
 
     async def _read(self, attempt_id: str) -> None:
         self._tell(attempt_id, await asyncio.to_thread(self._store.records, attempt_id))
