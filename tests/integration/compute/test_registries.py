@@ -80,6 +80,9 @@ async def test_a_registry_with_a_password_lets_in_who_knows_it(tmp_path: Path) -
         async with asked_registry(asks(host, signed=(USER, PASSWORD))) as asked:
             await asked.check()
             assert await asked.references() == []
+        with pytest.raises(Unavailable, match=r"it speaks plain HTTP; .* dais registry set .* --insecure"):
+            async with asked_registry(msgspec.structs.replace(asks(host), insecure=False)) as asked:
+                await asked.check()
         for signed in (None, (USER, "wrong")):
             with pytest.raises(Invalid) as refused:
                 async with asked_registry(asks(host, signed=signed)) as asked:

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -158,13 +158,17 @@ def _told_of_resizing(waker: int | None) -> Iterator[None]:
 
 
 def _window() -> os.terminal_size:
-    """The size of the terminal itself: LINES and COLUMNS, which a shell may have exported, do not follow it."""
-    try:
-        return os.get_terminal_size(0)
-    except OSError:
-        import shutil
+    """The size of the terminal itself: LINES and COLUMNS, which a shell may have exported, do not follow it.
 
-        return shutil.get_terminal_size()
+    A terminal that nobody looks at (of `script` in a pipeline, of ssh -t) has none: 0 by 0.
+    """
+    with suppress(OSError):
+        size = os.get_terminal_size(0)
+        if all(size):
+            return size
+    import shutil
+
+    return shutil.get_terminal_size()
 
 
 def _terminal() -> Terminal:

@@ -189,6 +189,8 @@ def _object(access: Access, answer: httpx2.Response) -> dict[str, Any]:
 
 
 def _unreachable(access: Access, words: str) -> Unavailable:
+    if "WRONG_VERSION_NUMBER" in words:  # of TLS, which is how OpenSSL tells that it was answered without any
+        words = f"it speaks plain HTTP; if that is as it should be: dais registry set {access.host} --insecure"
     return Unavailable(f"the registry {access.host} cannot be asked: {words}", code="registry-unreachable")
 
 

@@ -35,7 +35,7 @@ from dais.compute.jobs.types import Work
 from dais.engines.contract import ImageFacts
 from dais.identity import Account, Actor, may, require, require_on, resolve_account, resource_at
 from dais.kit.database import Row, Statement, UnitOfWork
-from dais.kit.errors import Invalid
+from dais.kit.errors import Conflict, Invalid
 from dais.wire import answers
 from dais.wire.dockerfile import base_images, instructions, remote_sources
 from dais.wire.references import LOCAL, parse_reference
@@ -66,7 +66,8 @@ class NewBuild(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """An image to build. `source` is the digest of a source that was stored, `dockerfile` a path in it.
 
     `secrets` are names of the account's secrets, which build steps find in /run/secrets. `replace`: an image of this
-    name that was built before gives way, once the new one is there. `time` is in seconds.
+    name that was built before gives way, once the new one is there; one that could not be built does so unasked. `time`
+    is in seconds.
     """
 
     name: str
@@ -295,15 +296,24 @@ def _row_to_make(
     *,
     replace: bool,
 ) -> Row:
-    if replace:
-        for row in uow.all(_in_store, group=group):
-            if row.name == name and row.reference == reference and row.account_id == (where.id if where else None):
-                require_on(uow, actor, "image:set", resource_of_image(uow, row))
-                if row.state == "building":
-                    raise Invalid(f"the image {name} is being built already", code="image-not-ready")
-                store_state(uow, row.id, "building")
-                return row
     owner = where.id if where else None
+    for row in uow.all(_in_store, group=group):
+        if (row.name, row.reference, row.account_id) != (name, reference, owner):
+            continue
+        never = row.state == "failed" and row.engine_id is None and row.origin == origin
+        if not (replace or never):
+            if origin != "build":
+                break
+            raise Conflict(
+                f"there is an image {name!r} already; choose another name, or put the new one in its place: --replace",
+                code="already-exists",
+                name=name,
+            )
+        require_on(uow, actor, "image:set", resource_of_image(uow, row))
+        if row.state == "building":
+            raise Invalid(f"the image {name} is being built already", code="image-not-ready")
+        store_state(uow, row.id, "building")
+        return row
     return enter_image(uow, group, owner, reference, actor.id, origin=origin, name=name, state="building")
 
 

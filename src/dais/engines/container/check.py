@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dais.engines.container.daemon import Daemon, Said
+from dais.engines.container.daemon import Daemon, Said, missing_right
 from dais.engines.container.memory import memory_file_systems
 from dais.engines.container.options import ContainerOptions, Kind, find_socket, usual_sockets
 from dais.engines.contract import CheckFinding, CheckReport
@@ -35,7 +35,7 @@ async def _check(kind: Kind, options: ContainerOptions) -> CheckReport:
             name="socket",
             ok=False,
             detail=f"there is no socket of {kind} at {looked}",
-            remedy=f"install {kind} and start it ({start}), or name its socket: socket=PATH",
+            remedy=f"install {kind} and start it ({start}), or name its socket: --socket PATH",
         )
         return CheckReport(findings=(found,))
     daemon = Daemon(socket)
@@ -60,14 +60,14 @@ async def _check(kind: Kind, options: ContainerOptions) -> CheckReport:
 
 
 def _unreachable(socket: str, error: Exception) -> CheckFinding:
-    denied = Path(socket).exists() and not os.access(socket, os.R_OK | os.W_OK)
+    right = missing_right(socket)
     return CheckFinding(
         name="socket",
         ok=False,
         detail=str(error),
         # A server that gave up root has no further groups: to join the socket's would not let it in.
-        remedy=f"setfacl -m u:{os.geteuid()}:rw {socket} (docs/engines.md says how to let it stay so)"
-        if denied
+        remedy=f"setfacl -m {right} (docs/engines.md says how to let it stay so)"
+        if right
         else "start the daemon, and look at its log",
     )
 
@@ -142,7 +142,8 @@ async def _network(daemon: Daemon, options: ContainerOptions) -> list[CheckFindi
     name = options.internet_network
     if not name:
         words = "jobs have no network to the internet: no internet_network is named (see docs/containers.md)"
-        return [CheckFinding(name="internet", ok=False, needed=False, detail=words, remedy="internet_network=NAME")]
+        remedy = "attach it with --option internet_network=NAME"
+        return [CheckFinding(name="internet", ok=False, needed=False, detail=words, remedy=remedy)]
     try:
         await daemon.get(f"networks/{name}")
     except Said as error:

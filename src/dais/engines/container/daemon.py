@@ -139,11 +139,29 @@ def reached(socket: str) -> Iterator[None]:
 
 def unreachable(socket: str) -> str:
     """Why a socket cannot be used, and what to do."""
-    if not Path(socket).exists():
-        return f"there is no {socket}: is the container daemon running?"
-    if not os.access(socket, os.R_OK | os.W_OK):
+    if right := missing_right(socket):
         return (
             f"{socket} may not be used by the user of this server ({os.geteuid()}): {os.strerror(errno.EACCES)}; "
-            f"let that user in: setfacl -m u:{os.geteuid()}:rw {socket} (docs/engines.md says how to let it stay so)"
+            f"let that user in: setfacl -m {right} (docs/engines.md says how to let it stay so)"
         )
+    if not Path(socket).exists():
+        return f"there is no {socket}: is the container daemon running?"
     return f"nothing answers at {socket}: is the container daemon running?"
+
+
+def missing_right(socket: str) -> str:
+    """What setfacl is to be told, so that a socket can be used; empty where no right is missing.
+
+    It is the socket's, or that of the first directory on the way to it which lets us not through.
+    """
+    user = f"u:{os.geteuid()}"
+    for place in reversed(Path(socket).parents):
+        if not _allowed(place, os.X_OK):
+            return f"{user}:x {place}" if _allowed(place, os.F_OK) else ""
+    if _allowed(socket, os.R_OK | os.W_OK) or not _allowed(socket, os.F_OK):
+        return ""
+    return f"{user}:rw {socket}"
+
+
+def _allowed(place: str | Path, mode: int) -> bool:
+    return os.access(place, mode, effective_ids=True)

@@ -130,6 +130,8 @@ def _remedy(code: str, words: str, signed_in: bool) -> str:
         wrong = "the registry refuses the name and password that it was registered with"
         missing = "the registry wants a name and a password"
         return f"; {wrong if signed_in else missing}: dais registry set HOST --username NAME --password-stdin"
+    if "requires BuildKit" in words:
+        return "; Docker's build API has none: leave the option out, or build on a group of Podman's"
     if "server gave http response" in words.lower():
         return "; the registry speaks plain HTTP: tell the engine that it is insecure (docs/images.md)"
     remedy = _remedies.get(code)
