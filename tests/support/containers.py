@@ -28,6 +28,7 @@ from dais.engines.container.kit import RUNNER
 from dais.engines.contract import Bind, Engine, LaunchSpec
 from tests.support.engines import PATIENCE, Harness, Step, shell
 from tests.support.needs import needs_program, needs_root
+from tests.support.processes import alive, every_pid, processes_with, root_mount, unmount_below
 
 IMAGE = "small:latest"
 """Busybox and nothing else: no C library, no Python."""
@@ -80,7 +81,7 @@ class ContainerDaemon(ABC):
 
     def _contained(self) -> list[int]:
         """What runs in its containers: whose root lies in its directory, whether or not it answers."""
-        return [pid for pid in _pids() if f"{self.directory}/" in _root_mount(pid)]
+        return [pid for pid in every_pid() if f"{self.directory}/" in root_mount(pid)]
 
     def _environment(self) -> dict[str, str]:
         return dict(os.environ)
@@ -153,7 +154,7 @@ class ContainerDaemon(ABC):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE
-        while any(_alive(pid) for pid in pids if pid > 1) and time.monotonic() < deadline:
+        while any(alive(pid) for pid in pids if pid > 1) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def _remove_containers(self) -> None:
@@ -220,11 +221,11 @@ class Dockerd(ContainerDaemon):
         file = self.directory / "exec/containerd/containerd.pid"
         if file.exists():
             pid = int(file.read_text())
-            if not _alive(pid) or pid not in self._processes():
+            if not alive(pid) or pid not in self._processes():
                 file.unlink()
 
     def _processes(self) -> list[int]:
-        return _processes_with(f"{self.directory}/exec")
+        return processes_with(f"{self.directory}/exec")
 
     def _volatile(self) -> Path:
         return self.directory / "exec"
@@ -252,47 +253,10 @@ class PodmanService(ContainerDaemon):
         return {**os.environ, **files, "TMPDIR": str(scratch)}
 
     def _processes(self) -> list[int]:
-        return _processes_with(f"{self.directory}/run")
+        return processes_with(f"{self.directory}/run")
 
     def _volatile(self) -> Path:
         return self.directory / "tmp"
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _processes_with(words: str) -> list[int]:
-    found = []
-    for pid in _pids():
-        with contextlib.suppress(OSError):
-            if words.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
-
-
-def _root_mount(pid: int) -> str:
-    """What a process has for its root directory, as the kernel tells it; empty once it has ended."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines():
-            if line.split()[4] == "/":
-                return line
-    return ""
-
-
-def _alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def unmount_below(directory: Path) -> None:
-    """Whatever is mounted there, the last first."""
-    for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-        if line.split()[1].startswith(f"{directory}/"):
-            subprocess.run(["umount", "-l", line.split()[1]], check=False, timeout=30, capture_output=True)
 
 
 class Daemons:
