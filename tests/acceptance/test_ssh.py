@@ -246,7 +246,8 @@ def test_a_block_in_the_configuration_of_ssh_is_ours_and_the_rest_stays(
     told = laptop.run(["ssh", "-F", str(place), "-G", "elsewhere"]).stdout
     assert b"serveraliveinterval 7\n" in told
     words = ["ssh", "-F", str(place), "-oBatchMode=yes", "train.dais", "echo in"]
-    done = subprocess.run(words, capture_output=True, check=False, timeout=PATIENCE, env=dais.environment)
+    another = dais.environment | {"DAIS_PROFILE": "another"}  # the block holds for the one it was written for
+    done = subprocess.run(words, capture_output=True, check=False, timeout=PATIENCE, env=another)
     assert (done.returncode, done.stdout) == (0, b"in\n"), done.stderr
     assert dais.dais("ssh-config", "--remove", "--file", str(place)).returncode == 0
     assert place.read_text() == before

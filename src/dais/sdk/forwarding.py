@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 import time
@@ -177,6 +178,12 @@ def _patience(error: DaisError) -> float:
     return AWAY_SECONDS if isinstance(error, Unavailable | TooMany) else 0.0
 
 
+_refusals = {
+    errno.EADDRINUSE: "another program has it; choose another, or 0 for a free one",
+    errno.EACCES: "this user may not; choose one above 1023, or 0 for a free one",
+}
+
+
 def _listen(address: str, port: int) -> list[socket.socket]:
     """Listening sockets on every address that a name stands for. Raises OSError."""
     made: list[socket.socket] = []
@@ -190,9 +197,11 @@ def _listen(address: str, port: int) -> list[socket.socket]:
             sock.bind((place[0], port or (made[0].getsockname()[1] if len(made) > 1 else 0), *place[2:]))
             sock.listen(BACKLOG)
             sock.setblocking(False)
-    except BaseException:
+    except BaseException as error:
         for sock in made:
             sock.close()
+        if isinstance(error, OSError) and error.errno in _refusals:
+            raise OSError(error.errno, f"cannot listen on {address} port {port}: {_refusals[error.errno]}") from error
         raise
     return made
 

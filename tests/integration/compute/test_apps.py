@@ -118,8 +118,8 @@ async def test_an_app_that_cannot_start_says_why_in_its_own_words(world: RealWor
         await compute.apps.open(work, "tensorboard")
     with pytest.raises(Unavailable, match="vscode needs code-server"):
         await compute.apps.open(work, "vscode")
-    ended = {state.app.name: (state.state, state.exit_code) for state in await compute.apps.states(work)}
-    assert ended["jupyter"] == ("ended", 1)
+    ended = {state.app.name: state for state in await compute.apps.states(work)}["jupyter"]
+    assert (ended.state, ended.exit_code, ended.detail) == ("ended", 1, "it ended with exit code 1")
 
 
 async def test_an_app_that_floods_is_kept_short_and_answers(world: RealWorld, compute: Compute) -> None:

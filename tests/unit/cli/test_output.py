@@ -202,3 +202,12 @@ def test_hostile_words_of_the_server_cannot_steer_the_terminal(
     api.on("GET", "/v1/me", lambda _: problem(400, "x", "bad \x1b]0;title\x07 thing"))
     assert cli(["me"]) == 1
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_port_is_exposed_by_the_name_that_the_job_gives_it(api: TinyApi, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = {"command": ["serve"], "ports": [{"name": "web", "port": 8080}]}
+    api.on("GET", "/v1/jobs/demo", answer(job(spec=spec)))
+    api.on("POST", "/v1/jobs/demo/expose", lambda asked: Reply({"job": "demo", "ports": [asked.json["port"]]}))
+    assert json.loads(printed(capsys, "job", "expose", "demo", "web", "--json"))["ports"] == [8080]
+    assert cli(["job", "expose", "demo", "board"]) == 2
+    assert "job demo has no port 'board': it names web;" in capsys.readouterr().err

@@ -61,17 +61,18 @@ def address(client: Client, output: Output, words: tuple[str, ...], last: bool) 
 def expose(client: Client, output: Output, words: tuple[str, ...], last: bool, private: bool) -> None:
     """Open a port of a job to everybody, without any token, or close it again.
 
+    The port is a number, or the name that the job gives one.
     It stays so for later runs of the job. What listens there is told nothing of who comes.
 
     \b
     Examples:
       dais job expose demo 8080
-      dais job expose demo 8080 --private
+      dais job expose demo web --private
     """
     ref, text = _job_and(words, last, "a port")
-    if not text.isdigit() or not 0 < int(text) < 1 << 16:
+    port = int(text) if text.isdigit() else _named(client, ref, text)
+    if not 0 < port < 1 << 16:
         raise click.UsageError(f"{text!r} is no port; there are 1 to 65535")
-    port = int(text)
     found = client.jobs.expose(ref, port, public=not private)
     if not output.for_people:
         output.one(found, ("job", "ports", "url"))
@@ -82,3 +83,12 @@ def expose(client: Client, output: Output, words: tuple[str, ...], last: bool, p
         note(f"everybody reaches port {port} now")
         if found.url:
             click.echo(found.url)
+
+
+def _named(client: Client, ref: str, name: str) -> int:
+    """The port to which a job gives a name."""
+    ports = {port.name: port.port for port in client.jobs.get(ref).spec.ports}
+    if name not in ports:
+        named = f"it names {', '.join(ports)}" if ports else "it names none"
+        raise click.UsageError(f"job {ref} has no port {name!r}: {named}; any can be given by its number, 1 to 65535")
+    return ports[name]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dais.cli.base import chosen, connected, note
+from dais.cli.base import connected, note
 from dais.cli.ssh.credentials import Credentials, own_program, prepare, quoted
 from dais.sdk.errors import Invalid
 
@@ -53,7 +53,7 @@ def ssh_config(client: Client, refs: tuple[str, ...], file: str, only_print: boo
         return
     jobs: list[Job] = [client.jobs.get(ref) for ref in refs]
     jobs = jobs or list(client.jobs.list(me=True, state="RUNNING", limit=MOST_JOBS))
-    block = _block(mark, prepare(client), jobs, chosen().profile)
+    block = _block(mark, prepare(client), jobs, client.access.profile)
     if only_print:
         click.echo(block, nl=False)
         return
@@ -71,8 +71,11 @@ def _names(job: Job) -> list[str]:
     return [f"{job.name}.dais", short] if job.name and _plain.fullmatch(job.name) else [short]
 
 
-def _block(mark: str, credentials: Credentials, jobs: Sequence[Job], profile: str | None) -> str:
-    """The lines between the marks. It ends with `Host *`, so that what follows it means all hosts, as before."""
+def _block(mark: str, credentials: Credentials, jobs: Sequence[Job], profile: str) -> str:
+    """The lines between the marks, which hold for this profile, also when another is chosen later.
+
+    It ends with `Host *`, so that what follows it means all hosts, as before.
+    """
     given = ["--profile", profile] if profile else []
     told = credentials.options([*own_program(), "ssh-proxy", *given])
     renew = " ".join(quoted(word).replace("%", "%%") for word in [*own_program(), "ssh-config", "--renew", *given])

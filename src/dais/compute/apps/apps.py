@@ -245,7 +245,7 @@ class Apps:
         if problem:
             return replace(now, detail=problem)
         if started.ports and not started.running:
-            return replace(now, state="ended", exit_code=started.exit_code)
+            return replace(now, state="ended", exit_code=started.exit_code, detail=_end(started.exit_code))
         if wrong:
             return replace(now, state="missing", detail=wrong)
         if definition is None:
@@ -311,8 +311,11 @@ def _words(answer: Answer, definition: Definition, seconds: float) -> str:
     last = [line.strip() for line in answer.output.splitlines() if line.strip()][-3:]
     said = f"; it said: {' / '.join(last)[:600]}" if last else "; it printed nothing"
     if answer.problem == "ended":
-        why = f"it ended with exit code {answer.exit_code}" if answer.exit_code is not None else "it ended"
-        return f"{why}{said}{'. ' + definition.hint if definition.hint else ''}"
+        return f"{_end(answer.exit_code)}{said}{'. ' + definition.hint if definition.hint else ''}"
     if answer.problem == "silent":
         return f"it runs, and has not answered on its port within {seconds:g} s; ask again to wait longer{said}"
     return answer.message + (said if last else "")
+
+
+def _end(exit_code: int | None) -> str:
+    return "it ended" if exit_code is None else f"it ended with exit code {exit_code}"
