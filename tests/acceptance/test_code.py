@@ -104,6 +104,9 @@ def test_input_is_asked_for_and_a_password_is_known_as_one(cells: Cells) -> None
         cells.ask(mode="input", run_id=cells.all("1")[0].run_id, code="x")
     first = cells.ask(code="input('never: ')", run_id="never")
     assert first.status == "waiting-input"
+    behind = cells.ask(code="'later'", run_id="behind", follow=True)
+    assert behind.console[0][0] == "log"
+    assert "run never comes first, and waits for input" in behind.console[0][1][-1]
     assert cells.client.code.interrupt(cells.job) is True
     last = cells.ask(mode="continue", run_id="never")
     assert last.error is not None
@@ -288,6 +291,10 @@ def test_the_command_line(site: tuple[Installation, Client], cells: Cells, tmp_p
     failed = running.dais("code", "run", "1/0")
     assert failed.returncode == 1
     assert b"ZeroDivisionError" in failed.stderr
+    asking = running.dais("code", "run", "input('name? ')").stderr.decode()
+    found = re.search(r"no(?:ne|thing).*\n.*`dais code input --job (\S+) (\S+) TEXT`", asking)
+    assert found is not None, asking
+    assert running.dais("code", "input", "--job", *found.groups(), "ada").stdout == b"'ada'\n"
     answer = json.loads(running.dais("code", "run", "y", "--json").stdout.splitlines()[-1])
     assert (answer["status"], answer["console"]) == ("finished", [["stdout", "5\n"]])
     assert running.dais("code", "kernels", "--json").returncode == 0

@@ -11,7 +11,7 @@ import click
 
 from dais.cli.base import LazyGroup, connected, leave, note
 from dais.cli.output import Output, with_output_of
-from dais.cli.problems import harmless
+from dais.cli.problems import complain, harmless
 from dais.wire.code import CodeFile, CodeKernel, CodeResult, NewCodeSession
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def _ask(password: bool) -> str:
         return getpass.getpass("")
     line = sys.stdin.readline()
     if not line:
-        raise click.ClickException("the code asks for input, and there is none; it waits: `dais code input RUN TEXT`")
+        raise EOFError
     return line.rstrip("\n")
 
 
@@ -317,6 +317,11 @@ def _show(
                 else:
                     _print(answer, save)
             break
+        except EOFError:
+            assert last is not None
+            where = f"dais code input --job {ref} {last.run_id} TEXT"
+            complain("the code asks for input, and there is none", f"it waits, and so do later runs: `{where}`")
+            return 1
         except KeyboardInterrupt:
             if interrupted or last is None:
                 raise

@@ -87,6 +87,8 @@ class Session:
         if self.current is None:
             self._busy(True)
             self._next()
+        elif self.current.waiting is not None:
+            self._tell_behind(run, self.current)
         return run
 
     def give(self, run: Run, text: str) -> None:
@@ -267,11 +269,18 @@ class Session:
             run.now.text("stdout", str(content.get("prompt", "")))
             run.waiting = {"is_password": content.get("password") is True}
             self._input_timer = self._loop.later(INPUT_SECONDS, lambda: self._no_input(run))
+            for behind in self._queue:
+                self._tell_behind(behind, run)
         elif kind == "execute_reply":
             kernel.child.drain()
             code = content.get("exit_code")
             self._end(run, code if isinstance(code, int) and 0 <= code < 256 else 0)
             return
+        self._news(run)
+
+    def _tell_behind(self, run: Run, first: Run) -> None:
+        """It comes after one that somebody has to do something about."""
+        run.now.log("warning", f"run {first.id} comes first, and waits for input: give it some, or interrupt it")
         self._news(run)
 
     def _no_input(self, run: Run) -> None:
