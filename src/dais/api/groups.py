@@ -16,9 +16,11 @@ from dais.compute import (
     find_kind,
     forget_group,
     get_group,
+    give_up_group,
     new_group,
     read_options,
     remove_group,
+    save_logs,
     set_group,
     written_options,
 )
@@ -81,12 +83,20 @@ async def change_group(services: Services, actor: Actor, name: str, change: Grou
     return changed
 
 
-async def detach_group(services: Services, actor: Actor, name: str) -> None:
-    """Forget a group. Raises NotFound, Forbidden, Conflict `in-use` while a job of it has not ended."""
-    await services.db.read(check_removal, actor, name)
+async def detach_group(services: Services, actor: Actor, name: str, *, lost: bool = False) -> None:
+    """Forget a group; `lost`: with its jobs, which are lost, because its engine does not come back.
+
+    Raises NotFound, Forbidden, Conflict `in-use` while a job of it has not ended, `engine-answers` with `lost`.
+    """
+    await services.db.read(check_removal, actor, name, lost=lost)
+    opened = services.compute.groups.get(name) if lost else None
+    logs = {} if opened is None else await save_logs(opened)
     # Closed first: what its loops write about it rests on its row.
     async with services.compute.openings.closed(name):
-        await services.db.write(remove_group, actor, name)
+        if lost:
+            await services.db.write(give_up_group, actor, name, logs)
+        else:
+            await services.db.write(remove_group, actor, name)
 
 
 async def _check(

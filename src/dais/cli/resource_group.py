@@ -76,18 +76,25 @@ def attach(
     output.one(client.groups.attach(engine, name=name, options=options, default_image=default_image), COLUMNS)
 
 
+gone = click.option(
+    "--lost", is_flag=True, help="Its engine does not come back: jobs that run there are lost, waiting ones cancelled."
+)
+
+
 @click.command("detach")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@gone
 @connected
-def detach(client: Client, names: tuple[str, ...]) -> None:
+def detach(client: Client, names: tuple[str, ...], lost: bool) -> None:
     """Forget resource groups (administrators); refused while a job of theirs has not ended.
 
     \b
-    Example:
+    Examples:
       dais detach docker
+      dais detach docker --lost
     """
     for name in names:
-        client.groups.rm(name)
+        client.groups.rm(name, lost=lost)
 
 
 @click.group("group", cls=LazyGroup)
@@ -166,8 +173,9 @@ def set_(
 
 @group.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@gone
 @connected
-def rm(client: Client, names: tuple[str, ...]) -> None:
+def rm(client: Client, names: tuple[str, ...], lost: bool) -> None:
     """Forget groups: the same as `dais detach`.
 
     \b
@@ -175,7 +183,7 @@ def rm(client: Client, names: tuple[str, ...]) -> None:
       dais group rm docker
     """
     for name in names:
-        client.groups.rm(name)
+        client.groups.rm(name, lost=lost)
 
 
 def _options(pairs: Sequence[str], named: dict[str, Any]) -> dict[str, Any]:

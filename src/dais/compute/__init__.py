@@ -9,6 +9,7 @@ from dais.compute.code.sessions import open_session
 from dais.compute.environments.commands import remove_environment
 from dais.compute.environments.queries import environment_row, get_environment, list_environments
 from dais.compute.figures import Figures, figures
+from dais.compute.given_up import give_up_group, save_logs
 from dais.compute.groups.attached import (
     check_new_group,
     check_removal,
@@ -211,6 +212,7 @@ __all__ = [
     "get_allowed",
     "get_environment",
     "get_group",
+    "give_up_group",
     "get_image",
     "get_job",
     "get_log_limits",
@@ -266,6 +268,7 @@ __all__ = [
     "see_image",
     "set_alias",
     "set_allowed",
+    "save_logs",
     "set_group",
     "set_job",
     "set_interactive_limit",

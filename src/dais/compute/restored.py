@@ -8,10 +8,8 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, select, update
 
 from dais.compute.environments.tables import environments
-from dais.compute.jobs import lifecycle
-from dais.compute.jobs.apply import apply
 from dais.compute.jobs.lifecycle import State
-from dais.compute.jobs.runs import cancel, close_run
+from dais.compute.jobs.runs import cancel, lose
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import Segment
 from dais.kit.database import Statement, UnitOfWork
@@ -61,13 +59,12 @@ def settle_restored(
     """
     lost = queued = ended = 0
     for row in uow.all(_unshipped):
-        if row.idx == row.run_index and row.state in lifecycle.PLACED:
-            after = apply(uow, row.job_id, lifecycle.Lost(uow.now, detail)).life
+        after = lose(uow, row, detail, logs.get(row.id, ()))
+        if after is None:
+            ended += row.idx == row.run_index
+        else:
             queued += after.state == State.PENDING
             lost += after.state != State.PENDING
-        else:
-            ended += row.idx == row.run_index
-        close_run(uow, row.id, logs.get(row.id, ()))
     cancelled = 0
     if cancel_waiting:
         for row in uow.all(_waiting):

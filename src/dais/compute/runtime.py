@@ -185,7 +185,10 @@ class Compute:
     async def exec(
         self, work: Work, argv: Sequence[str], *, env: Mapping[str, str], workdir: str | None, pty: Terminal | None
     ) -> ExecStream:
-        """Run a command inside a run's container, with the job's own environment. Raises Conflict, Invalid."""
+        """Run a command inside a run's container, with the job's own environment.
+
+        Raises Conflict, Invalid, Unavailable.
+        """
         group, handle = self.running(work)
         if not isinstance(group.engine, Exec):
             raise Unavailable(f"the engine of group {group.name} cannot run commands in jobs", code="no-exec")
@@ -202,6 +205,8 @@ class Compute:
             raise Invalid(str(error), code="command-not-found") from error
         except LaunchRefused as error:
             raise Invalid(str(error), code="exec-refused") from error
+        except OSError as error:
+            raise Unavailable(f"job {work.job_id} cannot be reached: {error}", code="exec") from error
 
     async def variables(self, work: Work) -> dict[str, str]:
         """The variables of a running job. Raises Conflict `not-running`."""

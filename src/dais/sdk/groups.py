@@ -63,9 +63,12 @@ class GroupsApi(Resource):
         return (yield from self.call(Request("PATCH", f"/v1/groups/{quoted(name)}", body=body), Group))
 
     @operation
-    def rm(self, name: str) -> Flow[None]:
-        """Detach a group. Raises NotFound, Forbidden, or Conflict while a job of it has not ended."""
-        yield from self.send(Request("DELETE", f"/v1/groups/{quoted(name)}"))
+    def rm(self, name: str, *, lost: bool = False) -> Flow[None]:
+        """Detach a group. Raises NotFound, Forbidden, or Conflict while a job of it has not ended.
+
+        `lost`: its engine does not come back; what it runs counts as lost. Raises Conflict where it answers.
+        """
+        yield from self.send(Request("DELETE", f"/v1/groups/{quoted(name)}", query={"lost": True} if lost else {}))
 
 
 def _body(engine: str, name: str | None, options: Mapping[str, Any] | None, default_image: str | None) -> bytes:

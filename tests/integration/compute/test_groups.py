@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dais.compute import Compute, openings
+from dais.compute import Compute, openings, running_work
 from dais.compute.groups.choice import choose_group
 from dais.compute.groups.topics import GROUPS
 from dais.engines.contract import NodeInfo
@@ -16,7 +16,7 @@ from dais.engines.contract.status import Others
 from dais.engines.fake import FakeEngine, StartsAfter
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
-from dais.kit.errors import DaisError
+from dais.kit.errors import DaisError, Unavailable
 from dais.sdk import AsyncClient
 from dais.sdk.errors import Conflict, Forbidden, Invalid, NotFound
 from dais.wire.answers import JobDetail
@@ -231,6 +231,40 @@ async def test_jobs_wait_with_the_reason_while_an_engine_is_gone(world: World, c
     for job in (first, second):
         assert (await world.finished(job)).state == "SUCCEEDED"
     assert [spec.argv for spec in world.machines.known["more"].launched] == [("exit", "0")] * 2, "each ran once"
+
+
+async def test_the_jobs_of_an_engine_that_never_comes_back_are_given_up(world: World, client: AsyncClient) -> None:
+    await attached(world, client, "more")
+    jobs = [await world.submit("sleep", "60", group="more", restartable=again) for again in (False, True)]
+    for job in jobs:
+        await world.state(job, "RUNNING")
+    with pytest.raises(Conflict) as refused:
+        await client.groups.rm("more", lost=True)
+    assert refused.value.code == "engine-answers"
+    world.machines.known["more"].set_reachable(False)
+
+    async def away() -> bool:
+        world.db.hints.raise_([GROUPS])
+        return (await client.groups.get("more")).state == "AWAY"
+
+    await world.until_true(away, "that it is gone was told")
+    waits = await world.submit("exit", "0", group="more")
+    work = await world.db.read(running_work, world.actor, jobs[0], "job:exec")
+    assert world.compute is not None
+    with pytest.raises(Unavailable, match="cannot be reached: the fake machine"):
+        await world.compute.exec(work, ["exit", "0"], env={}, workdir=None, pty=None)
+    with pytest.raises(Conflict, match="dais detach more --lost"):
+        await client.groups.rm("more")
+    await client.groups.rm("more", lost=True)
+    ended = [await world.finished(job) for job in (*jobs, waits)]
+    assert [(job.state, job.reason) for job in ended] == [
+        ("FAILED", "node-lost"),
+        ("CANCELLED", "user-request"),  # would run again, and nowhere
+        ("CANCELLED", "user-request"),
+    ]
+    assert all("more was detached" in (job.detail or "") for job in ended)
+    with pytest.raises(NotFound):
+        await client.groups.get("more")
 
 
 # -- choosing ----------------------------------------------------------------------------------------------------------

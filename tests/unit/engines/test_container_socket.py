@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dais.engines.container.daemon import missing_right, unreachable
+import pytest
+
+from dais.engines.container.daemon import Daemon, missing_right, unreachable
+from dais.engines.container.problems import told_now
 from tests.support.needs import UNPRIVILEGED, needs_root
 from tests.support.places import open_place
 
@@ -41,3 +44,14 @@ def test_the_first_place_on_the_way_that_does_not_let_in_is_named() -> None:
         path.chmod(0o666)
         with ordinary_user():
             assert missing_right(str(path)) == ""
+
+
+@pytest.mark.anyio
+async def test_a_daemon_that_is_gone_is_told_by_its_socket(tmp_path: Path) -> None:
+    daemon = Daemon(f"{tmp_path}/sock")
+    try:
+        with pytest.raises(ConnectionError) as problem, told_now("small"):
+            await daemon.client.images.list()
+    finally:
+        await daemon.close()
+    assert str(problem.value) == f"there is no {tmp_path}/sock: is the container daemon running?"

@@ -44,6 +44,10 @@ async def set_group(ctx: Context, name: str, body: GroupChange) -> Group:
 
 
 @routes.delete("/v1/groups/{name}", summary="Detach a resource group", status=204, action="group:rm")
-async def delete_group(ctx: Context, name: str) -> None:
-    """Refused with `in-use` while a job of it has not ended. Jobs that have ended keep their logs."""
-    await detach_group(ctx.services, ctx.actor, name)
+async def delete_group(ctx: Context, name: str, lost: bool = False) -> None:
+    """Refused with `in-use` while a job of it has not ended. Jobs that have ended keep their logs.
+
+    `lost`: where its engine cannot be reached, and never will be, what it runs counts as lost, and what waits is
+    cancelled.
+    """
+    await detach_group(ctx.services, ctx.actor, name, lost=lost)

@@ -151,18 +151,24 @@ def remove_group(uow: UnitOfWork, actor: Actor, name: str) -> None:
     forget_group(uow, name)
 
 
-def check_removal(uow: UnitOfWork, actor: Actor, name: str) -> None:
-    """Whether a group could be removed.
+def check_removal(uow: UnitOfWork, actor: Actor, name: str, *, lost: bool = False) -> None:
+    """Whether a group could be removed; `lost`: with its jobs, because its engine is not there any more.
 
-    Raises NotFound, Forbidden, Conflict `in-use` while a job of it has not ended, `is-default`.
+    Raises NotFound, Forbidden, Conflict `in-use` while a job of it has not ended, `is-default`, `engine-answers`.
     """
-    find_group(uow, actor, name, "group:rm")
+    row = find_group(uow, actor, name, "group:rm")
     if name == DEFAULT_GROUP:
         raise Conflict("the group 'default' is the machine of the server itself and stays", code="is-default")
-    user = uow.scalar(_live, group=name)
-    if user is not None:
+    if lost and row.problem is None:
         raise Conflict(
-            f"job {user} of group {name!r} has not ended; wait for it, or kill it: dais job kill {user}",
+            f"the engine of group {name!r} can be reached, so its jobs are not lost; kill them: dais job kill JOB",
+            code="engine-answers",
+        )
+    user = None if lost else uow.scalar(_live, group=name)
+    if user is not None:
+        otherwise = "" if row.problem is None else f"; if its engine never comes back: dais detach {name} --lost"
+        raise Conflict(
+            f"job {user} of group {name!r} has not ended; wait for it, or kill it: dais job kill {user}{otherwise}",
             code="in-use",
             job=user,
         )

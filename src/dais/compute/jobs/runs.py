@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select, update
 
 from dais.compute.jobs import lifecycle
 from dais.compute.jobs.apply import apply
-from dais.compute.jobs.lifecycle import Action, State
+from dais.compute.jobs.lifecycle import Action, Life, State
 from dais.compute.jobs.tables import jobs, runs
 from dais.compute.jobs.types import Segment
 from dais.engines.contract import Handle, Status
@@ -121,6 +121,18 @@ def close_run(uow: UnitOfWork, run_id: str, segments: Sequence[Segment]) -> bool
     if row.idx == row.run_index and row.job_state == State.FINISHING:
         apply(uow, row.job_id, lifecycle.Shipped(uow.now))
     return True
+
+
+def lose(uow: UnitOfWork, row: Row, detail: str, segments: Sequence[Segment]) -> Life | None:
+    """Nobody will ever tell more of a run, of which `segments` are what was saved of its log.
+
+    `row` has its id, job_id and idx, and the job's run_index and state. The job as it is then, if this was what it did.
+    """
+    life = None
+    if row.idx == row.run_index and row.state in lifecycle.PLACED:
+        life = apply(uow, row.job_id, lifecycle.Lost(uow.now, detail)).life
+    close_run(uow, row.id, segments)
+    return life
 
 
 def cancel(uow: UnitOfWork, job_id: str, reason: str, detail: str) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 
 import aiodocker
 import aiohttp
 
+from dais.engines.container.daemon import unreachable
 from dais.engines.contract import ImageProblem
 
 _NO_CONTACT = 900
-"""The status by which the client says that the engine cannot be reached."""
+"""The status by which the client says that the engine cannot be reached, and in its words by which socket."""
+_socket = re.compile(r"unix socket (\S+)")
 
 _signs: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("no-disk", ("no space left on device", "disk quota exceeded")),
@@ -103,7 +106,8 @@ def told_now(reference: str, *, signed_in: bool = False) -> Iterator[None]:
 def told(reference: str, error: aiodocker.DockerError, *, signed_in: bool = False) -> Exception:
     """The exception for what the engine answered about an image."""
     if error.status == _NO_CONTACT:
-        return ConnectionError(str(error.message))
+        socket = _socket.search(str(error.message))
+        return ConnectionError(unreachable(socket[1]) if socket else str(error.message))
     code, words = classified(str(error.message), error.status, signed_in=signed_in), str(error.message).strip()
     return ImageProblem(code, f"{reference}: {words[:2000]}{_remedy(code, words, signed_in)}")
 

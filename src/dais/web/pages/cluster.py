@@ -120,7 +120,7 @@ async def detach(request: Request, frame: Frame) -> Response:
         if form.get("confirm", "") != name:
             await frame.services.db.read(get_group, who.actor, name)
             raise Invalid(f"type {name} to detach the group", code="not-confirmed")
-        await detach_group(frame.services, who.actor, name)
+        await detach_group(frame.services, who.actor, name, lost=form.get("lost") == "yes")
     except DaisError as error:
         return await _group_again(request, frame, who, error.message)
     return see_other("/cluster")
