@@ -242,6 +242,7 @@ async def test_the_jobs_of_an_engine_that_never_comes_back_are_given_up(world: W
         await client.groups.rm("more", lost=True)
     assert refused.value.code == "engine-answers"
     world.machines.known["more"].set_reachable(False)
+    jobs.append(await world.submit("exit", "0", group="more"))  # by its launch it is noticed
 
     async def away() -> bool:
         world.db.hints.raise_([GROUPS])
@@ -260,11 +261,26 @@ async def test_the_jobs_of_an_engine_that_never_comes_back_are_given_up(world: W
     assert [(job.state, job.reason) for job in ended] == [
         ("FAILED", "node-lost"),
         ("CANCELLED", "user-request"),  # would run again, and nowhere
+        ("FAILED", "node-lost"),
         ("CANCELLED", "user-request"),
     ]
     assert all("more was detached" in (job.detail or "") for job in ended)
     with pytest.raises(NotFound):
         await client.groups.get("more")
+    machine = world.machines.known["more"]
+    machine.set_reachable(True)
+    left = machine.running()
+    assert len(left) == 2
+    await client.groups.attach("fake", name="more", options={"machine": "more"})
+    for name in left:  # as containers and jobs on Slurm are told of to each new server
+        told = machine.status(name)
+        assert told is not None
+        machine.mailbox.post(told)
+
+    async def over() -> bool:
+        return not machine.running()
+
+    await world.until_true(over, "what nobody waits for is stopped")
 
 
 # -- choosing ----------------------------------------------------------------------------------------------------------

@@ -323,6 +323,8 @@ class Dispatcher:
     async def _act(self, outcome: Outcome) -> None:
         for status in outcome.strangers:
             self._builder.tell(status)
+        for run_id in outcome.overrun:
+            await self._group.engine.stop({"attempt_id": run_id}, grace=0.0, reason="node-lost")
         for work in outcome.preparations:
             self._preparer.start(work)
         for run_id in outcome.ships:

@@ -102,6 +102,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     """Runs that ended without a word: nothing to ship, only to clean up."""
     strangers: list[Status] = []
     """Statuses of attempts that are no job's run."""
+    overrun: list[str] = []
+    """Runs that are over here, and go on there: they were lost, or given up."""
     returned: dict[str, Slots] = {}
     """By node, the slots of runs that were over within a moment, AHEAD times."""
 
@@ -180,6 +182,13 @@ def _apply_once(uow: UnitOfWork, statuses: Mapping[str, Status], outcome: Outcom
     rows = run_rows(uow, list(statuses))
     outcome.strangers += [status for status in statuses.values() if status.attempt_id not in rows]
     news = [(rows[run], status) for run, status in statuses.items() if run in rows and rows[run].shipped_at is None]
+    outcome.overrun += [
+        run
+        for run, status in statuses.items()
+        if status.phase is Phase.RUNNING
+        and run in rows
+        and (rows[run].shipped_at is not None or rows[run].idx != rows[run].run_index)
+    ]
     latest = {row.job_id: _events(uow, row, status) for row, status in news if row.idx == row.run_index}
     applied = apply_all(uow, latest, facts={row.id: facts_of(status) for row, status in news})
     closed: list[str] = []
