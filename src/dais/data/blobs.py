@@ -21,7 +21,7 @@ from blake3 import blake3
 
 from dais.data.blob_files import flush_parents, locked, stored_as, sweep
 from dais.data.durable import flush_files, write_all, write_behind
-from dais.data.errors import blob_damaged, blobs_missing, digest_mismatch, disk_errors, disk_full, no_such_blob
+from dais.data.errors import blob_damaged, blobs_missing, digest_mismatch, disk_errors, disk_reserved, no_such_blob
 from dais.data.hashing import PREFIX, check_digest, digest_of, digest_of_fd
 from dais.data.pieces import Data, Pieces
 from dais.data.recipes import SUFFIX, ChunkedContent, check_recipe, digest_of_chunks, read_recipe
@@ -388,8 +388,9 @@ class BlobStore:
 
     def check_space(self, wanted: int) -> None:
         """Raises Unavailable `disk-full` when so many bytes more would leave less than the reserve."""
-        if free_space(self.root) < wanted + self._reserve:
-            raise disk_full()
+        free = free_space(self.root)
+        if free < wanted + self._reserve:
+            raise disk_reserved(free, wanted, self._reserve)
 
 
 def free_space(path: Path) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from dais.kit.errors import Conflict, DaisError, Invalid, NotFound, Unavailable
 from dais.wire.paths import PathError, shown
+from dais.wire.units import short_size
 
 
 @contextmanager
@@ -72,6 +73,15 @@ def of_disk(error: OSError, path: str) -> DaisError:
 def disk_full() -> Unavailable:
     return Unavailable(
         "the disk with the server's data is full; remove folders or files that are not needed, then try again",
+        code="disk-full",
+    )
+
+
+def disk_reserved(free: int, wanted: int, reserve: int) -> Unavailable:
+    return Unavailable(
+        f"the disk with the server's data has {short_size(free)} left, of which {short_size(reserve)} stay free "
+        f"(DAIS_DATA_RESERVE_DISK), and {short_size(wanted)} more are to come; remove folders or files that are not "
+        "needed, then try again",
         code="disk-full",
     )
 

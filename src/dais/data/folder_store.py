@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dais.data import safe_paths
 from dais.data.blobs import free_space
-from dais.data.errors import disk_errors, disk_full
+from dais.data.errors import disk_errors, disk_reserved
 from dais.data.hashing import DigestCache
 from dais.data.pieces import Pieces
 from dais.data.types import Owner
@@ -144,8 +144,9 @@ class FolderStore:
 
     def check_space(self, wanted: int) -> None:
         """Raises Unavailable `disk-full` when so many bytes more would leave less than the reserve."""
-        if free_space(self.root) < wanted + self._reserve:
-            raise disk_full()
+        free = free_space(self.root)
+        if free < wanted + self._reserve:
+            raise disk_reserved(free, wanted, self._reserve)
 
     def _empty_trash(self) -> None:
         with self._emptying:
