@@ -62,6 +62,8 @@ def test_files_go_there_and_back(shared: Installation, tmp_path: Path) -> None:
     assert (lost.returncode, b"say where it goes" in lost.stderr) == (2, True)
     missing = shared.dais("file", "download", "/back/lrge")
     assert b"did you mean /back/large?" in missing.stderr
+    nowhere = shared.dais("file", "download", "/back/0/0.bin", "/proc/")
+    assert nowhere.stderr.startswith(b"error: nothing can be written into /proc: ")
     assert b"did you mean" not in shared.dais("file", "download", "/back/nothing").stderr
     for path in top.rglob("*"):
         if path.is_file():

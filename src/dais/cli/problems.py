@@ -61,6 +61,8 @@ def _words(error: Exception) -> tuple[str, str | None]:
         return error.message, error.hint
     if isinstance(error, SpecError):
         return str(error), error.hint
+    if isinstance(error, OSError) and error.filename and "/.dais-" in (name := os.fsdecode(error.filename)):
+        return f"nothing can be written into {name.rpartition('/.dais-')[0]}: {error.strerror}", None
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file {os.fsdecode(error.filename)!r}", None
     if isinstance(error, OSError):

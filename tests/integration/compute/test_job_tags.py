@@ -39,5 +39,7 @@ async def test_jobs_are_found_by_the_tags_that_they_were_submitted_with(world: W
         assert set(await tagged(world, Condition(key="model", value="rnn"))) == {job_id, other}
         assert await tagged(world, Condition(key="tags", value="best")) == []
         await world.finished(job_id)
+        for state in ("SUCCEEDED", "succeeded"):
+            assert job_id in await tagged(world, Condition(key="__state__", value=state)), "as in `job ls --state`"
         await world.db.write(remove_job, world.actor, job_id)
         assert await tagged(world, Condition(key="model", value="rnn")) == [other]

@@ -110,3 +110,4 @@ def rm(client: Client, refs: tuple[str, ...]) -> None:
     """
     for ref in refs:
         client.jobs.rm(ref)
+        note(f"forgot job {ref}, with its log")

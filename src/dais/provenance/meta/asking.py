@@ -148,7 +148,8 @@ class _Reader:
             return as_instant(value, key)
         known = stored(value, key)
         if type_ == "text":
-            return value if isinstance(value, str) else str(value)
+            text = value if isinstance(value, str) else str(value)
+            return text.upper() if (self._kind.name, key) == ("job", "__state__") else text
         if known.type != NUMBER:
             raise _bad(key, f"it is a number, and {shown(str(value))} is none")
         return known.number
