@@ -60,6 +60,9 @@ def test_files_go_there_and_back(shared: Installation, tmp_path: Path) -> None:
     assert (mount / "large").read_bytes() == (top / "large").read_bytes()
     lost = shared.dais("file", "upload", str(top))
     assert (lost.returncode, b"say where it goes" in lost.stderr) == (2, True)
+    (empty := tmp_path / "empty").mkdir()
+    nothing = shared.dais("file", "upload", str(empty), "/back/", "--set", "none")
+    assert (nothing.returncode, b"there are no files in" in nothing.stderr) == (2, True)
     missing = shared.dais("file", "download", "/back/lrge")
     assert b"did you mean /back/large?" in missing.stderr
     nowhere = shared.dais("file", "download", "/back/0/0.bin", "/proc/")

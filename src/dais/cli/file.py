@@ -63,6 +63,10 @@ def upload(
     client.patience = PATIENCE
     with transfer_bar(f"upload to {remote}") as progress:
         done = client.files.upload_tree(list(local), remote, always=always, progress=progress)
+    if not done:
+        note(f"there are no files in {', '.join(local)}, and directories alone are not kept")
+        if fileset:
+            raise click.UsageError(f"a file set is made of files: there is no version of {fileset}")
     made = client.filesets.create(fileset, [f"{one.path}:{one.version}" for one in done]) if fileset else None
     if not output.for_people:
         output.many(Committed, done, COMMITTED)

@@ -178,6 +178,6 @@ def test_a_full_disk_is_told_and_leaves_nothing(small_disk: Path) -> None:
 
 def test_the_reserve_is_left_free(tmp_path: Path) -> None:
     store = BlobStore(tmp_path / "blobs", reserve=1 << 50)
-    with pytest.raises(Unavailable, match="1 PiB stay free .*, and 1 B more") as told:
+    with pytest.raises(Unavailable, match=r"1 PiB stay free .*, and 1 B more") as told:
         store.put(b"x")
     assert told.value.code == "disk-full"
