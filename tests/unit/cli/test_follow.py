@@ -292,6 +292,22 @@ def test_the_terminal_is_raw_while_it_lasts_and_told_of_its_size(api: TinyApi, s
         os.close(slave)
 
 
+def test_who_follows_the_log_of_a_job_that_waits_is_told_why(api: TinyApi) -> None:
+    import pty
+
+    api.on("GET", f"/v1/jobs/{ID}", json(job("PENDING", pending_reason="needs 1 cpu, 0 of 2 free")))
+    api.on("GET", f"/v1/jobs/{ID}/logs/stream", lambda _: events(held=True))
+    master, slave = pty.openpty()
+    process = start(api, "job", "logs", "-f", ID, stderr=slave, start_new_session=True)
+    try:
+        with os.fdopen(master, "rb", buffering=0) as terminal:
+            read_until(terminal, b"needs 1 cpu, 0 of 2 free")
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(slave)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_the_terminal_is_put_back_when_we_are_ended(api: TinyApi, shell: Shell, number: signal.Signals) -> None:
     import pty

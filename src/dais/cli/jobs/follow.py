@@ -61,16 +61,23 @@ def follow(client: Client, job: JobDetail, *, aside: bool = False) -> JobDetail 
     `aside` sends all of it to stderr, for stdout is to carry the job's data. A second Ctrl-C within two seconds kills
     the job, and following goes on to its end.
     """
-    started = threading.Event()
-    if sys.stderr.isatty():
-        threading.Thread(target=_tell_why_it_waits, args=(client, job, started), daemon=True).start()
     try:
-        with _interrupts(client, job):
+        with told_why_it_waits(client, job.id) as started, _interrupts(client, job):
             return _print_until_end(client, job, started, aside)
     except Detached:
         name = job.name or job.number
         note(f"follow it with `dais job logs -f {name}`, end it with `dais job kill {name}`")
         return None
+
+
+@contextmanager
+def told_why_it_waits(client: Client, ref: str) -> Iterator[threading.Event]:
+    """Who sits at a terminal is told where the job is, and why it waits, until the event is set, for it prints now."""
+    started = threading.Event()
+    if sys.stderr.isatty():
+        threading.Thread(target=_tell_why_it_waits, args=(client, ref, started), daemon=True).start()
+    try:
+        yield started
     finally:
         started.set()
 
@@ -170,14 +177,14 @@ def _say(text: str) -> None:
     os.write(2, text.encode())
 
 
-def _tell_why_it_waits(client: Client, job: JobDetail, started: threading.Event) -> None:
-    """Until the job prints something: where it is, and why it waits, whenever that changes."""
+def _tell_why_it_waits(client: Client, ref: str, started: threading.Event) -> None:
+    """Whenever that changes."""
     from dais.sdk.errors import DaisError
 
     said = ""
     while not started.wait(LOOK_SECONDS):
         try:
-            now = client.jobs.get(job.id)
+            now = client.jobs.get(ref)
         except DaisError:
             continue  # following tells of lost connections
         place = f", {now.place} before it" if now.place else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
 from dais.cli.base import connected, note
-from dais.cli.jobs.follow import write_frame
+from dais.cli.jobs.follow import told_why_it_waits, write_frame
 from dais.cli.jobs.references import one_job
 from dais.cli.jobs.show import instant
 
@@ -52,8 +53,11 @@ def logs(
         ref, follow=follow, tail=tail, since=instant(since) if since else None, stream=stream, run=run
     )
     try:
-        for frame in frames:
-            write_frame(frame, split=False)
+        with told_why_it_waits(client, ref) if follow else nullcontext() as started:
+            for frame in frames:
+                if started is not None:
+                    started.set()
+                write_frame(frame, split=False)
     except KeyboardInterrupt:
         if not follow:
             raise

@@ -107,7 +107,7 @@ class Server:
             client.send({"id": number, "error": error.code, "message": str(error)})
         except (OSError, ValueError, KeyError, TypeError) as error:
             code = "not-found" if isinstance(error, FileNotFoundError) else "failed"
-            client.send({"id": number, "error": code, "message": str(error) or type(error).__name__})
+            client.send({"id": number, "error": code, "message": _words(error)})
         else:
             if answer is not None:
                 client.send({"id": number, "ok": answer})
@@ -234,6 +234,13 @@ def _received(sock: socket.socket) -> tuple[int, ...]:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
         for (fd,) in _int.iter_unpack(data[: len(data) - len(data) % _int.size])
     )
+
+
+def _words(error: Exception) -> str:
+    """What went wrong, without the number that the kernel gives it."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def serve(listener: int, python: Sequence[str]) -> None:
