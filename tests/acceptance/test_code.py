@@ -217,7 +217,7 @@ def test_files_are_put_listed_fetched_and_removed(cells: Cells) -> None:
         code.download(job, "pipe")
     code.rm(job, "link")
     code.rm(job, "d", recursive=True)
-    with pytest.raises(NotFound, match="^/home/work/d: No such file or directory$"):
+    with pytest.raises(NotFound, match=r"^/home/work/d: No such file or directory$"):
         code.ls(job, "d")
 
 

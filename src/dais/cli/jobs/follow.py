@@ -72,7 +72,7 @@ def follow(client: Client, job: JobDetail, *, aside: bool = False) -> JobDetail 
 
 @contextmanager
 def told_why_it_waits(client: Client, ref: str) -> Iterator[threading.Event]:
-    """Who sits at a terminal is told where the job is, and why it waits, until the event is set, for it prints now."""
+    """Tell who sits at a terminal where the job is, and why it waits, until the event is set, for it prints now."""
     started = threading.Event()
     if sys.stderr.isatty():
         threading.Thread(target=_tell_why_it_waits, args=(client, ref, started), daemon=True).start()
