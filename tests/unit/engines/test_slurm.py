@@ -159,11 +159,19 @@ def test_where_both_may_be_right_slurm_is_asked(told: dict[str, Any], state: str
     assert status.stop_reason != ENDED_FROM_OUTSIDE
 
 
-@pytest.mark.parametrize("state", ["", "NODE_FAIL"])
-def test_what_slurm_has_forgotten_or_lost_is_lost(state: str) -> None:
+@pytest.mark.parametrize(
+    "told,state",
+    [
+        (record(reason="stopped", stop_reason=ENDED_FROM_OUTSIDE, signal=15), ""),
+        (record(reason="stopped", stop_reason=ENDED_FROM_OUTSIDE, signal=15), "NODE_FAIL"),
+        # of a node that has come back, and ended what had been given up
+        (record(reason="signal", exit_code=None, signal=15), "NODE_FAIL"),
+    ],
+)
+def test_what_slurm_has_forgotten_or_lost_is_lost(told: dict[str, Any], state: str) -> None:
     attempts = Attempts()
     attempt = attempts.add(LaunchSpec(attempt_id="a", argv=("true",), env={}))
-    attempts.tell(attempt, [record(reason="stopped", stop_reason=ENDED_FROM_OUTSIDE, signal=15)])
+    attempts.tell(attempt, [told])
     status = attempts.conclude(attempt, **verdict(attempt, state, 9))
     assert (status.phase, status.reason, status.stop_reason) == (Phase.LOST, "node-lost", None)
 

@@ -154,10 +154,12 @@ def verdict(known: Known, state: str, now: int) -> dict[str, Any]:
             found = {}
     record = known.record
     if record is not None:
-        if record.get("stop_reason") == ENDED_FROM_OUTSIDE:
-            if state in ("", "NODE_FAIL", "BOOT_FAIL"):
-                lost = {"stop_reason": None, "exit_code": None, "signal": None, "detail": lost_words(known, state)}
-                return {"phase": Phase.LOST, "reason": "node-lost", **lost}
+        outside, failed = record.get("stop_reason") == ENDED_FROM_OUTSIDE, state in ("NODE_FAIL", "BOOT_FAIL")
+        # A node that comes back ends what Slurm has given up meanwhile, and may signal all of it at once.
+        if (outside and not state) or (failed and (outside or (doubtful(record) and ours is None))):
+            lost = {"stop_reason": None, "exit_code": None, "signal": None, "detail": lost_words(known, state)}
+            return {"phase": Phase.LOST, "reason": "node-lost", **lost}
+        if outside:
             found = {"stop_reason": None, "detail": "something ended Slurm's job from outside"} | found
         return found
     common = {"ended_at": now, "exit_code": None, "signal": None}
