@@ -74,9 +74,7 @@ def statement(plan: Plan) -> Statement:
     facts = plan.kind.rows
     if plan.by_metadata and plan.counted != "found":
         entries, position = _tested(plan, None)
-        named = [column.label(f"at_{place}") for place, column in enumerate(position)]
-        candidates = entries.with_only_columns(*named).order_by(*_order(position, plan.down))
-        some = candidates.limit(bindparam("limit")).subquery("candidates")
+        some = _first(plan, entries.with_only_columns(*_named(position)), position).subquery("candidates")
         if plan.counted == "candidates":
             return Statement(select(func.count()).select_from(some))
         position = list(some.c)
@@ -87,8 +85,7 @@ def statement(plan: Plan) -> Statement:
     if plan.counted:
         found = query.with_only_columns(facts.c.id).limit(bindparam("limit")).subquery()
         return Statement(select(func.count()).select_from(found))
-    query = query.with_only_columns(facts, *(column.label(f"at_{place}") for place, column in enumerate(position)))
-    return Statement(query.order_by(*_order(position, plan.down)).limit(bindparam("limit")))
+    return Statement(_first(plan, query.with_only_columns(facts, *_named(position)), position))
 
 
 @functools.lru_cache(maxsize=256)
@@ -139,6 +136,22 @@ def _tested(plan: Plan, facts: Any) -> tuple[Any, list[ColumnElement[Any]]]:
         where.append(_beyond(position, down=plan.down))
     query: Any = select(entity).select_from(base).where(*where)
     return query, position
+
+
+def _first(plan: Plan, query: Any, position: list[ColumnElement[Any]]) -> Any:
+    """The first rows of a query in the order, up to `limit`.
+
+    What must be sorted is gathered whole before: for the sake of the limit PostgreSQL would rather walk everything in
+    the order and test it, which is the walk that was in vain.
+    """
+    if plan.driver is not None and not _bounded_inside(plan):
+        gathered = query.cte("gathered").prefix_with("MATERIALIZED", dialect="postgresql")
+        query, position = select(gathered), [gathered.c[f"at_{place}"] for place in range(len(position))]
+    return query.order_by(*_order(position, plan.down)).limit(bindparam("limit"))
+
+
+def _named(position: list[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    return [column.label(f"at_{place}") for place, column in enumerate(position)]
 
 
 def _driven(plan: Plan) -> Any:
