@@ -86,6 +86,7 @@ class Walk:
         self.site, self.db, self.root, self.client = site, site.world.db, root, client
         self.org = root.organization_id
         self._numbers = itertools.count(1)
+        self._kept: dict[str, str] = {}
 
     def prepare(self) -> None:
         """The account where everything lies, and the administrator of another organization."""
@@ -120,6 +121,21 @@ class Walk:
     @staticmethod
     def secret(token: NewToken) -> str:
         return token.secret
+
+    async def kept(self, address: str) -> dict[str, str]:
+        """The things that are made once, for all requests that change nothing: what is refused, and what only reads.
+
+        Some addresses have more of them; and an audit tells of what was refused before, by its name.
+        """
+        if any(word in address for word in ("/groups", "/registries", "/audit")):
+            return await self.things(address)
+        if not self._kept:
+            self._kept = await self.things(address)
+        return dict(self._kept)
+
+    async def things_to_change(self, address: str) -> dict[str, str]:
+        """Those that a request may change or remove."""
+        return await (self.kept if address.startswith("GET ") else self.things)(address)
 
     async def things(self, address: str) -> dict[str, str]:
         """One of everything, in the account `local.lab` and in the organization; a group where the address has one."""
