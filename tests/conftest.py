@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -26,6 +27,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dais", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("dais")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without looking for garbage, and never look through what was collected: each of several processes
+    collects thousands of tests, in a third of the time less, and all that is made of them stays to the end.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
 
 __all__ = ["clock", "database", "engine", "pytest_terminal_summary", "watcher"]  # what lives beside what it needs
 

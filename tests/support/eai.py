@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dais.sdk import Client
+from dais.wire.answers import JobDetail
 from tests.support.installation import Installation
 from tests.support.supervisor import until
 
@@ -85,13 +87,22 @@ class Shell:
 
     def running(self, ref: str = "--last") -> str:
         """Wait until a job runs; its id."""
-        until(lambda: self(f"eai job get {ref} --field state").strip() == "RUNNING", f"job {ref} runs")
-        return self(f"eai job get {ref} --field id").strip()
+        return self._once(ref, lambda job: job.state == "RUNNING", "runs").id
 
     def ended(self, ref: str = "--last") -> str:
         """Wait until a job has ended; its state."""
-        until(lambda: self(f"eai job get {ref} --field alive").strip() == "false", f"job {ref} has ended")
+        self._once(ref, lambda job: job.ended_at is not None, "has ended")
         return self(f"eai job get {ref} --field state").strip()
+
+    def _once(self, ref: str, reached: Callable[[JobDetail], bool], what: str) -> JobDetail:
+        """Wait for a job by looking at it as a program does: each line of a shell is a process, and dear."""
+
+        def look() -> JobDetail | None:
+            job = client.jobs.get("last" if ref == "--last" else ref)
+            return job if reached(job) else None
+
+        with Client(self.url, self.token) as client:
+            return until(look, f"job {ref} {what}")
 
 
 def shell(place: Installation, directory: Path, name: str, *, administrator: bool = False) -> Shell:

@@ -174,8 +174,12 @@ async def test_a_version_is_mounted_by_who_may_mount_the_folder_and_read_its_fil
     async with running(world):
         reads = await user(world, "reads", "account:get@*", "fileset:get+file:get@*")
         assert (await refused(world, reads, data=(mount,))).code == "no-such-folder"
+        sees = await user(world, "sees", "account:get@*", "data:get+fileset:get+file:get@*")
+        assert "data:mount" in str(await refused(world, sees, data=(mount,)))
         mounts = await user(world, "mounts", "account:get@*", "data:get+data:mount@*")
         assert (await refused(world, mounts, data=(mount,))).code == "no-such-fileset"
+        lists = await user(world, "lists", "account:get@*", "data:get+data:mount+fileset:get@*")
+        assert "file:get" in str(await refused(world, lists, data=(mount,)))
         both = await user(world, "both", "account:get@*", "data:get+data:mount+fileset:get+file:get@*")
         made: JobDetail = await world.db.write(submit_job, both, spec, world.settings)
         world.machine.advance(1)
