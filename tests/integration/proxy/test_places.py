@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dais.compute import Place, expose_job, exposed_ports, place_label, placed_job
+from dais.compute.jobs.exposing import MOST_PORTS
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database, UnitOfWork
 from dais.kit.errors import Conflict, Forbidden, NotFound, Unavailable
@@ -57,6 +58,13 @@ async def test_ports_are_opened_to_everybody_and_closed(world: World) -> None:
     for public, ports in ((True, [80]), (True, [80]), (False, []), (False, [])):
         world.db.write_sync(expose_job, world.actor, job, 80, public=public)
         assert world.db.read_sync(exposed_ports, job) == ports
+    for port in range(1, MOST_PORTS + 1):
+        world.db.write_sync(expose_job, world.actor, job, port, public=True)
+    with pytest.raises(Conflict) as refused:
+        world.db.write_sync(expose_job, world.actor, job, MOST_PORTS + 1, public=True)
+    assert refused.value.code == "too-many-ports"
+    world.db.write_sync(expose_job, world.actor, job, 1, public=False)
+    world.db.write_sync(expose_job, world.actor, job, MOST_PORTS + 1, public=True)
 
 
 async def test_a_ticket_is_good_once_for_a_minute_with_its_state(world: World, clock: ManualClock) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from dais.wire.check import MAX_ARGUMENT, MAX_COMMAND, check
 from dais.wire.names import check_environment_name, check_folder_name, check_job_name
+from dais.wire.ports import MAX_PORTS
 from dais.wire.problems import SpecError
-from dais.wire.spec import GIB, JobSpec, Mount, Resources
+from dais.wire.spec import GIB, JobSpec, Mount, Port, Resources
 
 
 def refused(**fields: Any) -> SpecError:
@@ -175,3 +176,13 @@ def test_what_msgspec_lets_through_is_still_checked() -> None:
     spec = msgspec.json.decode(b'{"command":["a"],"resources":{"cpu":-1,"mem":1073741824}}', type=JobSpec)
     with pytest.raises(SpecError):
         check(spec)
+
+
+def test_a_job_names_so_many_ports_and_each_once() -> None:
+    ports = tuple(Port(name=f"p{number}", port=number) for number in range(1, MAX_PORTS + 2))
+    check(JobSpec(command=("true",), ports=ports[:MAX_PORTS]))
+    assert "too many" in str(refused(ports=ports))
+    assert "has the name" in str(refused(ports=(Port(name="a", port=1), Port(name="a", port=2))))
+    assert "has the number" in str(refused(ports=(Port(name="a", port=1), Port(name="b", port=1))))
+    assert "not a port" in str(refused(ports=(Port(name="a", port=65_536),)))
+    assert "cannot name a port" in str(refused(ports=(Port(name="80", port=80),)))
