@@ -43,6 +43,8 @@ NARROW: dict[str, dict[str, Any]] = {"cpu_hog": {"cpu": 0.05}, "inode_bomb": {"m
 KILLED = ("out-of-memory", "signal")
 LOOKS = 12
 """How often a mount is tried while its source is being swapped."""
+MOST_LOOKS = 10 * LOOKS
+"""How often where it must succeed at last: it does so only where the swapping and the mount run in the same moment."""
 COMMANDS = 12
 """How many are carried into a job that lies in wait for them."""
 
@@ -110,6 +112,7 @@ class Fortress:
         self.level = level
         self.directory = directory
         self.data = directory / "data"
+        self._looks = MOST_LOOKS if without else LOOKS
         mode = "process" if level == "process" else "sandbox"
         if level == "shared":
             without = (*without, "own_user")
@@ -245,7 +248,7 @@ class Fortress:
         """Let it happen."""
         match attack.name:
             case "swap":
-                return await self._while(attack, b"swapping", "look", LOOKS)
+                return await self._while(attack, b"swapping", "look", self._looks)
             case "look_into_helpers":
                 return await self._carry_into(attack)
             case "exhaust":
@@ -303,11 +306,13 @@ class Fortress:
         return await self._outcome(attack.name, spec.attempt_id, handle)
 
     async def _while(self, attack: Attack, begun: bytes, name: str, times: int) -> Outcome:
-        """An attack that goes on while other jobs find out whether it works."""
+        """An attack that goes on while other jobs find out whether it works, so many of them or until one has."""
         spec = self.spec(attack.name, self._known)
         [handle] = await self.engine.launch([spec])
         await printed(self.engine, handle, begun)
-        outcomes = await asyncio.gather(*(self._run(name) for _ in range(times)))
+        outcomes: list[Outcome] = []
+        while len(outcomes) < times and not any(one.escaped for one in outcomes):
+            outcomes += await asyncio.gather(*(self._run(name) for _ in range(min(times, LOOKS))))
         await self.engine.stop(handle, grace=0, reason="enough")
         end = await self.watcher.over(spec.attempt_id)
         escaped = next((one.escaped for one in outcomes if one.escaped), None)

@@ -30,7 +30,7 @@ def meant(world: World, label: str) -> tuple[str, str]:
 
 async def test_a_label_means_one_job_or_is_refused(world: World) -> None:
     await world.start()
-    job = await world.submit("sleep", name="web_app")
+    job = await world.submit("sleep-forever", name="web_app")
     account = (await world.job(job)).account
     label = f"{account}.web_app".replace(".", "-").replace("_", "-")
 
@@ -44,7 +44,7 @@ async def test_a_label_means_one_job_or_is_refused(world: World) -> None:
     for nothing in ("web-app", f"{label}-0", f"{label}-70000", "", "-", f"{label}.x", "x" * 64, label.upper()):
         with pytest.raises(NotFound):
             meant(world, nothing)
-    other = await world.submit("sleep", name="web_app-9")
+    other = await world.submit("sleep-forever", name="web_app-9")
     with pytest.raises(Conflict):
         meant(world, f"{label}-9")
     assert world.db.read_sync(said, "9") == f"{job[-8:]}-9"
@@ -54,7 +54,7 @@ async def test_a_label_means_one_job_or_is_refused(world: World) -> None:
 
 async def test_ports_are_opened_to_everybody_and_closed(world: World) -> None:
     await world.start()
-    job = await world.submit("sleep")
+    job = await world.submit("sleep-forever")
     for public, ports in ((True, [80]), (True, [80]), (False, []), (False, [])):
         world.db.write_sync(expose_job, world.actor, job, 80, public=public)
         assert world.db.read_sync(exposed_ports, job) == ports
@@ -81,7 +81,7 @@ async def test_a_ticket_is_good_once_for_a_minute_with_its_state(world: World, c
 
 async def test_an_app_keeps_its_port_until_its_job_has_gone(world: World) -> None:
     await world.start()
-    one, two = await world.submit("sleep"), await world.submit("sleep")
+    one, two = await world.submit("sleep-forever"), await world.submit("sleep-forever")
     span = (9000, 9001)
     assert world.db.write_sync(_allot, Place(job_id=one), span) == 9000
     assert world.db.write_sync(_allot, Place(job_id=two), span) == 9001
