@@ -9,6 +9,8 @@ import pytest
 from tests.support.eai import Shell, shell
 from tests.support.installation import Installation
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sue(shared: Installation, tmp_path_factory: pytest.TempPathFactory) -> Shell:

@@ -139,6 +139,7 @@ async def walk(clock: ManualClock, database: Database, tmp_path: Path) -> AsyncI
         yield walk
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 async def test_every_gate_of_the_api(walk: Walk) -> None:
     failures = []
     for parameters in walks():

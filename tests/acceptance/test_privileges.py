@@ -211,6 +211,7 @@ def closed() -> Iterator[Path]:
         yield place / "root"
 
 
+@pytest.mark.slow
 def test_where_it_cannot_be_apart_it_says_why_and_an_upgrade_hands_everything_over(closed: Path) -> None:
     """First as before: root's server, in a place that nobody else may enter; then as a newer Dais finds it."""
     with installation(closed) as installed:

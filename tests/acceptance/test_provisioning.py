@@ -32,6 +32,7 @@ def ended(own: Installation, ref: str) -> TemplateDetail:
     return found
 
 
+@pytest.mark.slow
 def test_work_that_grows_is_learned_and_predicted(own: Installation) -> None:
     command = ("--", "python3", "-c", WORK, "--n", SIZES)
     given = ("--name", "squares", "--no-source", "--cpu", "0.5,1", "--mem", "64Mi,128Mi", "--parallel", "1", "--wait")

@@ -10,6 +10,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.support.installation import PATIENCE, Installation, installation, script
 from tests.support.supervisor import until
 
@@ -48,6 +50,7 @@ class Submitter(threading.Thread):
             connection.close()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_a_kill_during_a_thousand_submits_loses_none_and_doubles_none(
     database_url: str, tmp_path: Path, chance: random.Random
 ) -> None:

@@ -16,7 +16,7 @@ from dais.wire.templates import NewTemplate
 from tests.support.screen import screen
 from tests.support.site import Site
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 CPU = (0.1, 0.2, 0.5, 1.0)
 MEM = (64 << 20, 256 << 20)
