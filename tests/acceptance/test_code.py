@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -331,3 +333,25 @@ def test_a_cell_goes_on_while_the_server_restarts(own: Installation) -> None:
         client.code.upload(job.id, {"go": b""})
         assert cells.ask(mode="continue", run_id="long").console == [("stdout", "kept\n")]
         assert cells("kept") == [("stdout", "'kept'\n")]
+
+
+def test_who_follows_a_cell_follows_it_through_a_restart(own: Installation) -> None:
+    with own.client() as client:
+        job = client.code.open()
+        cells = Cells(client, job.id)
+        cells("import os, time")
+        code = "print('begun')\nwhile not os.path.exists('on'): time.sleep(0.01)\nprint('on')"
+        with subprocess.Popen(
+            [sys.executable, "-m", "dais", "code", "run", "--job", job.id, code],
+            env=own.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == b"begun\n"
+            assert own.stop() == 0
+            own.start()
+            client.code.upload(job.id, {"on": b""})
+            out, told = run.communicate(timeout=60)
+        assert (run.returncode, out) == (0, b"on\n"), told
+        assert "cut what was under way" not in own.log()

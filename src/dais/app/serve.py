@@ -146,6 +146,7 @@ async def _run(app: App, sock: socket.socket, server: Server, info: ServerInfo, 
         if stopping.is_set():  # told twice: do not wait for requests under way
             server.force_exit = True
         stopping.set()
+        app.services.compute.code.let_go()
         manager.stopping()
 
     # Not the loop's own handlers: closing it would give the signals back what they do to others, which is to kill.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("open")
-@click.option("--print", "only_print", is_flag=True, help="Print the link and open nothing.")
+@click.option("--print", "--no-browser", "only_print", is_flag=True, help="Print the link and open nothing.")
 @connected
 def open_pages(client: Client, only_print: bool) -> None:
     """Open the web pages in the browser, signed in.

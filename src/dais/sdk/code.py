@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from dais.sdk.errors import Invalid
+from dais.sdk.errors import Invalid, Unavailable, Unreachable
 from dais.sdk.flow import (
     Asynchronous,
     Blocking,
@@ -25,10 +25,12 @@ from dais.sdk.flow import (
     operation,
     quoted,
 )
+from dais.sdk.following import Connection
 from dais.wire.answers import JobDetail
 from dais.wire.code import (
     FILE_LIMIT,
     FILES_LIMIT,
+    GOES_ON,
     CodeFiles,
     CodeRequest,
     CodeResult,
@@ -119,7 +121,7 @@ class CodeApi(Resource):
     @listing
     def follow(self, ref: str, run_id: str, *, ask: Asked | None = None) -> Items[CodeResult]:
         """The answers of a run that was begun before, from those that nobody has fetched on. Raises NotFound."""
-        yield from self._follow(ref, CodeRequest(mode="continue", run_id=run_id, wait=WAIT, follow=True), ask)
+        yield from self._follow(ref, _onward(run_id), ask)
 
     @operation
     def session(self, ref: str) -> Flow[CodeSession]:
@@ -177,15 +179,28 @@ class CodeApi(Resource):
         yield from self.send(self._request("DELETE", ref, "/files", {"path": path, "recursive": recursive}))
 
     def _follow(self, ref: str, request: CodeRequest, ask: Asked | None) -> Items[CodeResult]:
+        """The answers of a run, through restarts of the server: it goes on in the job."""
+        connection = Connection(self)
+        begun = request.mode == "continue"
         while True:
             body = msgspec.json.encode(request)
             repeatable = request.mode != "input"
             sent = self._request("POST", ref, "", body=body, repeatable=repeatable, timeout=WAIT + 60)
-            answer = yield from self.call(sent, CodeResult)
+            try:
+                answer = yield from self.call(sent, CodeResult)
+            except Unavailable as error:
+                if error.code == GOES_ON:
+                    begun, request = True, _onward(request.run_id, request.seq)
+                elif not begun or not repeatable or (error.retry_after is None and not isinstance(error, Unreachable)):
+                    raise
+                yield from connection.broke(error)
+                continue
+            connection.works()
+            begun = True
             yield Emit(answer)
             if answer.status in OVER:
                 return
-            request = CodeRequest(mode="continue", run_id=answer.run_id, seq=answer.seq, wait=WAIT, follow=True)
+            request = _onward(answer.run_id, answer.seq)
             if answer.status == "waiting-input":
                 if ask is None:
                     yield from self.send(self._request("POST", ref, "/interrupt"))
@@ -215,6 +230,10 @@ class Code(CodeApi, Blocking):
 
 class AsyncCode(CodeApi, Asynchronous):
     """Code execution, on asyncio."""
+
+
+def _onward(run_id: str | None, seq: int | None = None) -> CodeRequest:
+    return CodeRequest(mode="continue", run_id=run_id, seq=seq, wait=WAIT, follow=True)
 
 
 def new_run_id() -> str:

@@ -26,6 +26,9 @@ FILES_LIMIT = 20
 CODE_LIMIT = 8 << 20
 """Bytes of a request with code or input in it."""
 
+GOES_ON = "run-goes-on"
+"""The code of a refusal to wait any longer for a run that has begun: the server stops, the run does not."""
+
 
 class Steps(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The commands of a batch run; `*` stands for what is usual (`clean`: nothing, `build`: make or a compiler,

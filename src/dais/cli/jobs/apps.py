@@ -37,7 +37,7 @@ def apps(client: Client, output: Output, ref: str) -> None:
 @click.command("open")
 @click.argument("words", metavar="JOB [APP|PORT]", nargs=-1)
 @click.option("--last", is_flag=True, help="Your newest job.")
-@click.option("--no-browser", is_flag=True, help="Print the address and open nothing.")
+@click.option("--no-browser", "--print", "no_browser", is_flag=True, help="Print the address and open nothing.")
 @with_output_of(OpenedApp)
 @connected
 def open_app(client: Client, output: Output, words: tuple[str, ...], last: bool, no_browser: bool) -> None:

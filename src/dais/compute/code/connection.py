@@ -12,6 +12,7 @@ import msgspec
 from dais.compute.activity import Activity
 from dais.engines.contract import STDOUT, ExecStream
 from dais.kit.errors import Conflict, DaisError, Invalid, NotFound, TooMany, Unavailable
+from dais.wire.code import GOES_ON
 
 T = TypeVar("T")
 
@@ -104,6 +105,12 @@ class RunnerConnection:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _nonsense(str(error)) from error
 
+    def let_go(self) -> None:
+        """Answer who waits now: the server stops, and what they asked for has been passed on."""
+        for question in self._questions.values():
+            if not question.done():
+                question.set_exception(_goes_on())
+
     async def close(self) -> None:
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
@@ -173,6 +180,13 @@ class RunnerConnection:
 def _code(word: str) -> str:
     """A refusal's code: what the job says may be anything."""
     return word if len(word) <= 40 and word.replace("-", "").isalnum() and word.isascii() else "refused"
+
+
+def _goes_on() -> Unavailable:
+    return Unavailable(
+        "the server is stopping; the run goes on in the job, which keeps its answers: ask for them with mode continue",
+        code=GOES_ON,
+    )
 
 
 def _nonsense(words: str) -> Unavailable:

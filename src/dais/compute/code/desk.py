@@ -65,11 +65,12 @@ class CodeDesk:
         self._used: dict[str, float] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._leaving = False
 
     async def execute(self, work: Work, request: CodeRequest) -> CodeResult:
         """Begin a run, or go on with one; answers after `wait` seconds (at most 30) at the latest."""
         _check(request)
-        wait = min(MOST_WAIT, max(0.0, request.wait))
+        wait = 0.0 if self._leaving else min(MOST_WAIT, max(0.0, request.wait))
         steps = request.options
         return await self._ask(
             work,
@@ -157,6 +158,12 @@ class CodeDesk:
     async def warm(self, work: Work) -> None:
         """Start the runner and its built-in kernel, before anybody needs them."""
         await self._ask(work, dict[str, Any], "warm")
+
+    def let_go(self) -> None:
+        """Let nobody wait for a run any more: the server is to stop, and runs go on without it."""
+        self._leaving = True
+        for connection in self._connections.values():
+            connection.let_go()
 
     async def close(self) -> None:
         """Leave the runners alone."""
