@@ -64,7 +64,7 @@ def trace_forward(client: Client, output: Output, name: str, depth: int, limit: 
       dais trace forward texts:1
       dais trace forward /corpus/a.txt:2 --json
     """
-    _tell(output, client.lineage.forward(name, depth=depth, limit=limit))
+    _tell(output, name, client.lineage.forward, depth, limit)
 
 
 @trace.command("backward")
@@ -79,10 +79,18 @@ def trace_backward(client: Client, output: Output, name: str, depth: int, limit:
       dais trace backward model
       dais trace backward model:3 --depth 1
     """
-    _tell(output, client.lineage.backward(name, depth=depth, limit=limit))
+    _tell(output, name, client.lineage.backward, depth, limit)
 
 
-def _tell(output: Output, found: Trace) -> None:
+def _tell(output: Output, name: str, ask: Callable[..., Trace], depth: int, limit: int) -> None:
+    from dais.sdk.errors import NotFound
+
+    try:
+        found = ask(name, depth=depth, limit=limit)
+    except NotFound as error:
+        if name.isdigit():
+            error.hint = f"job {name} is written job:{name}"
+        raise
     if not output.for_people:
         output.one(found, ())
         return

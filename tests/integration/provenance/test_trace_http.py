@@ -77,3 +77,4 @@ def test_the_command_prints_a_tree(lake: tuple[Api, Database]) -> None:
     assert document["direction"] == "forward"
     assert {"source", "target", "kind"} == document["edges"][0].keys()
     assert dais(lake, "trace", "forward", "nothing").returncode != 0
+    assert "job 12 is written job:12" in dais(lake, "trace", "backward", "12").stderr
