@@ -15,6 +15,7 @@ MOST_LEFT = 2 << 20
 ready."""
 Settings = tuple[tuple[str, str, str], ...]
 _LISTS = ("cgroup.procs", "tasks")
+_ONCE = 4096
 
 
 def write_text(path: str, value: str) -> None:
@@ -54,7 +55,7 @@ class Group:
     control files stay open, which makes using them several times quicker, and it can be kept for another attempt.
     """
 
-    __slots__ = ("_entrances", "_lasting", "_open", "_single", "dirs", "settings", "version")
+    __slots__ = ("_entrances", "_lasting", "_limits", "_open", "_single", "dirs", "settings", "version")
 
     def __init__(self, version: str, dirs: dict[str, str], settings: Settings = (), *, lasting: bool = False) -> None:
         self.version = version
@@ -63,6 +64,7 @@ class Group:
         self._lasting = lasting
         self._open: dict[str | tuple[str, str, int], int] = {}
         self._entrances: list[int] = []
+        self._limits: list[tuple[int, bytes]] = []
         # A controller for each directory: two may have one together.
         self._single = list({directory: controller for controller, directory in dirs.items()}.values())
 
@@ -187,15 +189,22 @@ class Group:
                 self.dirs[controller] = after
 
     def begin_again(self) -> None:
-        """Set the limits anew, and let the figures begin at zero. Raises OSError."""
-        self._set()  # root's own containers can write into their groups
+        """Set what limits are not as they were, and let the figures begin at zero. Raises OSError."""
+        if not self._limits:
+            files = ((self._file(controller, name, os.O_RDWR)[0], value) for controller, name, value in self.settings)
+            self._limits = [(fd, f"{value}\n".encode()) for fd, value in files]
+        for fd, value in self._limits:
+            # Root's own containers can write into their groups. To set one anew takes far longer than to look.
+            if os.pread(fd, _ONCE, 0) != value:
+                os.pwrite(fd, value, 0)
         for controller, name in (("memory", "memory.max_usage_in_bytes"), ("cpuacct", "cpuacct.usage")):
             if controller in self.dirs:
                 self._write(controller, name, "0")
 
     def _set(self) -> None:
+        flags = os.O_RDWR if self._lasting else os.O_WRONLY
         for controller, name, value in self.settings:
-            self._write(controller, name, value)
+            self._write(controller, name, value, flags)
 
     def _directory(self, controller: str) -> int:
         """A descriptor of a directory, which keeps being that directory's when it gets another name."""
@@ -216,8 +225,8 @@ class Group:
             fd = self._open[key] = os.open(name, flags | os.O_CLOEXEC, dir_fd=self._directory(controller))
         return fd, True
 
-    def _write(self, controller: str, name: str, value: str) -> None:
-        fd, stays = self._file(controller, name, os.O_WRONLY)
+    def _write(self, controller: str, name: str, value: str, flags: int = os.O_WRONLY) -> None:
+        fd, stays = self._file(controller, name, flags)
         try:
             os.pwrite(fd, value.encode(), 0)
         finally:
@@ -230,9 +239,9 @@ class Group:
             fd, stays = self._file(controller, name, os.O_RDONLY)
         except (OSError, KeyError):
             return None
-        content = b""
         try:
-            while part := os.pread(fd, 1 << 16, len(content)):
+            content = os.pread(fd, _ONCE, 0)
+            while name in _LISTS and (part := os.pread(fd, _ONCE, len(content))):  # all others are told at once
                 content += part
         except OSError:
             return None
@@ -259,4 +268,4 @@ class Group:
         for fd in self._open.values():
             os.close(fd)
         self._open.clear()
-        self._entrances = []
+        self._entrances, self._limits = [], []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,8 @@ from tests.support.needs import needs_cgroups, needs_root
 from tests.support.supervisor import Control, Node, cgroups_of
 
 LIMITS = {"memory": 256 << 20, "pids": 64, "cpu": 1}
+MINE = "sed -n 's,^[0-9]*:\\([a-z]*\\):,/sys/fs/cgroup/\\1,p' /proc/self/cgroup | grep dais-"
+"""In a shell: the directories of one's groups."""
 HUNGRY = "import time; x = b'x' * (100 << 20)\nwhile time.process_time() < 0.3: pass"
 
 
@@ -73,6 +74,23 @@ def test_limits_are_each_attempts_own(node: Node, control: Control, isolation: s
         assert ended["reason"] == reason
 
 
+def test_limits_that_a_container_changed_are_set_again(node: Node) -> None:
+    """Root's own containers outside a sandbox may do that."""
+    control = node.start(allow_root=True)
+    change = f"{MINE}; for d in $({MINE}); do test ! -f $d/pids.max || echo 32 > $d/pids.max; done"
+    look = f"{MINE}; for d in $({MINE}); do test ! -f $d/pids.max || cat $d/pids.max; done"
+    kept = False
+    for _ in range(10):
+        specs = [node.spec("sh", "-c", script, limits=LIMITS) for script in (change, look)]
+        for spec in specs:
+            del spec["uid"]
+            control.run(spec)
+        changed, looked = (node.log(spec["attempt_id"]).decode().split() for spec in specs)
+        assert looked.pop() == str(LIMITS["pids"])
+        kept = kept or not set(changed).isdisjoint(looked)
+    assert kept == (control.hello["isolation"]["cgroup"] == "v1")
+
+
 def test_groups_with_other_limits_make_way(node: Node, control: Control) -> None:
     specs = [node.spec("true", limits={"memory": (64 << 20) + 4096 * number}) for number in range(100)]
     control.launch(*specs)
@@ -109,15 +127,12 @@ def test_a_sandbox_is_in_its_control_groups_from_its_beginning(node: Node, contr
 
 def test_a_group_with_another_below_it_does_not_serve_again(node: Node) -> None:
     """Root's own containers outside a sandbox may do that."""
-    if os.geteuid() != 0:
-        pytest.skip("only root's containers can make groups")
     control = node.start(allow_root=True)
-    mine = "sed -n 's,^[0-9]*:\\([a-z]*\\):,/sys/fs/cgroup/\\1,p' /proc/self/cgroup | grep dais-"
-    spec = node.spec("sh", "-c", f"for d in $({mine}); do mkdir $d/below; done; {mine}", limits=LIMITS)
+    spec = node.spec("sh", "-c", f"for d in $({MINE}); do mkdir $d/below; done; {MINE}", limits=LIMITS)
     del spec["uid"]
     control.run(spec)
     assert cgroups_of("below")
-    after = node.spec("sh", "-c", f"{mine}", limits=LIMITS)
+    after = node.spec("sh", "-c", MINE, limits=LIMITS)
     assert control.run(after)["exit_code"] == 0
     used = [set(node.log(one["attempt_id"]).decode().split()) for one in (spec, after)]
     assert used[0]
