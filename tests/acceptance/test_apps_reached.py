@@ -18,7 +18,7 @@ from tests.support.supervisor import until
 
 @pytest.fixture(scope="module")
 def web(shared: Installation) -> JobDetail:
-    return run_app(shared, "web_app")
+    return run_app(shared, "web_app", ports=["front:8080", "back:8081"])
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +146,11 @@ def test_an_owner_opens_a_port_to_everybody_and_closes_it(shared: Installation, 
     assert seen_headers(anybody.ask("GET", "/"))["host"] == app.host
     assert anybody.ask("POST", "/", b"x", headers={"Origin": "http://elsewhere.example"}).status == 200
     assert door(shared, web, 9, None).ask("GET", "/").status == 401
+    named, other = door(shared, web, "front", None), door(shared, web, "back", None)
+    assert (named.ask("GET", "/").status, other.ask("GET", "/").status) == (200, 401)
+    assert [shared.client().jobs.address(web.id, name).public for name in ("front", "back")] == [True, False]
     assert shared.client().jobs.expose(web.id, 8080, public=False).ports == []
-    assert anybody.ask("GET", "/").status == 401
+    assert anybody.ask("GET", "/").status == named.ask("GET", "/").status == 401
 
 
 def test_what_is_not_there_yet_says_so(shared: Installation, web: JobDetail) -> None:

@@ -82,7 +82,7 @@ async def job_address(
     url = services.url + path
     if app.protocol != "page":
         url = app_address(await services.doors.url(work, target), path)
-    return answers.JobAddress(url=url, target=target, public=target.isdigit() and int(target) in public)
+    return answers.JobAddress(url=url, target=target, public=app.action == "job:get" and app.port in public)
 
 
 async def expose_port(

@@ -120,6 +120,14 @@ def no_such_app() -> NotFound:
     )
 
 
+def _port(target: str, work: Work | None) -> int | None:
+    """The number of a plain port, which the job may have given a name."""
+    if target.isdigit():
+        return int(target)
+    named = {} if work is None else {port.name: port.port for port in work.spec.ports}
+    return named.get(target)
+
+
 def reach(
     uow: UnitOfWork,
     place: Place,
@@ -142,7 +150,7 @@ def reach(
     run_id = uow.scalar(_run_of, job_id=row.id, run_index=row.run_index)
     work = works(uow, [run_id])[0] if run_id is not None else None
     action = action_of(target, work)
-    public = public and action == "job:get" and target.isdigit() and int(target) in exposed_ports(uow, row.id)
+    public = public and action == "job:get" and _port(target, work) in exposed_ports(uow, row.id)
     if not public:
         actor = _somebody(uow, row.id, actors)
         try:
