@@ -272,11 +272,23 @@ async def test_a_commit_has_what_was_written_and_nothing_that_was_given(
         await store.commit({"container": container.id}, "localhost/dais/kept:2", {})
 
 
+async def test_what_could_write_nothing_makes_no_image(docker: Client, store: ContainerImages) -> None:
+    limits = [{"Name": name, "Soft": 1024, "Hard": 1024} for name in ("nofile", "nproc")]
+    host = {"NetworkMode": "none", "Ulimits": limits, "ReadonlyRootfs": True}
+    container = await docker.containers.create({"Image": BASE, "Cmd": ["sleep", "600"], "HostConfig": host})
+    try:
+        await container.start()
+        with pytest.raises(ImageProblem, match=r"read-only.* --label dais\.root=writable"):
+            await store.commit({"container": container.id}, "localhost/dais/kept:latest", {})
+    finally:
+        await container.delete(force=True)
+
+
 async def test_an_engine_that_is_gone_is_no_answer_about_an_image(tmp_path: Path) -> None:
     async with Client(url=f"unix://{tmp_path}/none") as client:
         gone = ContainerImages(client)
         for asked in (gone.images(), gone.image(BASE), gone.remove_image(BASE)):
-            with pytest.raises(OSError, match="onnect"):
+            with pytest.raises(OSError, match="is the container daemon running"):
                 await asked
-        with pytest.raises(OSError, match="onnect"):
+        with pytest.raises(OSError, match="is the container daemon running"):
             await steps_of(gone.pull(BASE))

@@ -158,6 +158,12 @@ class ContainerImages:
                 raise
             if not about["State"]["Running"]:
                 raise LookupError(f"container {name} does not run")
+            if about["HostConfig"].get("ReadonlyRootfs"):
+                raise ImageProblem(
+                    "image-failed",
+                    "nothing can have been written: the job's root file system is read-only. Start it from an image "
+                    "that says otherwise: dais image import IMAGE NAME --label dais.root=writable",
+                )
         base = await self._inspect(about["Image"])
         changes = _undone(about["Config"], (base or {}).get("Config") or {})
         wanted = parse_reference(reference)
