@@ -11,6 +11,9 @@ from dais.sdk.flow import Asynchronous, Blocking, Flow, Items, Request, Resource
 from dais.sdk.pages import whole
 from dais.wire.groups import EngineCheck, Group
 
+_LONGEST = 150.0
+"""Seconds that the server may look at an engine and open it, in silence: a cluster may have to make room first."""
+
 
 class GroupsApi(Resource):
     """Everybody sees the groups that they may use; administrators attach, change and detach them."""
@@ -36,7 +39,7 @@ class GroupsApi(Resource):
     ) -> Flow[EngineCheck]:
         """Whether an engine could be attached; nothing is changed. Raises Forbidden, Invalid, Conflict, Unavailable."""
         body = _body(engine, name, options, default_image)
-        return (yield from self.call(Request("POST", "/v1/groups/check", body=body), EngineCheck))
+        return (yield from self.call(Request("POST", "/v1/groups/check", body=body, timeout=_LONGEST), EngineCheck))
 
     @operation
     def attach(
@@ -52,7 +55,7 @@ class GroupsApi(Resource):
         Raises Forbidden, Conflict, Invalid: with code `engine-not-usable` its `fields["findings"]` say what is missing.
         """
         body = _body(engine, name, options, default_image)
-        return (yield from self.call(Request("POST", "/v1/groups", body=body), Group))
+        return (yield from self.call(Request("POST", "/v1/groups", body=body, timeout=_LONGEST), Group))
 
     @operation
     def set(
@@ -60,7 +63,9 @@ class GroupsApi(Resource):
     ) -> Flow[Group]:
         """Change a group; an option that is None is as by default again. Raises NotFound, Forbidden, Invalid."""
         body = msgspec.json.encode({"default_image": default_image, "options": options})
-        return (yield from self.call(Request("PATCH", f"/v1/groups/{quoted(name)}", body=body), Group))
+        return (
+            yield from self.call(Request("PATCH", f"/v1/groups/{quoted(name)}", body=body, timeout=_LONGEST), Group)
+        )
 
     @operation
     def rm(self, name: str, *, lost: bool = False) -> Flow[None]:

@@ -275,10 +275,11 @@ async def test_a_commit_has_what_was_written_and_nothing_that_was_given(
 async def test_what_could_write_nothing_makes_no_image(docker: Client, store: ContainerImages) -> None:
     limits = [{"Name": name, "Soft": 1024, "Hard": 1024} for name in ("nofile", "nproc")]
     host = {"NetworkMode": "none", "Ulimits": limits, "ReadonlyRootfs": True}
-    container = await docker.containers.create({"Image": BASE, "Cmd": ["sleep", "600"], "HostConfig": host})
+    given: dict[str, Any] = {"Image": BASE, "Cmd": ["sleep", "600"], "HostConfig": host}
+    container = await docker.containers.create(given)
     try:
         await container.start()
-        with pytest.raises(ImageProblem, match=r"read-only.* --label dais\.root=writable"):
+        with pytest.raises(ImageProblem, match=r"read-only.* LABEL dais\.root=writable"):
             await store.commit({"container": container.id}, "localhost/dais/kept:latest", {})
     finally:
         await container.delete(force=True)

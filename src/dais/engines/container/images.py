@@ -161,8 +161,8 @@ class ContainerImages:
             if about["HostConfig"].get("ReadonlyRootfs"):
                 raise ImageProblem(
                     "image-failed",
-                    "nothing can have been written: the job's root file system is read-only. Start it from an image "
-                    "that says otherwise: dais image import IMAGE NAME --label dais.root=writable",
+                    "nothing can have been written: the job's root file system is read-only; start it from an image "
+                    "whose Dockerfile says LABEL dais.root=writable",
                 )
         base = await self._inspect(about["Image"])
         changes = _undone(about["Config"], (base or {}).get("Config") or {})

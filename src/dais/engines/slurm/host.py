@@ -89,7 +89,7 @@ async def ask_a_node(slurm: Slurm, options: SlurmOptions, store: Store, program:
         "--nodes=1",
         "--ntasks=1",
         "--mem=128M",
-        "--time=2",
+        "--time=1",
         f"--chdir={store.directory}",
         f"--output={out}.out",
         "--export=ALL",
