@@ -309,6 +309,9 @@ def test_tokens_and_profiles_are_told(joe: Shell, shared: Installation) -> None:
     stale = joe.refused("eai job ls", EAI_TOKEN="dais_user_of_yesterday")
     assert "http: 401" in stale
     assert "EAI_TOKEN" in stale, "where the refused token came from"
+    assert joe("eai login token").strip() == joe.token
+    assert "no token was found" in joe.refused("eai login token", EAI_TOKEN="")
+    assert "one address is enough" in joe.refused(f"eai login {joe.url} {joe.url}", 2), "what follows is an address"
     (joe.home / "config").mkdir(exist_ok=True)
     (joe.home / "config" / "profiles.toml").write_text(
         f'[default]\nurl = "{joe.url}"\ntoken = "{joe.token}"\n[admin]\nurl = "{joe.url}"\ntoken = "{shared.token}"\n'
