@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dais.compute import (
     retry_job,
     set_job,
 )
+from dais.engines.contract import NodeInfo
 from dais.engines.fake import NeverStarts, SlowStop, Unreachable
 from dais.kit.clock import ManualClock
 from dais.kit.database import Database
@@ -155,6 +157,18 @@ async def test_what_can_never_fit_is_refused_with_the_largest_node(world: World)
         assert caught.value.code == "never-fits"
         with pytest.raises(Invalid, match="1 gpu"):
             await world.submit("exit", "0", resources=Resources(gpu=1))
+
+
+@pytest.mark.parametrize("others, refused", [((), True), ((None,), False), ((7200,), False)])
+async def test_what_asks_for_more_time_than_any_node_gives_is_refused(
+    world: World, others: tuple[int | None, ...], refused: bool
+) -> None:
+    limits = enumerate((3600, *others))
+    world.machine.nodes = [NodeInfo(name=f"n{n}", cpu=8.0, memory=32 << 30, longest=longest) for n, longest in limits]
+    async with running(world):
+        await world.submit("exit", "0", max_run_time=3600)
+        with pytest.raises(Invalid, match=r"for 1h1s, and none .* than 1h:") if refused else contextlib.nullcontext():
+            await world.submit("exit", "0", max_run_time=3601)
 
 
 async def test_an_idempotency_key_makes_one_job(world: World) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dais.engines.contract import Bind, Handle, LaunchRefused, LaunchSpec, Phase, Slots
+from dais.engines.contract import Bind, Handle, LaunchRefused, LaunchSpec, Limits, Phase, Slots
 from dais.engines.slurm import SlurmEngine
 from tests.support.engines import PATIENCE, Watcher, eventually, printed, watching
 from tests.support.needs import UNPRIVILEGED, needs_program
@@ -257,6 +257,23 @@ async def test_what_slurm_can_never_run_is_refused_with_its_words(
     assert max(node.cpu for node in await engine.nodes()) == 16  # by which a submit is refused before
     with pytest.raises(LaunchRefused, match=r"[Ii]nvalid partition"):
         await harness.open(partition="mian")
+
+
+async def test_a_job_gets_no_more_time_than_its_partition_gives(harness: SlurmHarness) -> None:
+    cluster = harness.cluster
+    cluster.run("scontrol", "update", "partitionname=main", "maxtime=60")
+    try:
+        engine = await harness.open()
+        try:
+            assert {node.longest for node in await engine.nodes()} == {3600}  # by which a submit is refused before
+            spec = harness.spec(("exit", "0"), limits=Limits(time=3600))  # with the time to end it is more
+            async with watching(engine) as watcher:
+                await engine.launch([spec])
+                assert (await watcher.over(spec.attempt_id)).exit_code == 0
+        finally:
+            await engine.close()
+    finally:
+        cluster.run("scontrol", "update", "partitionname=main", "maxtime=infinite")
 
 
 async def test_gpus_are_asked_for_and_seen(harness: SlurmHarness, engine: SlurmEngine, watcher: Watcher) -> None:

@@ -15,7 +15,7 @@ from dais.engines.contract import LaunchSpec, Limits, Phase, Slots, Status
 from dais.engines.slurm.ahead import SHORT_SECONDS, Ahead
 from dais.engines.slurm.attempts import Attempts, Known, doubtful, verdict
 from dais.engines.slurm.commands import Commands, tidy
-from dais.engines.slurm.nodes import as_info, holdings, parse
+from dais.engines.slurm.nodes import Partition, as_info, holdings, parse, parse_partitions
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.queue import Job, gpu_count, to_bytes
 from dais.engines.slurm.queue import parse as parse_queue
@@ -50,6 +50,17 @@ def test_a_launch_becomes_what_sbatch_is_told() -> None:
         "--partition=gpu", "--qos=high", "--exclusive", "--nice=993", "--comment=dais.job=j1 dais.name=a _b__c",
     } <= set(told)  # fmt: skip
     assert not any(word.startswith(("--account", "--reservation", "--constraint")) for word in told)
+    assert "--time=2" in words(spec, options, Path("/shared/a1"), longest=120), "Slurm would never begin a longer one"
+
+
+def test_partitions_are_read_with_how_long_a_job_may_run() -> None:
+    said = "main*|infinite\nshort|1:00\nday|1-02:03:04\nhours|2:00:00\n"
+    assert parse_partitions(said) == [
+        Partition("main", True, None),
+        Partition("short", False, 60),
+        Partition("day", False, 93_784),
+        Partition("hours", False, 7200),
+    ]
 
 
 @pytest.mark.parametrize("options", [{"extra": ("rm -rf",)}, {"login": "-oProxyCommand=x"}, {"partition": "a b"}])

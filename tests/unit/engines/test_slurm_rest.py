@@ -12,7 +12,7 @@ from dais.engines.contract import LaunchSpec, Limits, Slots
 from dais.engines.slurm.commands import Failed, Unreachable
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.requests import script, words
-from dais.engines.slurm.rest import _told, as_job, as_node, job_of
+from dais.engines.slurm.rest import _told, as_job, as_node, as_partition, job_of
 
 NODE = {
     "name": "n1", "cpus": 16, "real_memory": 8000, "gres": "gpu:4", "gres_used": "gpu:3", "alloc_cpus": 6,
@@ -44,6 +44,13 @@ def test_jobs_and_nodes_are_read() -> None:
     assert (node.cpu, node.memory, node.gpus, node.away) == (16, 8000 << 20, 4, None)
     assert node.allocated == (6, 3000 << 20, 3)
     assert as_node(NODE | {"state_flags": ["DRAIN"], "reason": "bad disk"}).away == "drain in Slurm: bad disk"
+
+
+def test_partitions_are_read() -> None:
+    short = as_partition({"name": "short", "flags": ["default"], "max_time_limit": 60})
+    assert (short.name, short.default, short.longest) == ("short", True, 3600)
+    for none in ({"max_time_limit": 4294967295}, {"max_time_limit": -1}, {}):
+        assert as_partition({"name": "main", **none}).longest is None
 
 
 @pytest.mark.parametrize(

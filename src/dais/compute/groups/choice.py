@@ -18,6 +18,7 @@ from dais.identity import Actor, may, require, resource_at
 from dais.kit.database import Row, UnitOfWork
 from dais.kit.errors import DaisError, Forbidden, Invalid
 from dais.wire.spec import JobSpec
+from dais.wire.units import format_duration
 
 ISOLATED = ("sandbox", "container")
 """Modes of a node in which a job sees a root file system of its own."""
@@ -89,6 +90,7 @@ def check_group(uow: UnitOfWork, actor: Actor, spec: JobSpec, group: Row, *, cer
     check_mapped(actor, spec, group)
     about_image = check_image(uow, actor, spec, group, nodes)
     _check_fits(spec, nodes)
+    _check_time(spec, group, nodes)
     warnings = about_image + _check_isolation(uow, actor, spec, nodes)
     if group.problem is not None:
         warnings += (f"group {group.name} starts nothing now: {group.problem}",)
@@ -124,6 +126,20 @@ def _check_fits(spec: JobSpec, nodes: Sequence[Row]) -> None:
         code="never-fits",
         asked={"cpu": asked.cpu, "mem": asked.mem, "gpu": asked.gpu},
         largest={"cpu": largest.cpu_millis / 1000, "mem": largest.mem, "gpu": len(_written(largest.gpus))},
+    )
+
+
+def _check_time(spec: JobSpec, group: Row, nodes: Sequence[Row]) -> None:
+    """Refuse what asks for more time than any node gives, and would wait for ever."""
+    limits = [node.longest for node in nodes]
+    if spec.max_run_time is None or not limits or None in limits or spec.max_run_time <= (longest := max(limits)):
+        return
+    raise Invalid(
+        f"the job asks to run for {format_duration(spec.max_run_time)}, and none of group {group.name} may run more "
+        f"than {format_duration(longest)}: ask for less (--max-run-time)",
+        code="never-fits",
+        asked={"max_run_time": spec.max_run_time},
+        largest={"max_run_time": longest},
     )
 
 

@@ -19,7 +19,8 @@ _upsert_node = Statement(
     suffix="ON CONFLICT (group_name, name) DO UPDATE SET state = excluded.state, cpu_millis = excluded.cpu_millis, "
     "mem = excluded.mem, gpus = excluded.gpus, isolation = excluded.isolation, disk_free = excluded.disk_free, "
     "disk_size = excluded.disk_size, no_room = excluded.no_room, others_cpu_millis = excluded.others_cpu_millis, "
-    "others_mem = excluded.others_mem, others_gpu = excluded.others_gpu, updated_at = excluded.updated_at",
+    "others_mem = excluded.others_mem, others_gpu = excluded.others_gpu, updated_at = excluded.updated_at, "
+    "longest = excluded.longest",
 )
 _others_down = Statement(
     update(nodes)
@@ -64,6 +65,7 @@ def update_nodes(uow: UnitOfWork, group: str, seen: Sequence[NodeInfo], disk: Di
                 "others_mem": node.others.memory,
                 "others_gpu": node.others.gpu,
                 "updated_at": uow.now,
+                "longest": node.longest,
             }
             for node in seen
         ],

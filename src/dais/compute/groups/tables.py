@@ -39,4 +39,6 @@ nodes = Table(
     Column("others_mem", BigInteger, nullable=False),
     Column("others_gpu", Integer, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    # Seconds after which its engine ends any job there.
+    Column("longest", BigInteger),
 )

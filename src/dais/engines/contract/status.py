@@ -104,7 +104,8 @@ class Others(msgspec.Struct, frozen=True, kw_only=True):
 
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A machine as its engine sees it: whole slots, not what is free. `gpus` are UUIDs; `isolation` is the probe's
-    result. `others` is what runs there that Dais did not start; `away` says why nothing can be started there now."""
+    result. `others` is what runs there that Dais did not start; `away` says why nothing can be started there now.
+    `longest` is after how many seconds the engine ends any job there."""
 
     name: str
     cpu: float
@@ -113,6 +114,7 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     isolation: dict[str, Any] = {}
     others: Others = Others()
     away: str | None = None
+    longest: int | None = None
 
 
 class HostTools(msgspec.Struct, frozen=True, kw_only=True):

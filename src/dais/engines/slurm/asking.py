@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from dais.engines.slurm import nodes, queue
 from dais.engines.slurm.commands import SECONDS, Commands, Failed, Owner
-from dais.engines.slurm.nodes import SlurmNode
+from dais.engines.slurm.nodes import Partition, SlurmNode
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.queue import Job
 
@@ -60,8 +60,8 @@ class Slurm(Protocol):
         """All of them."""
         ...
 
-    async def partitions(self) -> list[tuple[str, bool]]:
-        """The partitions, and whether each is the one that jobs go to which name none."""
+    async def partitions(self) -> list[Partition]:
+        """All of them."""
         ...
 
     async def cancel(self, jobs: Sequence[str], how: How, unix: str = "") -> None:
@@ -132,10 +132,8 @@ class ByCommands:
     async def nodes(self) -> list[SlurmNode]:
         return nodes.parse(await self.commands.run("scontrol", "show", "node", "--details", "--oneliner"))
 
-    async def partitions(self) -> list[tuple[str, bool]]:
-        said = await self.commands.run("sinfo", "--noheader", "--format=%P")
-        names = [line.strip() for line in said.splitlines() if line.strip()]
-        return [(name.rstrip("*"), name.endswith("*")) for name in names]
+    async def partitions(self) -> list[Partition]:
+        return nodes.parse_partitions(await self.commands.run("sinfo", "--noheader", f"--format={nodes.PARTITIONS}"))
 
     async def cancel(self, jobs: Sequence[str], how: How, unix: str = "") -> None:
         try:

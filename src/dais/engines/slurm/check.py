@@ -16,6 +16,7 @@ from dais.engines.slurm.asking import Slurm, ask
 from dais.engines.slurm.check_users import mapped
 from dais.engines.slurm.commands import Failed, Unreachable, owner_of
 from dais.engines.slurm.host import NodeFacts, NoRoom, ask_a_node
+from dais.engines.slurm.nodes import Partition
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.program import lay_down
 from dais.engines.slurm.store import Store
@@ -69,7 +70,7 @@ async def _asked(options: SlurmOptions, slurm: Slurm) -> list[CheckFinding]:
     found.append(partition)
     if not partition.ok:
         return found
-    name = options.partition or next(one for one, default in known if default)
+    name = options.partition or next(one.name for one in known if one.default)
     inside = [node for node in nodes if name in node.partitions]
     away = [node for node in inside if node.away]
     found.append(
@@ -85,8 +86,8 @@ async def _asked(options: SlurmOptions, slurm: Slurm) -> list[CheckFinding]:
     return [*found, await _submitting(options, slurm)]
 
 
-def _partition(options: SlurmOptions, known: list[tuple[str, bool]]) -> CheckFinding:
-    names = [name for name, _ in known]
+def _partition(options: SlurmOptions, known: list[Partition]) -> CheckFinding:
+    names = [one.name for one in known]
     if options.partition:
         if options.partition in names:
             return CheckFinding(name="partition", ok=True, detail=options.partition)
@@ -94,7 +95,7 @@ def _partition(options: SlurmOptions, known: list[tuple[str, bool]]) -> CheckFin
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names) or 'none'}"
         detail = f"there is no partition {options.partition!r}; {hint}"
         return CheckFinding(name="partition", ok=False, detail=detail, remedy="dais attach slurm --partition NAME")
-    default = next((name for name, default in known if default), None)
+    default = next((one.name for one in known if one.default), None)
     if default is not None:
         return CheckFinding(name="partition", ok=True, detail=f"{default}, which is Slurm's default")
     detail = f"Slurm has no default partition; there are: {', '.join(names) or 'none'}"

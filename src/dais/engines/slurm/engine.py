@@ -112,6 +112,7 @@ class SlurmEngine:
             elif known.unsure:
                 known.spec = spec
         self._watch.submitter.python = (await self._node_facts()).python
+        self._watch.submitter.longest = self._nodes.longest
         self._watch.submitter.add(fresh)
         return [{"attempt_id": spec.attempt_id} for spec in specs]
 

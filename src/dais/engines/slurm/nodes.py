@@ -10,6 +10,7 @@ from dais.engines.contract import NodeInfo, Others
 from dais.engines.slurm.queue import Job, gpu_count
 
 _pair = re.compile(r"(?:^|\s)([A-Za-z_]+)=(\S*)")
+_time = re.compile(r"(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)")
 _reason = re.compile(r"\sReason=(.*?)(?:\s\[\S+@[^\]]*\])?\s*$")
 _away = frozenset(
     {
@@ -30,6 +31,34 @@ class SlurmNode:
     allocated: tuple[int, int, int]
     away: str | None
     partitions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition. `default`: jobs go to it which name none; `longest`: the seconds after which Slurm ends a job."""
+
+    name: str
+    default: bool
+    longest: int | None
+
+
+PARTITIONS = "%P|%l"
+"""What sinfo prints of each, for `parse_partitions`."""
+
+
+def parse_partitions(said: str) -> list[Partition]:
+    """From what sinfo prints in the format PARTITIONS."""
+    fields = [line.strip().split("|") for line in said.splitlines() if "|" in line]
+    return [Partition(name.rstrip("*"), name.endswith("*"), _seconds(time)) for name, time in fields]
+
+
+def _seconds(time: str) -> int | None:
+    """Of `[days-][[hours:]minutes:]seconds`; None where there is no limit."""
+    found = _time.fullmatch(time)
+    if found is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def parse(said: str) -> list[SlurmNode]:
@@ -73,7 +102,9 @@ def holdings(jobs: Iterable[Job]) -> Mapping[str, tuple[int, int, int]]:
     return held
 
 
-def as_info(node: SlurmNode, own: tuple[int, int, int], isolation: dict[str, object], spare: int) -> NodeInfo:
+def as_info(
+    node: SlurmNode, own: tuple[int, int, int], isolation: dict[str, object], spare: int, longest: int | None = None
+) -> NodeInfo:
     """The node as the contract has it. Its GPUs have names of their own: Slurm picks them."""
     cpus, memory, gpus = (max(0, all_ - ours) for all_, ours in zip(node.allocated, own, strict=True))
     return NodeInfo(
@@ -84,4 +115,5 @@ def as_info(node: SlurmNode, own: tuple[int, int, int], isolation: dict[str, obj
         isolation=isolation,
         others=Others(cpu_millis=cpus * 1000, memory=memory, gpu=gpus),
         away=node.away,
+        longest=longest,
     )

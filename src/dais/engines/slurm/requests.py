@@ -27,8 +27,11 @@ def attempt_of(name: str) -> str | None:
     return name[len(PREFIX) :] if name.startswith(PREFIX) else None
 
 
-def words(spec: LaunchSpec, options: SlurmOptions, directory: Path) -> list[str]:
-    """The options of sbatch. `directory` is the attempt's, where Slurm writes what the supervisor itself says."""
+def words(spec: LaunchSpec, options: SlurmOptions, directory: Path, longest: int | None = None) -> list[str]:
+    """The options of sbatch. `directory` is the attempt's, where Slurm writes what the supervisor itself says.
+
+    `longest` is how many seconds a job of the partition may run: one that asked for more would wait for ever.
+    """
     memory = max(spec.slots.memory, spec.limits.memory or 0, LEAST_MEMORY)
     cores = spec.slots.cpu_millis / 1000 or spec.limits.cpu or 1
     found = [
@@ -46,7 +49,8 @@ def words(spec: LaunchSpec, options: SlurmOptions, directory: Path) -> list[str]
     if spec.gpus:
         found.append(f"--gres={options.gpu}:{len(spec.gpus)}")
     if spec.limits.time is not None:
-        found.append(f"--time={math.ceil((spec.limits.time + spec.limits.grace + TIME_TO_END) / 60)}")
+        minutes = math.ceil((spec.limits.time + spec.limits.grace + TIME_TO_END) / 60)
+        found.append(f"--time={minutes if longest is None else min(minutes, max(1, longest // 60))}")
     if comment := " ".join(f"{name}={value}" for name, value in spec.labels.items() if value):
         found.append(f"--comment={printable(comment)}")
     if options.bid == "nice":

@@ -20,7 +20,7 @@ import msgspec
 
 from dais.engines.slurm.asking import How
 from dais.engines.slurm.commands import AT_ONCE, SECONDS, Failed, Owner, Unreachable, is_away, owner_of
-from dais.engines.slurm.nodes import SlurmNode, away_words
+from dais.engines.slurm.nodes import Partition, SlurmNode, away_words
 from dais.engines.slurm.options import SlurmOptions
 from dais.engines.slurm.queue import Job, gpu_count
 from dais.engines.slurm.requests import attempt_of
@@ -30,6 +30,8 @@ _refusals = (range(2000, 5000), range(6000, 10_000))
 _gone = (2017,)
 """No job has that number (any more)."""
 _most_bytes = 64 << 20
+_NO_LIMIT = 1 << 31
+"""Minutes from which on a number stands for none, by Slurm's INFINITE and its like."""
 _keys = {
     "chdir": "current_working_directory",
     "constraint": "constraints",
@@ -98,9 +100,8 @@ class ByRest:
     async def nodes(self) -> list[SlurmNode]:
         return [as_node(one) for one in (await self._ask("nodes", "GET", "/nodes"))["nodes"]]
 
-    async def partitions(self) -> list[tuple[str, bool]]:
-        found = (await self._ask("partitions", "GET", "/partitions"))["partitions"]
-        return [(str(one["name"]), "default" in map(str.lower, one.get("flags") or ())) for one in found]
+    async def partitions(self) -> list[Partition]:
+        return [as_partition(one) for one in (await self._ask("partitions", "GET", "/partitions"))["partitions"]]
 
     async def cancel(self, jobs: Sequence[str], how: How, unix: str = "") -> None:
         if how == "running":
@@ -191,6 +192,12 @@ def as_job(found: Mapping[str, Any]) -> Job | None:
         gpus=gpu_count(str(found.get("tres_per_node") or "")),
         node=str(found.get("nodes") or ""),
     )
+
+
+def as_partition(found: Mapping[str, Any]) -> Partition:
+    minutes = int(found.get("max_time_limit", -1))
+    flags = map(str.lower, found.get("flags") or ())
+    return Partition(str(found["name"]), "default" in flags, minutes * 60 if 0 <= minutes < _NO_LIMIT else None)
 
 
 def as_node(found: Mapping[str, Any]) -> SlurmNode:

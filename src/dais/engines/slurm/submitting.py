@@ -51,6 +51,7 @@ class Submitter:
         self._in_flight: set[str] = set()
         self._closing = False
         self.python = ""
+        self.longest: int | None = None
         self.program = store.directory
 
     def open(self) -> None:
@@ -119,7 +120,7 @@ class Submitter:
         key = await asyncio.to_thread(self._prepare, spec, unix)
         place, shared = store.place(spec.attempt_id), store.shared(spec.attempt_id)
         text = script(self.python, self.program, place, shared, key, look=not self._slurm.signals)
-        job = await self._slurm.submit(words(spec, self._options, place), text, known.unix)
+        job = await self._slurm.submit(words(spec, self._options, place, self.longest), text, known.unix)
         known.handed_at, known.job = time.monotonic(), job
         self._refusals.pop(known.attempt_id, None)
         await asyncio.to_thread(store.submitted, spec.attempt_id, known.job)
