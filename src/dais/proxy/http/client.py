@@ -78,6 +78,9 @@ class Client(Exchange):
             return False  # the rest of the body will not come
         if self._busy and not self._answering:  # it may still listen, or be gone: nobody can tell
             self.deadline = min(self.deadline, self._now() + HALF_OPEN_SECONDS)
+        if not self._busy and self._buffer:  # what has come already is still to be answered
+            self.proxy.loop.call_soon(self.begin_next)
+            return True
         return self._busy
 
     def connection_lost(self, exc: Exception | None) -> None:
