@@ -17,7 +17,7 @@ from dais.kit.clock import ManualClock, SystemClock
 from dais.kit.database import open_database
 from dais.wire.spec import Resources
 from tests.support.boxes import DockerMachines, is_open
-from tests.support.containers import ContainerDaemon, Daemons
+from tests.support.containers import ContainerDaemon, Daemons, small_image
 from tests.support.database import sqlite_url
 from tests.support.registries import PASSWORD, USER, registry
 from tests.support.screen import screen
@@ -104,11 +104,12 @@ async def test_images_are_looked_for_built_and_forgotten(browser: Browser, site:
         assert await page.locator("#images tbody tr").count() == 2
 
 
-async def test_a_running_job_becomes_an_image(browser: Browser, site: Site) -> None:
+async def test_a_running_job_becomes_an_image(browser: Browser, site: Site, daemon: ContainerDaemon) -> None:
+    daemon.load_image(small_image(), "workshop:latest", {"dais.root": "writable"})
     async with screen(browser, site) as shown:
         page = shown.page
         job = await site.world.submit(
-            "sh", "-c", "echo up; sleep 600", group=BOXES, image="small", name="tuned", resources=SMALL
+            "sh", "-c", "echo up; sleep 600", group=BOXES, image="workshop", name="tuned", resources=SMALL
         )
         await site.world.state(job, "RUNNING")
         await page.goto(f"/jobs/{job}?tab=overview")
