@@ -62,6 +62,7 @@ def unpack(
             _unpack(file, entries, directory, owner, most, tell)
             return sum(not entry.is_dir() for entry, _ in entries)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+        # NotImplementedError is what `zipfile` raises for a compression or an encryption that it does not know.
         raise _bad(f"it is no whole zip archive: {error}") from error
 
 

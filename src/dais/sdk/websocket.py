@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -35,20 +36,20 @@ class Closed(Exception):
         self.code = code
 
 
-class Socket:
+class Socket(ABC):
     """A WebSocket of either kind. One thread receives; any may send."""
 
+    @abstractmethod
     def send(self, message: bytes | str) -> None:
         """Waits while the other side does not read. Raises Closed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def recv(self) -> bytes | str:
         """The next message. Raises Closed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Say so, without waiting for an answer."""
-        raise NotImplementedError
 
 
 def open_websocket(target: Target, path: str) -> Socket:
